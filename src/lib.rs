@@ -13,8 +13,11 @@ pub mod contract;
 pub mod plan;
 // 3: what is worth measuring, and who carries it out
 pub mod device;
+pub mod store;
 pub mod workload;
 // 4: how it is measured
 pub mod measure;
+// 5: devices times plans, in worker processes
+pub mod runner;
 // 7: what a person types
 pub mod cli;

@@ -23,24 +23,29 @@ fn plan(tree: &[Source]) -> impl Iterator<Item = &Source> {
 
 /// Kernel files that no plan names, and stems named by plans that no file has.
 ///
-/// The stem table is whatever `src/plan` spells as `stem: "name"`.
+/// A stem is a row of the table in the head of `src/plan` (``//! | `name` |``); a step names one as `stem: "name"`. Kernels
+/// that serve the harness (the generator, the folds) are named in `src/plan` by their file.
 pub fn stems(tree: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for (source, stem) in kernels(tree) {
-        let quoted = format!("\"{stem}\"");
-        if !plan(tree).any(|plan| plan.text.contains(&quoted)) {
-            found.push(source.at(0, &format!("no plan asks for {quoted}; add its row to src/plan or delete the file")));
+        let spellings = [format!("\"{stem}\""), format!("`{stem}`"), format!("/{stem}."), format!("\"{stem}.")];
+        if !plan(tree).any(|plan| spellings.iter().any(|spelling| plan.text.contains(spelling))) {
+            found.push(source.at(0, &format!("no plan asks for `{stem}`; add its row to src/plan or delete the file")));
         }
     }
-    for plan in plan(tree) {
-        for (at, marker) in plan.text.match_indices("stem: \"") {
-            let stem = leading_name(&plan.text[at + marker.len()..]);
-            if !kernels(tree).any(|(_, name)| name == stem) {
-                found.push(plan.at(at, &format!("no kernels/{stem}.cu and no shaders/{stem}.wgsl; write one")));
-            }
+    let rows = plan(tree).flat_map(|plan| named(plan, "//! | `"));
+    let steps = tree.iter().filter(|source| source.path.starts_with("src/workload/")).flat_map(|s| named(s, "stem: \""));
+    for (source, at, stem) in rows.chain(steps) {
+        if !kernels(tree).any(|(_, name)| name == stem) {
+            found.push(source.at(at, &format!("no kernels/{stem}.cu and no shaders/{stem}.wgsl; write one")));
         }
     }
     found
+}
+
+/// The names that follow `marker` in a file.
+fn named<'a>(source: &'a Source, marker: &'a str) -> impl Iterator<Item = (&'a Source, usize, &'a str)> {
+    source.text.match_indices(marker).map(move |(at, _)| (source, at, leading_name(&source.text[at + marker.len()..])))
 }
 
 /// Rust files that no `mod` reaches, headers that no kernel includes, and test files without a test.
@@ -118,7 +123,9 @@ fn declared(source: &Source, root: bool) -> Vec<String> {
 #[test]
 fn an_orphan_kernel_and_a_missing_one_are_seen() {
     let tree = [
-        Source::new("src/plan/stems.rs", "Row { stem: \"copy\" }, Row { stem: \"gone\" }"),
+        Source::new("src/plan/mod.rs", "//! | `copy` | a, c, n | c = a |\nconst FILL: &str = \"shaders/fill.wgsl\";"),
+        Source::new("src/workload/stream.rs", "Op::Kernel { stem: \"gone\", args }"),
+        Source::new("shaders/fill.wgsl", "// fill"),
         Source::new("kernels/copy.cu", "// copy"),
         Source::new("shaders/copy.wgsl", "// copy"),
         Source::new("shaders/orphan.wgsl", "// orphan"),

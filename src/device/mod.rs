@@ -1,0 +1,6 @@
+//! Backends: each in its own folder behind [`crate::contract::Machine`]; this is the table of them.
+
+use crate::contract::Backend;
+
+/// Every backend, in the order that `auto` prefers.
+pub const BACKENDS: &[Backend] = &[];

@@ -1,0 +1,278 @@
+//! What is to be measured, as data: a workload makes plans, a device carries them out. Sole door to `kernels/` and `shaders/`.
+//!
+//! # Stems
+//! A kernel step names a stem and gives its arguments in one order: inputs, output, scalars.
+//!
+//! | stem | arguments | output |
+//! |---|---|---|
+//! | `read` | a, partials, words, segments, passes | partial p = wrapping sum of the `uint32` words of segment p, `passes` times over |
+//! | `write` | c, words, seed | word j = [`weyl`]`(seed, j)` |
+//! | `copy` | a, c, n | c = a |
+//! | `scale` | a, c, n, s | c = s·a |
+//! | `add` | a, b, c, n | c = a + b |
+//! | `triad` | a, b, c, n, passes, s | c = a + s·b, `passes` times over |
+//! | `dot` | a, b, partials, n, segments | partial p = sum of a·b over segment p, in the arrays' format |
+//! | `matmul` | a, b, c, m, n, k | c[m,n] = a[m,k]·b[k,n], all row-major |
+//!
+//! Segments are equal contiguous pieces; `words` and `n` are multiples of `segments`.
+
+mod fill;
+mod kernels;
+mod shaders;
+
+pub use fill::{
+    COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, first, key, mix, next, random_f32, random_f64, small, value,
+    weight, weyl,
+};
+pub use kernels::*;
+pub use shaders::*;
+
+use crate::{
+    dtype::{Dtype, Precision},
+    record::{RateUnit, Work, Workload},
+    units::Nanos,
+};
+
+/// The name of a workload before a variant is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadKey {
+    pub family: &'static str,
+    pub operation: &'static str,
+    /// [`Precision`] where something is accumulated, a [`Dtype`] where not, as text.
+    pub precision: String,
+    pub shape: String,
+}
+
+impl WorkloadKey {
+    /// `family/precision/operation/shape`, the operation left out where it is the family's name.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let Self { family, operation, precision, shape } = self;
+        if family == operation {
+            format!("{family}/{precision}/{shape}")
+        } else {
+            format!("{family}/{precision}/{operation}/{shape}")
+        }
+    }
+
+    #[must_use]
+    pub fn with(&self, variant: &Variant) -> Workload {
+        Workload {
+            id: self.id(),
+            family: self.family.into(),
+            operation: self.operation.into(),
+            variant: variant.name.clone(),
+            precision: self.precision.clone(),
+            shape: self.shape.clone(),
+        }
+    }
+}
+
+/// Where a buffer lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On device `i` of the plan's places.
+    Device(usize),
+    /// Host memory that the device can reach by itself, on a NUMA node when one is named.
+    Pinned(Option<u32>),
+    Pageable,
+}
+
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Filled by the generator, read by the program.
+    In,
+    /// Poisoned before a pass, written by the program, verified.
+    Out,
+    /// Scratch.
+    Side,
+}
+
+/// A buffer of a plan; row-major where it is a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    pub place: Place,
+    pub dtype: Dtype,
+    pub elements: u64,
+    /// Elements of a row; 1 for a vector.
+    pub columns: u64,
+    pub role: Role,
+}
+
+impl Buffer {
+    /// A vector on the plan's first device.
+    #[must_use]
+    pub const fn vector(dtype: Dtype, elements: u64, role: Role) -> Self {
+        Self { place: Place::Device(0), dtype, elements, columns: 1, role }
+    }
+
+    /// A row-major matrix on the plan's first device.
+    #[must_use]
+    pub const fn matrix(dtype: Dtype, rows: u64, columns: u64, role: Role) -> Self {
+        Self { place: Place::Device(0), dtype, elements: rows * columns, columns, role }
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.elements.saturating_mul(self.dtype.bytes())
+    }
+}
+
+/// An argument of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arg {
+    Buffer(usize),
+    Count(u64),
+    Real(f64),
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A kernel of ours; the variant names its configuration, from which the backend derives grid and cluster.
+    Kernel { stem: &'static str, args: Vec<Arg> },
+    /// An operation of a vendor's library.
+    Library(&'static str),
+    /// Bytes of one buffer into another.
+    Copy { from: usize, to: usize },
+}
+
+/// One step of a launch. Steps of one stream follow each other; different streams run at the same time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    pub stream: u32,
+    pub op: Op,
+}
+
+/// How launches reach the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submit {
+    /// One after the other, back to back.
+    Stream,
+    /// A launch is a captured graph of this many repetitions of the program.
+    Graph(u32),
+    /// One each period, whether or not the one before is done.
+    Paced(Nanos),
+}
+
+/// How the output is verified.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// Buffer that is verified.
+    pub output: usize,
+    /// Value of an element of the output in a pass.
+    pub element: fn(&Plan, Pass, u64) -> f64,
+    /// [`Fold::Values`] of the whole output of the exact pass, by arithmetic on the inputs that is independent of the kernel.
+    pub fold: fn(&Plan, u32) -> u32,
+    /// Largest magnitude of any sum in the exact pass; must be within [`Dtype::exact_integers`] of the output and the accumulator.
+    pub bound: u64,
+    /// Absolute error that the random pass allows, zero for bit movers.
+    pub tolerance: f64,
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Check")
+            .field("output", &self.output)
+            .field("bound", &self.bound)
+            .field("tolerance", &self.tolerance)
+            .finish()
+    }
+}
+
+/// Which kernel carries a plan out: the stem's named configuration, or a library. Part of a number's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    pub name: String,
+    pub kind: VariantKind,
+}
+
+/// What a variant stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VariantKind {
+    /// Ours.
+    Own,
+    /// A vendor's library, for comparison; never the oracle.
+    Vendor,
+    /// Slow on purpose: wherever speed is measured it must measure slower, so that a broken clock cannot pass.
+    Slow,
+}
+
+impl Variant {
+    #[must_use]
+    pub fn own(name: &str) -> Self {
+        Self { name: name.into(), kind: VariantKind::Own }
+    }
+
+    #[must_use]
+    pub fn slow(name: &str) -> Self {
+        Self { name: name.into(), kind: VariantKind::Slow }
+    }
+}
+
+/// One thing to measure.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub key: WorkloadKey,
+    pub precision: Precision,
+    pub work: Work,
+    /// What the rate counts.
+    pub unit: RateUnit,
+    /// Devices by id, in the order that [`Place::Device`] counts.
+    pub places: Vec<String>,
+    pub buffers: Vec<Buffer>,
+    /// What one launch does.
+    pub program: Vec<Step>,
+    pub submit: Submit,
+    pub check: Check,
+    pub seed: u32,
+    /// A suite measures these long enough for a sustained figure.
+    pub sustained: bool,
+}
+
+impl Plan {
+    /// Bytes of all buffers, by place on the plan's first device or anywhere.
+    #[must_use]
+    pub fn bytes_allocated(&self) -> u64 {
+        self.buffers.iter().map(Buffer::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Seed of a buffer's contents.
+    #[must_use]
+    pub fn buffer_seed(&self, buffer: usize) -> u32 {
+        buffer_seed(self.seed, u32::try_from(buffer).unwrap_or(u32::MAX))
+    }
+
+    /// Value of element `element` of input `buffer`.
+    #[must_use]
+    pub fn input(&self, buffer: usize, pass: Pass, element: u64) -> f64 {
+        value(self.buffers[buffer].dtype, pass, self.buffer_seed(buffer), element)
+    }
+
+    /// Stems of the program, in order.
+    pub fn stems(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.program.iter().filter_map(|step| match step.op {
+            Op::Kernel { stem, .. } => Some(stem),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_the_operation_only_where_it_tells_something() {
+        let key = |family, operation| WorkloadKey { family, operation, precision: "fp64".into(), shape: "1GiB".into() };
+        assert_eq!(key("stream", "triad").id(), "stream/fp64/triad/1GiB");
+        assert_eq!(key("matmul", "matmul").id(), "matmul/fp64/1GiB");
+    }
+
+    #[test]
+    fn absurd_sizes_do_not_wrap() {
+        let huge = Buffer::vector(Dtype::Fp64, u64::MAX / 2, Role::In);
+        assert_eq!(huge.bytes(), u64::MAX);
+    }
+}

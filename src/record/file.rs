@@ -1,0 +1,296 @@
+//! A record on disk: one JSON object a line, each line on the disk before the next is begun.
+
+use super::{Device, Entry, METHOD, Node};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Name and version of the layout. Fields may be added within a version; a reader ignores those it does not know.
+pub const SCHEMA: &str = "assay.run/1";
+const FAMILY: &str = "assay.run/";
+const VERSION: u32 = 1;
+
+/// A record larger than this is refused: a standard run of an eight-GPU node stays below 30 MB.
+pub const MAX_BYTES: u64 = 1 << 30;
+/// A line larger than this is no line of ours.
+const MAX_LINE: u64 = 16 << 20;
+
+/// What made the record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Software {
+    pub version: String,
+    /// Commit that the binary was built from, when the build knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Version of the measuring method.
+    pub method: u32,
+    /// Hash over all kernels that the binary carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
+}
+
+impl Software {
+    /// This program.
+    #[must_use]
+    pub fn this(kernels: Option<String>) -> Self {
+        let commit = option_env!("ASSAY_COMMIT").map(str::to_owned);
+        Self { version: env!("CARGO_PKG_VERSION").into(), commit, method: METHOD, kernels }
+    }
+}
+
+/// First line of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Header {
+    pub schema: String,
+    pub id: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    pub assay: Software,
+    pub node: Node,
+    /// Every device that was found, measured or not.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    pub suite: String,
+    /// The command line, so that the run can be repeated.
+    #[serde(default)]
+    pub command: Vec<String>,
+}
+
+/// Last line of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct End {
+    /// RFC 3339, UTC.
+    pub ended_at: String,
+    pub measured: u64,
+    pub skipped: u64,
+    pub failed: u64,
+    pub invalid: u64,
+    /// The run was stopped before it was through.
+    #[serde(default)]
+    pub interrupted: bool,
+}
+
+/// A line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "line", rename_all = "lowercase")]
+pub enum Line {
+    Run(Box<Header>),
+    Entry(Box<Entry>),
+    End(End),
+}
+
+/// A whole run as one document: what `--json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Document {
+    #[serde(flatten)]
+    pub header: Header,
+    /// Blank when the run never ended: it was killed, or is still going.
+    #[serde(flatten)]
+    pub end: Option<End>,
+    pub entries: Vec<Entry>,
+    /// What was amiss with the file, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, Error)]
+pub enum Unreadable {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: not a record of assay ({why}). Records are written by `assay run -o FILE`.", path.display())]
+    Foreign { path: PathBuf, why: String },
+    #[error("{}: written in schema {found}, this assay reads up to {SCHEMA}. Use a newer assay.", path.display())]
+    Newer { path: PathBuf, found: String },
+    #[error("{}:{line}: {why}. Everything before that line is sound; cut the file there to read it.", path.display())]
+    Damaged { path: PathBuf, line: usize, why: String },
+    #[error("{}: {bytes} bytes; a record is at most {MAX_BYTES}.", path.display())]
+    TooLarge { path: PathBuf, bytes: u64 },
+}
+
+/// Appends lines to a record; each is on the disk when [`Writer::line`] returns.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Begins a record. An existing file is refused unless `force`.
+    ///
+    /// # Errors
+    /// The operating system's own, with `AlreadyExists` for an existing file.
+    pub fn create(path: &Path, force: bool) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let file = if force { options.create(true).truncate(true) } else { options.create_new(true) }.open(path)?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// # Errors
+    /// The disk's own, for example when it is full; a part of the line may then be on it, which a reader drops.
+    pub fn line(&mut self, line: &Line) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes)?;
+        self.file.sync_data()
+    }
+}
+
+/// Reads a record. A torn last line is dropped with a warning.
+///
+/// # Errors
+/// [`Unreadable`], naming the file, the place and the way out.
+pub fn read(path: &Path) -> Result<Document, Unreadable> {
+    let io = |source| Unreadable::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if metadata.is_dir() {
+        return Err(Unreadable::Foreign { path: path.to_owned(), why: "it is a folder".into() });
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(Unreadable::TooLarge { path: path.to_owned(), bytes: metadata.len() });
+    }
+    parse(path, BufReader::new(file))
+}
+
+/// The next line without its end, and whether it had one; none at the end of the file.
+fn next_line(reader: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, bool)>> {
+    let mut bytes = Vec::new();
+    if reader.take(MAX_LINE).read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    let whole = bytes.last() == Some(&b'\n');
+    if whole {
+        bytes.pop();
+    }
+    Ok(Some((bytes, whole)))
+}
+
+fn parse(path: &Path, mut reader: impl BufRead) -> Result<Document, Unreadable> {
+    let io = |source| Unreadable::Io { path: path.to_owned(), source };
+    let (first, _) = next_line(&mut reader)
+        .map_err(io)?
+        .ok_or_else(|| Unreadable::Foreign { path: path.to_owned(), why: "it is empty".into() })?;
+    let mut document = Document { header: header(path, &first)?, end: None, entries: Vec::new(), warnings: Vec::new() };
+    let mut number = 1;
+    while let Some((bytes, whole)) = next_line(&mut reader).map_err(io)? {
+        number += 1;
+        match serde_json::from_slice::<Line>(&bytes) {
+            Ok(Line::Entry(entry)) => document.entries.push(*entry),
+            Ok(Line::End(end)) => document.end = Some(end),
+            Ok(Line::Run(_)) => {
+                return Err(Unreadable::Damaged { path: path.to_owned(), line: number, why: "a second run begins".into() });
+            }
+            Err(_) if !whole && (bytes.len() as u64) < MAX_LINE => {
+                document.warnings.push(format!("{}:{number}: a torn last line was dropped", path.display()));
+            }
+            Err(error) => {
+                return Err(Unreadable::Damaged { path: path.to_owned(), line: number, why: format!("not an entry: {error}") });
+            }
+        }
+    }
+    Ok(document)
+}
+
+/// The header, with a clear word for anything else that a file may begin with.
+fn header(path: &Path, bytes: &[u8]) -> Result<Header, Unreadable> {
+    let foreign = |why: &str| Unreadable::Foreign { path: path.to_owned(), why: why.into() };
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| foreign("its first line is not JSON"))?;
+    let schema = value.get("schema").and_then(|s| s.as_str()).ok_or_else(|| foreign("its first line names no schema"))?;
+    let version = schema.strip_prefix(FAMILY).ok_or_else(|| foreign(&format!("its schema is {schema}")))?;
+    match version.parse::<u32>() {
+        Ok(VERSION) => {}
+        Ok(newer) if newer > VERSION => return Err(Unreadable::Newer { path: path.to_owned(), found: schema.into() }),
+        _ => return Err(foreign(&format!("its schema is {schema}"))),
+    }
+    match serde_json::from_value(value) {
+        Ok(Line::Run(header)) => Ok(*header),
+        Ok(_) => Err(foreign("its first line is not the line of a run")),
+        Err(error) => Err(foreign(&format!("its first line is not the line of a run: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Line {
+        Line::Run(Box::new(Header {
+            schema: SCHEMA.into(),
+            id: "test".into(),
+            started_at: "2026-01-01T00:00:00Z".into(),
+            assay: Software::this(None),
+            node: Node::default(),
+            devices: Vec::new(),
+            suite: "quick".into(),
+            command: Vec::new(),
+        }))
+    }
+
+    fn end() -> Line {
+        Line::End(End {
+            ended_at: "2026-01-01T00:01:00Z".into(),
+            measured: 0,
+            skipped: 0,
+            failed: 0,
+            invalid: 0,
+            interrupted: false,
+        })
+    }
+
+    fn text(lines: &[Line]) -> String {
+        lines.iter().map(|line| serde_json::to_string(line).expect("plain data") + "\n").collect()
+    }
+
+    fn parsed(text: &str) -> Result<Document, Unreadable> {
+        parse(Path::new("record"), text.as_bytes())
+    }
+
+    #[test]
+    fn a_record_is_read_back_and_an_open_end_is_no_fault() {
+        assert!(parsed(&text(&[header(), end()])).expect("whole").end.is_some());
+        assert!(parsed(&text(&[header()])).expect("no end").end.is_none());
+    }
+
+    #[test]
+    fn a_torn_last_line_is_dropped_at_any_cut() {
+        let (begin, whole) = (text(&[header()]), text(&[header(), end()]));
+        for cut in begin.len() + 1..whole.len() - 1 {
+            let document = parsed(&whole[..cut]).expect("torn");
+            assert_eq!((document.end.is_none(), document.warnings.len()), (true, 1), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn newer_foreign_and_damaged_files_are_told_apart() {
+        let newer = text(&[header()]).replace(SCHEMA, "assay.run/7");
+        assert!(parsed(&newer).unwrap_err().to_string().contains("assay.run/7"));
+        assert!(matches!(parsed("").unwrap_err(), Unreadable::Foreign { .. }));
+        assert!(matches!(parsed("{}\n").unwrap_err(), Unreadable::Foreign { .. }));
+        assert!(matches!(parsed("\0\u{1}garbage").unwrap_err(), Unreadable::Foreign { .. }));
+        let damaged = text(&[header()]) + "nonsense\n" + &text(&[end()]);
+        assert!(parsed(&damaged).unwrap_err().to_string().starts_with("record:2:"));
+    }
+
+    #[test]
+    fn an_existing_file_is_kept() {
+        let path = std::env::temp_dir().join(format!("assay-record-{}", std::process::id()));
+        Writer::create(&path, false).expect("new file").line(&header()).expect("writes");
+        assert_eq!(Writer::create(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path).expect("kept").header.suite, "quick");
+        drop(Writer::create(&path, true).expect("forced"));
+        assert!(read(&path).is_err(), "emptied by --force");
+        std::fs::remove_file(&path).expect("own file");
+    }
+}

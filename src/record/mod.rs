@@ -1,0 +1,25 @@
+//! What a run leaves behind: the plain types that everyone else produces or reads.
+//!
+//! A run is one JSON Lines file: a `run` line, an `entry` line as each is born, an `end` line. The same types make the one
+//! document that `--json` prints and the JSON Schema that `assay schema` prints. Blank (`None`) means "not known here" and never
+//! becomes zero.
+
+mod entry;
+mod file;
+mod histogram;
+mod reading;
+mod subject;
+mod work;
+
+pub use entry::{Block, Entry, Interval, Outcome, Pair, Rate, RateUnit, Ratio, Sampling, State, Status, Sustained, Verified};
+pub use file::{Document, End, Header, Line, MAX_BYTES, SCHEMA, Software, Unreadable, Writer, read};
+pub use histogram::{Histogram, Latency, Summary};
+pub use reading::{Reading, Span as ReadingSpan, Telemetry};
+pub use subject::{Cache, Device, Kind, Node};
+pub use work::{Work, Workload};
+
+/// Version of the measuring method; part of a result's identity. Units of different method versions never add up.
+///
+/// 1: verified before timing (exact pass, random pass), rounds of launches on the device clock, best 1 s window as burst, work over
+/// elapsed time of the retained window as sustained.
+pub const METHOD: u32 = 1;

@@ -1,0 +1,128 @@
+//! Telemetry: one reading of a device's sensors, and the span of them over a measurement.
+
+use crate::units::{Celsius, Joules, Megahertz, Milliwatts, Nanos};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// One look at the sensors. Every field may be blank; a blank is never zero.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Reading {
+    /// On the clock of the measurement.
+    pub at: Nanos,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sm_mhz: Option<Megahertz>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_mhz: Option<Megahertz>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_mw: Option<Milliwatts>,
+    /// Running total since the driver was loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_j: Option<Joules>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub celsius: Option<Celsius>,
+    /// Share of time that the device, or the whole machine for a CPU, was busy; 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utilisation: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_used_bytes: Option<u64>,
+    /// Reasons that hold the clock down, in NVML's terms and lower snake case; an unknown bit is `bit_<n>`. Blank: not readable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<BTreeSet<String>>,
+}
+
+/// Lowest, mean and highest value seen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Span {
+    pub low: f64,
+    pub mean: f64,
+    pub high: f64,
+}
+
+impl Span {
+    /// Span of the values that are there, blank when none is.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a count of readings")]
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let (mut low, mut high, mut sum, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0_u64);
+        for value in values {
+            low = low.min(value);
+            high = high.max(value);
+            sum += value;
+            count += 1;
+        }
+        (count > 0).then(|| Self { low, mean: sum / count as f64, high })
+    }
+}
+
+/// What the sensors said while an entry was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Telemetry {
+    /// Where the readings came from, for example `nvml` or `host`.
+    pub source: String,
+    pub readings: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sm_mhz: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_mhz: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watts: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub celsius: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utilisation: Option<Span>,
+    /// Energy by the device's counter over the readings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joules: Option<Joules>,
+    /// Every reason seen at least once. Blank: not readable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<BTreeSet<String>>,
+}
+
+impl Telemetry {
+    /// Folds readings into spans; blank when there is none.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "milliwatts stay far below 2^53")]
+    pub fn fold(source: &str, readings: &[Reading]) -> Option<Self> {
+        let (first, last) = (readings.first()?, readings.last()?);
+        let limits: Vec<_> = readings.iter().filter_map(|reading| reading.limits.as_ref()).collect();
+        Some(Self {
+            source: source.to_owned(),
+            readings: readings.len() as u64,
+            sm_mhz: Span::of(readings.iter().filter_map(|r| r.sm_mhz).map(|clock| f64::from(clock.0))),
+            memory_mhz: Span::of(readings.iter().filter_map(|r| r.memory_mhz).map(|clock| f64::from(clock.0))),
+            watts: Span::of(readings.iter().filter_map(|r| r.power_mw).map(|power| power.0 as f64 * 1e-3)),
+            celsius: Span::of(readings.iter().filter_map(|r| r.celsius).map(|t| t.0)),
+            utilisation: Span::of(readings.iter().filter_map(|r| r.utilisation)),
+            joules: first.energy_j.zip(last.energy_j).filter(|_| readings.len() > 1).map(|(a, b)| Joules(b.0 - a.0)),
+            limits: (!limits.is_empty()).then(|| limits.into_iter().flatten().cloned().collect()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_stays_blank_and_reasons_are_a_set() {
+        let reading = |at, power, limits: Option<&[&str]>| Reading {
+            at: Nanos(at),
+            power_mw: power,
+            limits: limits.map(|names| names.iter().map(ToString::to_string).collect()),
+            ..Reading::default()
+        };
+        let folded = Telemetry::fold(
+            "nvml",
+            &[reading(0, Some(Milliwatts(200_000)), Some(&["sw_power_cap"])), reading(1, None, Some(&["bit_40"]))],
+        )
+        .expect("two readings");
+        assert_eq!(folded.watts, Some(Span { low: 200.0, mean: 200.0, high: 200.0 }));
+        assert_eq!(folded.celsius, None);
+        assert_eq!(folded.joules, None);
+        assert_eq!(folded.limits.expect("readable").len(), 2);
+        assert!(Telemetry::fold("nvml", &[]).is_none());
+    }
+}

@@ -1,0 +1,141 @@
+//! Who was measured: the device and the node it sits in.
+
+use crate::units::Megahertz;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a device is. A `software` adapter, a `replay` and a `fake` never stand for hardware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Gpu,
+    Cpu,
+    Software,
+    Replay,
+    Fake,
+}
+
+impl Kind {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::Cpu => "cpu",
+            Self::Software => "software",
+            Self::Replay => "replay",
+            Self::Fake => "fake",
+        }
+    }
+}
+
+/// One level of a cache hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cache {
+    /// 1, 2 or 3.
+    pub level: u8,
+    /// Bytes of all instances together that the measured units use.
+    pub bytes: u64,
+    /// How many instances there are.
+    pub instances: u32,
+}
+
+/// Facts of one device as one backend sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Device {
+    /// `backend:index`, for example `cuda:0`; the index counts in the backend's own order and is no identity.
+    pub id: String,
+    pub backend: String,
+    pub kind: Kind,
+    pub model: String,
+    /// `GPU-…` or `MIG-…`; what telemetry is joined by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// PCI address `domain:bus:device.function`, lower case; joins the views of one card by several backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Interface below the backend, for example `Vulkan` or `CUDA 12.8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Free when the device was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_free_bytes: Option<u64>,
+    /// `major.minor` of CUDA, or an instruction set of a CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Streaming multiprocessors, compute units, or physical cores in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<Cache>,
+    /// Highest clock of the units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boost_mhz: Option<Megahertz>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mhz: Option<Megahertz>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus_bits: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecc: Option<bool>,
+    /// Formats that the backend can compute in on this device.
+    #[serde(default)]
+    pub precisions: Vec<String>,
+    /// Everything else worth keeping, by name: VBIOS, limits, NUMA node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Device {
+    /// Bytes of the last cache level, zero when it is unknown.
+    #[must_use]
+    pub fn last_cache_bytes(&self) -> u64 {
+        self.caches.iter().max_by_key(|cache| cache.level).map_or(0, |cache| cache.bytes)
+    }
+
+    /// Memory that can be planned with: what is free now, else what there is.
+    #[must_use]
+    pub fn usable_bytes(&self) -> Option<u64> {
+        self.memory_free_bytes.or(self.memory_bytes)
+    }
+}
+
+/// Facts of the machine around the devices. Blank where the machine does not say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Node {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub physical_cores: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logical_cores: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub numa_nodes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hypervisor: Option<String>,
+    /// System vendor by DMI; a cloud's name on its instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Product name by DMI; the instance type on several clouds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// Versions of drivers and libraries found, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
+}

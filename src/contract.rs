@@ -189,13 +189,15 @@ impl Clock for Monotonic {
     }
 }
 
+/// Opens a backend on devices by id.
+pub type Open = fn(&[String]) -> Result<Box<dyn Machine>, Fault>;
+
 /// A row of the table of backends.
 pub struct Backend {
     pub name: &'static str,
     /// Finds devices without opening them. Never panics; runs in a worker process.
     pub probe: fn() -> Listing,
-    /// Opens devices by id.
-    pub open: fn(&[String]) -> Result<Box<dyn Machine>, Fault>,
+    pub open: Open,
 }
 
 /// What a backend found, or why it found nothing.

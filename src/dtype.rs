@@ -127,7 +127,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::cast_possible_truncation, reason = "the point of the test")]
     fn the_integer_bound_is_where_fp32_stops_being_exact() {
         let bound = Dtype::Fp32.exact_integers();
         assert_eq!(f64::from(bound as f32), 16_777_216.0);

@@ -13,16 +13,16 @@ use std::{
 };
 
 macro_rules! quantity {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty) $($also:ident)*) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema, $($also),*)]
         #[serde(transparent)]
         pub struct $name(pub $inner);
     };
 }
 
 quantity!(/// Nanoseconds on the clock of a measurement, or a length of time.
-    Nanos(u64));
+    Nanos(u64) Eq Ord);
 quantity!(/// Bytes read plus bytes written.
     Bytes(u64));
 quantity!(/// Floating-point (or integer) operations; a fused multiply-add counts two.
@@ -36,23 +36,14 @@ quantity!(/// Temperature in degrees Celsius.
 quantity!(/// Clock in megahertz.
     Megahertz(u32));
 
-impl Eq for Nanos {}
-impl Ord for Nanos {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
 impl Nanos {
     /// Whole nanoseconds of a length given in seconds; negative lengths become zero.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u64 by the cast itself")]
     pub fn from_seconds(seconds: f64) -> Self {
         Self((seconds * 1e9) as u64)
     }
 
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "2^53 ns is 104 days")]
     pub fn seconds(self) -> f64 {
         self.0 as f64 * 1e-9
     }
@@ -135,7 +126,6 @@ pub fn binary(bytes: u64) -> String {
 }
 
 impl fmt::Display for Bytes {
-    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&scaled(self.0 as f64, "B"))
     }

@@ -37,7 +37,6 @@ pub const fn mix(mut x: u32) -> u32 {
 
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of the index are taken apart on purpose")]
 pub const fn key(seed: u32, element: u64) -> u32 {
     mix(seed ^ mix((element >> 32) as u32))
 }
@@ -45,7 +44,6 @@ pub const fn key(seed: u32, element: u64) -> u32 {
 /// First random word of an element.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the low half of the index")]
 pub const fn first(seed: u32, element: u64) -> u32 {
     mix(element as u32 ^ key(seed, element))
 }
@@ -67,7 +65,6 @@ pub const fn buffer_seed(seed: u32, buffer: u32) -> u32 {
 /// The small integer of the exact pass.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_wrap, reason = "below 7")]
 pub const fn small(seed: u32, element: u64) -> i32 {
     (((first(seed, element) >> 16) * (2 * SPREAD as u32 + 1)) >> 16) as i32 - SPREAD
 }
@@ -75,7 +72,6 @@ pub const fn small(seed: u32, element: u64) -> i32 {
 /// A single-precision value of the random pass.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "below 2^24 in magnitude, hence exact")]
 pub const fn random_f32(seed: u32, element: u64) -> f32 {
     let key = key(seed, element);
     let one = first(seed, element);
@@ -87,7 +83,6 @@ pub const fn random_f32(seed: u32, element: u64) -> f32 {
 /// A double-precision value of the random pass.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "below 2^53 in magnitude, hence exact")]
 pub const fn random_f64(seed: u32, element: u64) -> f64 {
     let key = key(seed, element);
     let one = first(seed, element);
@@ -113,7 +108,6 @@ pub fn value(dtype: Dtype, pass: Pass, seed: u32, element: u64) -> f64 {
 /// Word `j` of the pattern that the `write` kernel stores: a Weyl sequence over lines of 16 words, which no memory compresses.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the line number is taken modulo 2^32")]
 pub const fn weyl(seed: u32, j: u64) -> u32 {
     first(seed, j % 16).wrapping_add(((j / 16) as u32).wrapping_mul(0x9E37_79B1))
 }
@@ -136,7 +130,6 @@ pub const COLUMN: u32 = 0x43;
 /// Weight of position `index`; odd, so that a single wrong element always shows.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the low half of the index")]
 pub const fn weight(seed: u32, index: u64) -> u32 {
     mix(index as u32 ^ key(seed, index)) | 1
 }

@@ -177,7 +177,7 @@ impl std::fmt::Debug for Check {
             .field("output", &self.output)
             .field("bound", &self.bound)
             .field("tolerance", &self.tolerance)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -58,7 +58,6 @@ impl RateUnit {
 
     /// The rate of `launches` launches of `work` in `seconds`, in this unit.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a rate has three good digits")]
     pub fn rate(self, work: &Work, launches: u64, seconds: f64) -> f64 {
         let launches = launches as f64;
         match self {

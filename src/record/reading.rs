@@ -43,7 +43,6 @@ pub struct Span {
 impl Span {
     /// Span of the values that are there, blank when none is.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a count of readings")]
     pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let (mut low, mut high, mut sum, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0_u64);
         for value in values {
@@ -84,7 +83,6 @@ pub struct Telemetry {
 impl Telemetry {
     /// Folds readings into spans; blank when there is none.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "milliwatts stay far below 2^53")]
     pub fn fold(source: &str, readings: &[Reading]) -> Option<Self> {
         let (first, last) = (readings.first()?, readings.last()?);
         let limits: Vec<_> = readings.iter().filter_map(|reading| reading.limits.as_ref()).collect();

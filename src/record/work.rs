@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Work {
     /// Operations; a multiply-add counts two. Zero where only memory is the subject.
     pub flops: Flops,
-    /// Every byte read plus every byte written, by the algorithm (McCalpin's convention); cache line fills the hardware adds are loss.
+    /// Every byte read plus every byte written, by the algorithm (the convention of STREAM);
+    /// cache line fills that the hardware adds are loss.
     pub bytes: Bytes,
     /// Hops, launches or messages; zero where neither is the subject.
     pub items: u64,

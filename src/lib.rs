@@ -12,3 +12,4 @@ pub mod contract;
 pub mod plan;
 // 3: who carries it out
 pub mod device;
+pub mod telemetry;

@@ -127,8 +127,7 @@ fn expand(code: &str, at: usize, prefix: &[String], found: &mut Vec<Path>) {
     let mut segments = prefix.to_vec();
     segments.extend((!name.is_empty()).then(|| name.to_owned()));
     let tail = &rest[name.len()..];
-    let goes_on =
-        tail.strip_prefix("::").is_some_and(|next| next.trim_start().starts_with(|c| is_name(c) || "{*".contains(c)));
+    let goes_on = tail.strip_prefix("::").is_some_and(|next| next.trim_start().starts_with(|c| is_name(c) || "{*".contains(c)));
     if goes_on && !name.is_empty() {
         expand(code, at + name.len() + 2, &segments, found);
     } else {
@@ -176,8 +175,7 @@ fn planted(path: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn an_import_against_the_table_is_seen() {
-    let found =
-        planted("src/telemetry/host.rs", "use crate::units::Nanos;\nuse crate::{record::Reading, device::Cpu};");
+    let found = planted("src/telemetry/host.rs", "use crate::units::Nanos;\nuse crate::{record::Reading, device::Cpu};");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("src/telemetry/host.rs:2: telemetry may not import device"), "{found:?}");
     let found = planted("src/units.rs", "fn a() -> crate::dtype::Dtype { super::record::b() }");
@@ -204,8 +202,7 @@ fn a_sibling_of_a_command_is_seen() {
 
 #[test]
 fn a_crate_away_from_home_is_seen() {
-    let found =
-        crates_away_from_home(&[Source::new("src/measure/mod.rs", "use cudarc::driver;\nuse serde::Serialize;")]);
+    let found = crates_away_from_home(&[Source::new("src/measure/mod.rs", "use cudarc::driver;\nuse serde::Serialize;")]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(crates_away_from_home(&[Source::new("src/device/cuda/mod.rs", "use cudarc::driver;")]).is_empty());
     assert!(crates_away_from_home(&[Source::new("src/cli/run.rs", "use crate::device::wgpu::x;")]).is_empty());

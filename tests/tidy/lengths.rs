@@ -37,10 +37,8 @@ pub fn long_functions(tree: &[Source]) -> Vec<String> {
         for function in functions(&source.code) {
             let lines = source.line(function.end) - source.line(function.at) + 1;
             if lines > FUNCTION_LINES {
-                let message = format!(
-                    "fn {} has {lines} lines; name its parts and call them: {FUNCTION_LINES} at most",
-                    function.name
-                );
+                let message =
+                    format!("fn {} has {lines} lines; name its parts and call them: {FUNCTION_LINES} at most", function.name);
                 found.push(source.at(function.at, &message));
             }
         }
@@ -91,8 +89,7 @@ fn a_long_file_is_seen() {
 fn a_long_function_is_seen() {
     let function = |lines: usize| format!("fn a(x: [u8; 2]) -> u8\n{{{}}}", "\n".repeat(lines - 2));
     assert!(long_functions(&[Source::new("a.rs", &function(FUNCTION_LINES))]).is_empty());
-    let found =
-        long_functions(&[Source::new("a.rs", &format!("trait T {{ fn b(); }}\n{}", function(FUNCTION_LINES + 1)))]);
+    let found = long_functions(&[Source::new("a.rs", &format!("trait T {{ fn b(); }}\n{}", function(FUNCTION_LINES + 1)))]);
     assert_eq!(found.len(), 1);
     assert!(found[0].starts_with("a.rs:2: fn a has 61 lines"), "{found:?}");
 }

@@ -30,10 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("judge", &["record", "chips", "units", "dtype"]),
     ("import", &["record", "chips", "units", "dtype"]),
     ("report", &["record", "capacity", "reserve", "judge", "units", "dtype"]),
-    (
-        "runner",
-        &["device", "workload", "telemetry", "measure", "contract", "plan", "record", "chips", "units", "dtype"],
-    ),
+    ("runner", &["device", "workload", "telemetry", "measure", "contract", "plan", "record", "chips", "units", "dtype"]),
     ("fleet", &["runner", "store", "record", "units"]),
     (
         "cli",

@@ -181,8 +181,7 @@ fn raw_string(rest: &[u8]) -> Option<usize> {
 
 #[test]
 fn blanking_keeps_code_and_drops_literals() {
-    let text =
-        "let a = \"{ // \\\" }\"; /* { /* x */ } */ let b: &'a str = r#\"}\"#; let c = '{'; // }\nlet d = b'\\'';";
+    let text = "let a = \"{ // \\\" }\"; /* { /* x */ } */ let b: &'a str = r#\"}\"#; let c = '{'; // }\nlet d = b'\\'';";
     let code = blanked(text);
     assert_eq!(code.len(), text.len());
     assert!(!code.contains(['{', '}', '"']), "{code}");

@@ -107,8 +107,7 @@ fn is_root(tree: &[Source], path: &str) -> bool {
 /// The files a `mod name;` of this file may stand for.
 fn declared(source: &Source, root: bool) -> Vec<String> {
     let (folder, file) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
-    let base =
-        if root || file == "mod.rs" { folder.to_owned() } else { source.path.trim_end_matches(".rs").to_owned() };
+    let base = if root || file == "mod.rs" { folder.to_owned() } else { source.path.trim_end_matches(".rs").to_owned() };
     source
         .words("mod")
         .filter_map(|at| {

@@ -90,6 +90,32 @@ pub struct Device {
 }
 
 impl Device {
+    /// A device of which nothing else is known.
+    #[must_use]
+    pub fn new(id: &str, backend: &str, kind: Kind, model: &str) -> Self {
+        Self {
+            id: id.into(),
+            backend: backend.into(),
+            kind,
+            model: model.into(),
+            uuid: None,
+            bus: None,
+            driver: None,
+            api: None,
+            memory_bytes: None,
+            memory_free_bytes: None,
+            architecture: None,
+            units: None,
+            caches: Vec::new(),
+            boost_mhz: None,
+            memory_mhz: None,
+            bus_bits: None,
+            ecc: None,
+            precisions: Vec::new(),
+            facts: BTreeMap::new(),
+        }
+    }
+
     /// Bytes of the last cache level, zero when it is unknown.
     #[must_use]
     pub fn last_cache_bytes(&self) -> u64 {

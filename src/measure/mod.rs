@@ -1,0 +1,239 @@
+//! A plan and a machine go in, entries come out.
+//!
+//! The order of things: can it run here; allocate and load; verify; launch in slices until the time is spent, hashing the output
+//! between them; fold what was seen. Several variants of one plan take turns on the same memory, so that both sides of a pair see
+//! the same clocks.
+
+mod check;
+mod interval;
+mod policy;
+mod report;
+mod series;
+mod wait;
+
+pub use policy::Profile;
+pub use series::Series;
+
+use crate::{
+    contract::{Fault, Machine, Prepared, Span},
+    plan::{Plan, Submit, Variant},
+    record::{Entry, Outcome, Reading},
+    units::Nanos,
+};
+use check::Checked;
+use wait::Waiter;
+
+/// What surrounds a measurement.
+pub struct Context<'a> {
+    pub profile: Profile,
+    /// Looked at between slices; true ends the measurement with what there is.
+    pub interrupted: &'a dyn Fn() -> bool,
+    /// What the sensors said between two times of the machine's clock.
+    pub readings: &'a dyn Fn(Nanos, Nanos) -> Readings,
+    /// What one launch is expected to take, from what was measured before; blank when nothing was.
+    pub expected: Option<Nanos>,
+}
+
+/// Telemetry of a stretch of time.
+#[derive(Debug, Default)]
+pub struct Readings {
+    pub source: &'static str,
+    pub readings: Vec<Reading>,
+}
+
+/// One variant while it is measured.
+struct Contender<'a> {
+    variant: &'a Variant,
+    checked: Checked,
+    series: Series,
+    rounds: u64,
+    since_hash: Nanos,
+    harness: Nanos,
+}
+
+/// Measures a plan; one entry for each variant, in their order.
+#[must_use]
+pub fn measure(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &Context) -> Vec<Entry> {
+    let without = |outcome, reason: String| {
+        let each = |variant| report::without(machine, plan, variant, outcome, &reason);
+        variants.iter().map(each).collect()
+    };
+    if let Err(unsupported) = machine.supports(plan) {
+        return without(Outcome::Skipped, unsupported.to_string());
+    }
+    if let Some(reason) = too_long(plan, context.expected, &context.profile) {
+        return without(Outcome::Skipped, reason);
+    }
+    match attempt(machine, plan, variants, context) {
+        Ok(entries) => entries,
+        Err(Stopped::Fault(fault)) => without(Outcome::Failed, fault.to_string()),
+        Err(Stopped::TooLong(reason)) => without(Outcome::Skipped, reason),
+    }
+}
+
+/// Why no entry came of an attempt.
+enum Stopped {
+    Fault(Fault),
+    TooLong(String),
+}
+
+impl From<Fault> for Stopped {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn too_long(plan: &Plan, launch: Option<Nanos>, profile: &Profile) -> Option<String> {
+    let most = profile.longest_launch(plan);
+    let launch = launch.filter(|launch| *launch > most)?;
+    Some(format!("one launch takes about {launch}, this suite allows {most}. Use --suite standard, or --only with a smaller shape"))
+}
+
+fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &Context) -> Result<Vec<Entry>, Stopped> {
+    let waiter = Waiter { clock: machine.clock() };
+    let begin = waiter.now();
+    let mut prepared = machine.prepare(plan, variants)?;
+    let checked = check::verify(plan, prepared.as_mut(), variants.len(), &waiter)?;
+    let slowest = checked.iter().map(|checked| checked.launch).max();
+    if let Some(reason) = too_long(plan, slowest, &context.profile) {
+        return Err(Stopped::TooLong(reason));
+    }
+    let contender = |(variant, checked)| Contender {
+        variant,
+        checked,
+        series: Series::default(),
+        rounds: 0,
+        since_hash: Nanos(0),
+        harness: Nanos(0),
+    };
+    let mut contenders: Vec<_> = variants.iter().zip(checked).map(contender).collect();
+    let setup = waiter.now().since(begin);
+    let mut ratios = Vec::new();
+    let mut stopped_by = "verification";
+    if contenders.iter().all(|contender| contender.checked.verified.passed) {
+        (stopped_by, ratios) = time(plan, prepared.as_mut(), &mut contenders, &waiter, context)?;
+        contenders.iter_mut().for_each(|contender| contender.series.end());
+    }
+    let told =
+        report::Told { machine, plan, prepared: prepared.as_ref(), readings: context.readings, setup, stopped_by, ratios: &ratios };
+    Ok((0..contenders.len()).map(|index| report::entry(&told, &contenders, index)).collect())
+}
+
+/// Launches in turns until the time is spent. Tells why it stopped and, for a pair, the ratio of rates of each turn.
+fn time(
+    plan: &Plan,
+    prepared: &mut dyn Prepared,
+    contenders: &mut [Contender],
+    waiter: &Waiter,
+    context: &Context,
+) -> Result<(&'static str, Vec<f64>), Fault> {
+    let target = context.profile.target(plan);
+    let count = contenders.len();
+    let mut ratios = Vec::new();
+    loop {
+        let mut turn = Vec::with_capacity(count);
+        for (index, contender) in contenders.iter_mut().enumerate() {
+            let launches = policy::slice(contender.pace(plan), contender.series.elapsed(), target, count);
+            let spans = launch(plan, prepared, (index, launches), contender.checked.launch, waiter)?;
+            turn.push(spans.iter().map(|span| span.took).sum::<Nanos>().seconds() / f64::from(launches));
+            contender.accept(&spans, count > 1);
+            // In turns the output is the other's a moment later: each is hashed at least once, at its first turn.
+            let first_turn = count > 1 && contender.rounds == 0;
+            if !contender.still_right(plan, prepared, waiter, first_turn)? {
+                return Ok(("corruption", ratios));
+            }
+        }
+        if let [ours, other] = turn[..] {
+            ratios.push(other / ours);
+        }
+        let fewest = contenders.iter().map(|c| c.series.launches()).min().unwrap_or(0);
+        // In turns the other's time lies in between.
+        let spent = |c: &Contender| if count > 1 { c.series.busy() } else { c.series.elapsed() };
+        let elapsed = contenders.iter().map(spent).min().unwrap_or_default();
+        if let Some(reason) = policy::stop(elapsed, fewest, target, (context.interrupted)()) {
+            // Whoever launched last is still in the output.
+            if let Some(last) = contenders.last_mut()
+                && !last.still_right(plan, prepared, waiter, true)?
+            {
+                return Ok(("corruption", ratios));
+            }
+            return Ok((reason, ratios));
+        }
+    }
+}
+
+impl Contender<'_> {
+    /// From the begin of a launch to the begin of the next.
+    fn pace(&self, plan: &Plan) -> Nanos {
+        let launches = self.series.launches();
+        let mean = self.series.busy().0.checked_div(launches).map_or(self.checked.launch, Nanos);
+        if let Submit::Paced(period) = plan.submit { mean.max(period) } else { mean }
+    }
+
+    fn accept(&mut self, spans: &[Span], turns: bool) {
+        for span in spans {
+            self.series.push(span);
+            self.since_hash += span.took;
+            if span.intended.is_some() {
+                // Between paced launches the device is idle on purpose.
+                self.series.pause();
+            }
+        }
+        if turns {
+            self.series.pause();
+        }
+    }
+
+    /// Hashes the output when it is due and holds it against the verified one.
+    fn still_right(&mut self, plan: &Plan, prepared: &mut dyn Prepared, waiter: &Waiter, at_end: bool) -> Result<bool, Fault> {
+        if !at_end && !policy::hash_due(self.since_hash, self.checked.hash_time) {
+            return Ok(true);
+        }
+        if at_end && self.since_hash == Nanos(0) {
+            return Ok(true);
+        }
+        let begin = waiter.now();
+        let found = check::hash(plan, prepared)?;
+        self.series.pause();
+        self.since_hash = Nanos(0);
+        self.rounds += 1;
+        self.harness += waiter.now().since(begin);
+        let verified = &mut self.checked.verified;
+        verified.hashed += 1;
+        verified.checked += 1;
+        if found == self.checked.hash {
+            return Ok(true);
+        }
+        verified.passed = false;
+        verified.mismatches += 1;
+        verified.first = Some(format!(
+            "silent corruption: after {} launches the output's hash is {found:08x?}, not {:08x?}",
+            self.series.launches(),
+            self.checked.hash
+        ));
+        Ok(false)
+    }
+}
+
+/// A slice of launches: back to back, or each at its intended time.
+fn launch(
+    plan: &Plan,
+    prepared: &mut dyn Prepared,
+    (variant, launches): (usize, u32),
+    expected: Nanos,
+    waiter: &Waiter,
+) -> Result<Vec<Span>, Fault> {
+    let Submit::Paced(period) = plan.submit else {
+        return waiter.launch(prepared, variant, launches, Some(expected));
+    };
+    let origin = waiter.now();
+    let mut spans = Vec::with_capacity(launches as usize);
+    for index in 0..launches {
+        let intended = origin + Nanos(period.0 * u64::from(index));
+        waiter.clock.wait_until(intended);
+        for span in waiter.launch(prepared, variant, 1, Some(expected))? {
+            spans.push(Span { intended: Some(intended), ..span });
+        }
+    }
+    Ok(spans)
+}

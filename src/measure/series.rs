@@ -1,0 +1,270 @@
+//! Launch times as they come, folded at once into a histogram and blocks, so that memory stays flat however long it takes.
+
+use super::interval::{self, Estimate};
+use crate::{
+    contract::Span,
+    record::{Block, Histogram},
+    units::Nanos,
+};
+
+const BLOCK: Nanos = Nanos(250_000_000);
+/// The burst is sought within the first three seconds …
+const BURST_WITHIN: Nanos = Nanos(3_000_000_000);
+/// … in windows of a second, made of bins of a twentieth.
+const BIN: Nanos = Nanos(50_000_000);
+const BINS_A_WINDOW: usize = 20;
+
+/// Launches and the time they took together, over some stretch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Bin {
+    launches: u64,
+    elapsed: Nanos,
+}
+
+/// What is known of the launches of one variant.
+#[derive(Debug, Default)]
+pub struct Series {
+    histogram: Histogram,
+    response: Histogram,
+    /// Launches timed together; one where each is timed.
+    batch: u32,
+    first: Option<Nanos>,
+    last: Nanos,
+    busy: Nanos,
+    launches: u64,
+    bins: Vec<Bin>,
+    blocks: Vec<Block>,
+    gaps: Nanos,
+    open: Vec<Nanos>,
+    open_begin: Nanos,
+    open_launches: u64,
+    open_elapsed: Nanos,
+    /// End of the launch before, while the device was not taken away from the launches.
+    before: Option<Nanos>,
+}
+
+impl Series {
+    /// Adds a span. Spans come in order of time.
+    pub fn push(&mut self, span: &Span) {
+        let each = Nanos(span.took.0 / u64::from(span.launches.max(1)));
+        self.batch = self.batch.max(span.launches);
+        self.histogram.record(each);
+        if let Some(intended) = span.intended {
+            self.response.record(span.end().since(intended));
+        }
+        let first = *self.first.get_or_insert(span.begin);
+        // Time belongs to the launches from the end of the one before, unless the harness stood between.
+        let gap = self.before.map_or(Nanos(0), |before| span.begin.since(before));
+        self.gaps += gap;
+        self.bin(span.end().since(first), u64::from(span.launches), span.took + gap);
+        if self.open.is_empty() {
+            self.open_begin = span.begin.since(gap);
+        }
+        self.open.push(each);
+        self.open_launches += u64::from(span.launches);
+        self.open_elapsed += span.took + gap;
+        self.busy += span.took;
+        self.launches += u64::from(span.launches);
+        self.last = span.end();
+        self.before = Some(span.end());
+        if self.open_elapsed >= BLOCK {
+            self.close();
+        }
+    }
+
+    /// The harness takes over: what passes until the next launch is not the launches' time.
+    pub fn pause(&mut self) {
+        self.before = None;
+    }
+
+    fn bin(&mut self, at: Nanos, launches: u64, elapsed: Nanos) {
+        if at > BURST_WITHIN {
+            return;
+        }
+        let index = (at.0 / BIN.0) as usize;
+        self.bins.resize(self.bins.len().max(index + 1), Bin::default());
+        self.bins[index].launches += launches;
+        self.bins[index].elapsed += elapsed;
+    }
+
+    fn close(&mut self) {
+        let Some(first) = self.first else { return };
+        if self.open.is_empty() {
+            return;
+        }
+        self.open.sort_unstable();
+        let at = |q: f64| self.open[((self.open.len() - 1) as f64 * q).round() as usize];
+        self.blocks.push(Block {
+            t: self.open_begin.since(first).seconds(),
+            seconds: self.open_elapsed.seconds(),
+            launches: self.open_launches,
+            mean: Nanos(self.open_elapsed.0 / self.open_launches.max(1)),
+            median: at(0.5),
+            p95: at(0.95),
+            clock: None,
+            watts: None,
+            celsius: None,
+            limits: None,
+        });
+        self.open.clear();
+        self.open_launches = 0;
+        self.open_elapsed = Nanos(0);
+    }
+
+    /// Ends the series: the last, partial block counts when nothing else does or when it is long enough.
+    pub fn end(&mut self) {
+        if self.blocks.len() < 3 || self.open_elapsed.0 * 2 >= BLOCK.0 {
+            self.close();
+        }
+    }
+
+    #[must_use]
+    pub fn launches(&self) -> u64 {
+        self.launches
+    }
+
+    /// From the begin of the first launch to the end of the last.
+    #[must_use]
+    pub fn elapsed(&self) -> Nanos {
+        self.first.map_or(Nanos(0), |first| self.last.since(first))
+    }
+
+    /// Time inside launches.
+    #[must_use]
+    pub fn busy(&self) -> Nanos {
+        self.busy
+    }
+
+    /// Time between launches that the device spent idle while launches were due.
+    #[must_use]
+    pub fn gaps(&self) -> Nanos {
+        self.gaps
+    }
+
+    /// Begin of the first launch and end of the last, on the machine's clock.
+    #[must_use]
+    pub fn window(&self) -> Option<(Nanos, Nanos)> {
+        self.first.map(|first| (first, self.last))
+    }
+
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    #[must_use]
+    pub fn histogram(&self) -> &Histogram {
+        &self.histogram
+    }
+
+    #[must_use]
+    pub fn response(&self) -> &Histogram {
+        &self.response
+    }
+
+    /// Launches timed together.
+    #[must_use]
+    pub fn batch(&self) -> u32 {
+        self.batch
+    }
+
+    /// Estimate time of a launch in the best one-second window of the first three seconds, or in all of a shorter measurement.
+    #[must_use]
+    pub fn burst(&self) -> Option<Estimate> {
+        let bins: Vec<Bin> = self.bins.iter().copied().filter(|bin| bin.launches > 0).collect();
+        let length = BINS_A_WINDOW.min(bins.len());
+        let cost = |window: &[Bin]| {
+            let launches: u64 = window.iter().map(|bin| bin.launches).sum();
+            window.iter().map(|bin| bin.elapsed.seconds()).sum::<f64>() / launches as f64
+        };
+        let best = bins.windows(length.max(1)).min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        let Some(best) = best else {
+            // A single launch outlasted the three seconds.
+            return (self.launches > 0).then(|| self.overall());
+        };
+        let times: Vec<f64> = best.iter().map(|bin| bin.elapsed.seconds() / bin.launches as f64).collect();
+        let spread = interval::mean(&times).unwrap_or_else(|| Estimate { half: widest(&times), ..self.overall() });
+        Some(Estimate { mean: cost(best), ..spread })
+    }
+
+    fn overall(&self) -> Estimate {
+        let mean = (self.busy + self.gaps).seconds() / self.launches.max(1) as f64;
+        Estimate { mean, half: 0.0, effective: self.launches as f64 }
+    }
+
+    /// Blocks that begin at least `skip` after the first launch.
+    #[must_use]
+    pub fn retained(&self, skip: Nanos) -> &[Block] {
+        let from = self.blocks.partition_point(|block| block.t < skip.seconds());
+        &self.blocks[from..]
+    }
+}
+
+/// With fewer than three bins there is no variance worth the name: the interval is the range seen.
+fn widest(times: &[f64]) -> f64 {
+    let (low, high) = times.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), &t| (low.min(t), high.max(t)));
+    (high - low).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(times: impl IntoIterator<Item = u64>) -> Series {
+        let mut series = Series::default();
+        let mut now = Nanos(1_000);
+        for took in times {
+            series.push(&Span { begin: now, took: Nanos(took), launches: 1, intended: None });
+            now += Nanos(took);
+        }
+        series.end();
+        series
+    }
+
+    #[test]
+    fn blocks_hold_all_launches_of_a_quarter_second() {
+        let series = series((0..1_000).map(|_| 1_000_000));
+        assert_eq!(series.blocks().len(), 4);
+        assert_eq!(series.blocks().iter().map(|b| b.launches).sum::<u64>(), 1_000);
+        assert_eq!(series.blocks()[1].mean, Nanos(1_000_000));
+        assert!((series.blocks()[2].t - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_burst_is_the_best_second_of_the_first_three() {
+        // One second slow, one second fast, eight seconds in between.
+        let times = (0..500).map(|_| 2_000_000).chain((0..1_000).map(|_| 1_000_000)).chain((0..5_000).map(|_| 1_600_000));
+        let burst = series(times).burst().expect("launches");
+        assert!((burst.mean - 1e-3).abs() < 1e-5, "{burst:?}");
+    }
+
+    #[test]
+    fn a_short_burst_is_all_of_it() {
+        let burst = series([2_000_000, 4_000_000]).burst().expect("launches");
+        assert!((burst.mean - 3e-3).abs() < 1e-9);
+        assert!(series([]).burst().is_none());
+        assert!((series([4_000_000_000]).burst().expect("one launch").mean - 4.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn idle_time_between_launches_is_theirs_and_the_harness_is_not() {
+        let mut series = Series::default();
+        let push = |series: &mut Series, begin| {
+            series.push(&Span { begin: Nanos(begin), took: Nanos(1_000), launches: 1, intended: None });
+        };
+        push(&mut series, 0);
+        push(&mut series, 1_500);
+        series.pause();
+        push(&mut series, 900_000);
+        series.end();
+        assert_eq!((series.gaps(), series.busy(), series.launches()), (Nanos(500), Nanos(3_000), 3));
+    }
+
+    #[test]
+    fn a_paced_launch_is_also_counted_from_its_intended_start() {
+        let mut series = Series::default();
+        series.push(&Span { begin: Nanos(5_000), took: Nanos(1_000), launches: 1, intended: Some(Nanos(2_000)) });
+        assert_eq!(series.response().count(), 1);
+        assert!(series.response().quantile(0.5).0.abs_diff(4_000) < 8);
+    }
+}

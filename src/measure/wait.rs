@@ -1,0 +1,54 @@
+//! Waiting for a device with a deadline, without disturbing it.
+
+use super::policy;
+use crate::{
+    contract::{Clock, Fault, Prepared, Span},
+    units::Nanos,
+};
+
+/// First and longest pause between two looks at the device.
+const SHORT: Nanos = Nanos(20_000);
+const LONG: Nanos = Nanos(1_000_000);
+
+/// Starts launches and sees them end.
+pub struct Waiter<'a> {
+    pub clock: &'a dyn Clock,
+}
+
+impl Waiter<'_> {
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    /// Launches and waits; `launch` is what one launch is expected to take.
+    ///
+    /// # Errors
+    /// [`Fault::Hung`] past the deadline, and whatever the device says.
+    pub fn launch(
+        &self,
+        prepared: &mut dyn Prepared,
+        variant: usize,
+        launches: u32,
+        launch: Option<Nanos>,
+    ) -> Result<Vec<Span>, Fault> {
+        let expected = Nanos(launch.unwrap_or_default().0.saturating_mul(u64::from(launches)));
+        let deadline = self.now() + policy::deadline(expected);
+        prepared.start(variant, launches)?;
+        let mut pause = SHORT;
+        while !prepared.finished()? {
+            let now = self.now();
+            if now > deadline {
+                return Err(Fault::Hung(policy::deadline(expected)));
+            }
+            self.clock.wait_until(now + pause);
+            pause = Nanos((pause.0 * 2).min(LONG.0));
+        }
+        let spans = prepared.spans()?;
+        let told: u64 = spans.iter().map(|span| u64::from(span.launches)).sum();
+        if told != u64::from(launches) {
+            return Err(Fault::failed("timing", format!("{launches} launches were made, {told} were seen to end")));
+        }
+        Ok(spans)
+    }
+}

@@ -72,12 +72,7 @@ impl Probe for Host {
     }
 
     fn read(&mut self, at: Nanos) -> Reading {
-        let mut reading = Reading {
-            at,
-            utilisation: self.load(),
-            memory_used_bytes: self.memory_used(),
-            ..Reading::default()
-        };
+        let mut reading = Reading { at, utilisation: self.load(), memory_used_bytes: self.memory_used(), ..Reading::default() };
         if self.slow_read.is_none_or(|last| last.elapsed() >= SLOW) {
             self.slow_read = Some(Instant::now());
             reading.sm_mhz = clock(Path::new("/"));
@@ -93,7 +88,7 @@ fn is_on_the_processor(label: &str) -> bool {
 }
 
 /// Mean clock of all cores: by the frequency driver, else by what x86 prints in `cpuinfo`. The bogus rate that ARM prints there
-/// (BogoMIPS) is no clock and is not taken for one.
+/// (`BogoMIPS`) is no clock and is not taken for one.
 fn clock(root: &Path) -> Option<Megahertz> {
     let driver: Vec<f64> = fs::read_dir(root.join("sys/devices/system/cpu"))
         .into_iter()

@@ -15,13 +15,8 @@ const CONTAINER_FILES: &[(&str, &str)] = &[
     (".dockerenv", "docker"),
 ];
 /// Parts of a control group's path that name the engine that made it.
-const CONTAINER_GROUPS: &[(&str, &str)] = &[
-    ("kubepods", "kubernetes"),
-    ("libpod", "podman"),
-    ("docker", "docker"),
-    ("containerd", "containerd"),
-    ("lxc", "lxc"),
-];
+const CONTAINER_GROUPS: &[(&str, &str)] =
+    &[("kubepods", "kubernetes"), ("libpod", "podman"), ("docker", "docker"), ("containerd", "containerd"), ("lxc", "lxc")];
 /// System vendors by DMI whose machines are always virtual, unless the product says that it is bare metal.
 const HYPERVISORS: &[(&str, &str)] = &[
     ("qemu", "qemu"),
@@ -35,7 +30,8 @@ const HYPERVISORS: &[(&str, &str)] = &[
     ("hetzner", "kvm"),
 ];
 /// What boards say whose maker did not care to name them.
-const PLACEHOLDERS: &[&str] = &["to be filled", "default string", "system product name", "system manufacturer", "not specified", "none"];
+const PLACEHOLDERS: &[&str] =
+    &["to be filled", "default string", "system product name", "system manufacturer", "not specified", "none"];
 
 /// The facts of the machine that this process runs on. Versions of drivers are for [`super::Sources::versions`] to tell.
 #[must_use]

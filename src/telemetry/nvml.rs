@@ -199,7 +199,9 @@ fn absence(path: Option<&Path>, error: &NvmlError) -> String {
             format!("no NVML library ({library} cannot be loaded): install the NVIDIA driver, or name the file with --nvml-lib")
         }
         NvmlError::FailedToLoadSymbol(_) => format!("{library} is not NVML: name another file with --nvml-lib"),
-        NvmlError::DriverNotLoaded => "NVML is installed, but the NVIDIA driver is not loaded: modprobe nvidia, or restart".to_owned(),
+        NvmlError::DriverNotLoaded => {
+            "NVML is installed, but the NVIDIA driver is not loaded: modprobe nvidia, or restart".to_owned()
+        }
         NvmlError::NoPermission => "NVML may not talk to the NVIDIA driver: check who may open /dev/nvidiactl".to_owned(),
         other => format!("NVML does not start: {other}"),
     }

@@ -4,7 +4,7 @@
 //! handed out. Memory is bounded, so that a soak of any length stays flat.
 
 use crate::{
-    contract::{Clock, Probe},
+    contract::{Clock, Monotonic, Probe},
     record::Reading,
     units::Nanos,
 };
@@ -18,8 +18,6 @@ use std::{
     time::Duration,
 };
 
-/// Time between two looks unless something else is asked for: ten a second.
-pub const PERIOD: Nanos = Nanos(100_000_000);
 /// Readings kept at most. At ten a second that is all of nearly seven minutes, then every second one, and so on.
 const CAPACITY: usize = 4096;
 /// How long a look may take after the end was called before its thread is given up.
@@ -35,24 +33,29 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Starts to look, at once and then every `period` ([`Sampler::PERIOD`] is the customary one). Readings carry the time of
-    /// `clock` at which their look began.
+    /// The customary time between two looks: ten a second.
+    pub const PERIOD: Nanos = Nanos(100_000_000);
+
+    /// Starts to look, at once and then every `period` ([`Sampler::PERIOD`] is the customary one). Readings carry the time at
+    /// which their look began, on `clock`, which must run with real time.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(mut probe: Box<dyn Probe>, clock: impl Clock + Send + 'static, period: Nanos) -> std::io::Result<Self> {
+    pub fn start(mut probe: Box<dyn Probe>, clock: &dyn Clock, period: Nanos) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let (ending, ended) = mpsc::channel();
         let history = Arc::new(Mutex::new(History::new(CAPACITY)));
         let source = probe.source();
         let shared = Arc::clone(&history);
+        // A clock need not be one that threads can share; any two monotonic clocks differ by a constant.
+        let (origin, elapsed) = (clock.now(), Monotonic::default());
         thread::Builder::new().name("telemetry".into()).spawn(move || {
             let _ending = ending; // dropped, hence heard, however this thread ends
             loop {
-                let at = clock.now();
-                let reading = probe.read(at);
+                let begin = elapsed.now();
+                let reading = probe.read(origin + begin);
                 lock(&shared).push(reading);
-                let rest = period.since(clock.now().since(at)).into();
+                let rest = period.since(elapsed.now().since(begin)).into();
                 if stopped.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
                     break;
                 }
@@ -60,9 +63,6 @@ impl Sampler {
         })?;
         Ok(Self { stop: Some(stop), ended, history, source })
     }
-
-    /// Ten looks a second.
-    pub const PERIOD: Nanos = PERIOD;
 
     /// Where the readings come from.
     #[must_use]
@@ -154,7 +154,6 @@ fn merge_limits(into: Option<&mut Reading>, limits: Option<BTreeSet<String>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Monotonic;
     use std::time::Instant;
 
     /// Counts its looks in the clock's field and takes `takes` for each.
@@ -177,7 +176,7 @@ mod tests {
 
     fn sampler(takes: Duration, period: Nanos) -> Sampler {
         let probe = Box::new(Counting { looks: 0, takes });
-        Sampler::start(probe, Monotonic::default(), period).expect("a thread")
+        Sampler::start(probe, &Monotonic::default(), period).expect("a thread")
     }
 
     #[test]
@@ -214,7 +213,7 @@ mod tests {
     fn memory_stays_flat_and_no_reason_is_lost() {
         let mut history = History::new(16);
         for at in 0..10_000_u64 {
-            let limits = (at == 7_777).then(|| BTreeSet::from(["sw_power_cap".to_owned()])).unwrap_or_default();
+            let limits = if at == 7_777 { BTreeSet::from(["sw_power_cap".to_owned()]) } else { BTreeSet::new() };
             history.push(Reading { at: Nanos(at), limits: Some(limits), ..Reading::default() });
         }
         assert!((8..=16).contains(&history.kept.len()), "{} kept", history.kept.len());

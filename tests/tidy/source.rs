@@ -23,13 +23,16 @@ pub struct Source {
 impl Source {
     /// A source from a path and a text; the self-tests plant their violations through it.
     pub fn new(path: &str, text: &str) -> Self {
-        let code = if path.ends_with(".rs") { blanked(text) } else { text.to_owned() };
-        Self { path: path.to_owned(), text: text.to_owned(), code }
+        let mut source = Self { path: path.to_owned(), text: text.to_owned(), code: text.to_owned() };
+        if source.is_rust() {
+            source.code = blanked(text);
+        }
+        source
     }
 
     /// The line, counted from 1, on which the byte at `offset` stands.
     pub fn line(&self, offset: usize) -> usize {
-        self.text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
+        self.text[..offset].matches('\n').count() + 1
     }
 
     /// A violation, spelled as editors can jump to it.
@@ -87,7 +90,8 @@ fn collect(folder: &Path, prefix: &str, found: &mut Vec<Source>) {
         let kind = entry.file_type().expect("a file has a type");
         if NOT_OURS.contains(&path.as_str()) || kind.is_dir() && path.ends_with("/target") {
             continue;
-        } else if kind.is_dir() {
+        }
+        if kind.is_dir() {
             collect(&entry.path(), &format!("{path}/"), found);
         } else if let Ok(text) = fs::read_to_string(entry.path()) {
             found.push(Source::new(&path, &text));

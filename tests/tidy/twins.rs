@@ -56,13 +56,13 @@ pub fn dead_files(tree: &[Source]) -> Vec<String> {
         if source.is_rust() && !alive.contains(source.path.as_str()) {
             found.push(source.at(0, "no `mod` reaches this file; name it in its parent or delete it"));
         }
-        if let Some(header) = source.path.strip_prefix("kernels/").filter(|path| path.ends_with(".cuh")) {
+        if let Some(header) = source.path.strip_prefix("kernels/").filter(|_| source.is_any(&[".cuh"])) {
             let include = format!("#include \"{header}\"");
             if !tree.iter().any(|other| other.path != source.path && other.text.contains(&include)) {
                 found.push(source.at(0, "no kernel includes this header; include it or delete it"));
             }
         }
-        let is_test_root = is_root(tree, &source.path) && source.path.starts_with("tests/");
+        let is_test_root = source.is_rust() && is_root(tree, &source.path) && source.path.starts_with("tests/");
         let in_fakes = source.path.starts_with("tests/fakes/");
         if is_test_root && !in_fakes && !source.code.contains("#[test]") {
             found.push(source.at(0, "a test file without a test; write one or delete it"));
@@ -73,7 +73,7 @@ pub fn dead_files(tree: &[Source]) -> Vec<String> {
 
 /// Paths of the Rust files that the compiler sees.
 fn alive(tree: &[Source]) -> BTreeSet<&str> {
-    let mut waiting: Vec<&Source> = tree.iter().filter(|source| is_root(tree, &source.path)).collect();
+    let mut waiting: Vec<&Source> = tree.iter().filter(|source| source.is_rust() && is_root(tree, &source.path)).collect();
     let mut alive = BTreeSet::new();
     while let Some(source) = waiting.pop() {
         if alive.insert(source.path.as_str()) {
@@ -84,14 +84,12 @@ fn alive(tree: &[Source]) -> BTreeSet<&str> {
     alive
 }
 
-/// Where compilation starts: the crate's own roots, each test and bench, and the same in nested crates.
+/// Where compilation starts: the crate's own roots, each test and bench, and the same in nested crates. A fake of one file is
+/// compiled by the test that names it.
 fn is_root(tree: &[Source], path: &str) -> bool {
     let Some((folder, file)) = path.rsplit_once('/') else {
         return path == "build.rs";
     };
-    if !path.ends_with(".rs") {
-        return false;
-    }
     let parent = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
     let is_crate = |folder: &str| {
         let manifest = if folder.is_empty() { "Cargo.toml".to_owned() } else { format!("{folder}/Cargo.toml") };
@@ -100,6 +98,7 @@ fn is_root(tree: &[Source], path: &str) -> bool {
     match folder.rsplit_once('/').map_or(folder, |(_, last)| last) {
         "src" => ["main.rs", "lib.rs"].contains(&file) && (folder == "src" || is_crate(parent)),
         "bin" | "tests" | "benches" | "examples" => true,
+        "fakes" => tree.iter().any(|source| source.path.starts_with("tests/") && source.text.contains(&format!("\"{path}\""))),
         _ => file == "main.rs" && ["tests", "benches"].contains(&parent),
     }
 }
@@ -145,13 +144,14 @@ fn a_dead_file_is_seen() {
         Source::new("src/dead.rs", ""),
         Source::new("tests/empty.rs", "//! Nothing."),
         Source::new("tests/one/main.rs", "mod part;\n#[test] fn a() {}"),
-        Source::new("tests/one/part.rs", ""),
+        Source::new("tests/one/part.rs", "const FAKE: &str = \"tests/fakes/named.rs\";"),
+        Source::new("tests/fakes/named.rs", ""),
+        Source::new("tests/fakes/forgotten.rs", ""),
         Source::new("tests/fakes/nvml/Cargo.toml", ""),
         Source::new("tests/fakes/nvml/src/lib.rs", ""),
         Source::new("kernels/ptx.cuh", ""),
     ];
     let found = dead_files(&tree);
-    assert_eq!(found.len(), 3, "{found:?}");
-    assert!(found[0].starts_with("src/dead.rs") && found[1].starts_with("tests/empty.rs"), "{found:?}");
-    assert!(found[2].starts_with("kernels/ptx.cuh"), "{found:?}");
+    let dead: Vec<&str> = found.iter().filter_map(|message| message.split(':').next()).collect();
+    assert_eq!(dead, ["src/dead.rs", "tests/empty.rs", "tests/fakes/forgotten.rs", "kernels/ptx.cuh"]);
 }

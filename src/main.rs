@@ -1,3 +1,9 @@
 //! The command line of assay.
 
-fn main() {}
+use assay::cli;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(cli::Arguments::parse())
+}

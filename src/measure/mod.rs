@@ -112,7 +112,9 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
     let mut stopped_by = "verification";
     if contenders.iter().all(|contender| contender.checked.verified.passed) {
         (stopped_by, ratios) = time(plan, prepared.as_mut(), &mut contenders, &waiter, context)?;
-        contenders.iter_mut().for_each(|contender| contender.series.end());
+        for contender in &mut contenders {
+            contender.series.end();
+        }
     }
     let told =
         report::Told { machine, plan, prepared: prepared.as_ref(), readings: context.readings, setup, stopped_by, ratios: &ratios };

@@ -218,7 +218,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         source: "script",
         readings: vec![
             Reading { at: from, power_mw: Some(Milliwatts(300_000)), ..Reading::default() },
-            Reading { at: to, power_mw: Some(Milliwatts(500_000)), ..Reading::default() },
+            Reading { at: to + Nanos(1), power_mw: Some(Milliwatts(500_000)), ..Reading::default() },
         ],
     };
     let profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND) };

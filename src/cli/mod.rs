@@ -1,0 +1,51 @@
+//! The command line: one file a subcommand, with its arguments and one `run`; no file here imports another.
+//!
+//! Data go to stdout, everything else to stderr. Exit codes: 0 done and good; 1 a bad verdict; 2 bad input or usage; 3 nothing
+//! could be measured or judged; 130 interrupted.
+
+mod show;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Measures what accelerators sustain, verified, and turns it into capacity.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, about, arg_required_else_help = true, propagate_version = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(show::Arguments),
+}
+
+/// How a command ended, other than by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ending {
+    Good = 0,
+    Bad = 1,
+    Nothing = 3,
+    Interrupted = 130,
+}
+
+/// Runs the command; an error is one message on stderr and exit code 2.
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    let ending = match arguments.command {
+        Command::Show(arguments) => show::run(&arguments),
+    };
+    match ending {
+        Ok(ending) => ExitCode::from(ending as u8),
+        Err(error) => {
+            // A reader that went away (`assay show … | head`) is no error of ours.
+            if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("assay: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

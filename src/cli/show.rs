@@ -1,0 +1,30 @@
+//! `assay show`: a record for a person's eyes, or as one JSON document.
+
+use super::Ending;
+use crate::record;
+use anyhow::Result;
+use clap::Args;
+use std::{io::Write, path::PathBuf};
+
+/// Shows a record that `assay run` wrote
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  assay show run.jsonl\n  assay show run.jsonl --json | jq '.entries[].workload.id'")]
+pub struct Arguments {
+    /// Record to show
+    file: PathBuf,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// # Errors
+/// When the record cannot be read, saying why and what to do.
+pub fn run(arguments: &Arguments) -> Result<Ending> {
+    let document = record::read(&arguments.file)?;
+    for warning in &document.warnings {
+        eprintln!("assay: warning: {warning}");
+    }
+    let text = serde_json::to_string_pretty(&document)?;
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(Ending::Good)
+}

@@ -1,0 +1,176 @@
+//! What is worth measuring: families of workloads as data, and the suites that spend time on them.
+
+mod cache;
+mod matmul;
+mod oracle;
+mod stream;
+
+use crate::{
+    plan::Plan,
+    record::{Device, Kind},
+    units::Nanos,
+};
+
+/// A row a family.
+pub struct Family {
+    pub name: &'static str,
+    /// One line for `--help` and the documentation.
+    pub about: &'static str,
+    pub plans: fn(&Device, &Choice) -> Vec<Plan>,
+}
+
+/// Every family, in the order that they are reported.
+pub const FAMILIES: &[Family] = &[
+    Family { name: "matmul", about: "dense matrix products, named input.accumulate.output", plans: matmul::plans },
+    Family { name: "stream", about: "what memory sustains when almost nothing is computed", plans: stream::plans },
+    Family { name: "cache", about: "the same over footprints from the first cache to memory", plans: cache::plans },
+];
+
+/// How a suite spends its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suite {
+    pub name: &'static str,
+    /// Time for a verified burst.
+    pub burst: Nanos,
+    /// Time for an entry that a decision hangs on.
+    pub sustained: Nanos,
+    /// Time for a device; what does not fit is skipped, with that reason. Blank: as long as it takes.
+    pub budget: Option<Nanos>,
+    /// More shapes and finer ladders.
+    pub thorough: bool,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Every suite; `soak` takes its time from the command line.
+pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "quick",
+        burst: Nanos(3 * SECOND / 10),
+        sustained: Nanos(5 * SECOND),
+        budget: Some(Nanos(60 * SECOND)),
+        thorough: false,
+    },
+    Suite {
+        name: "standard",
+        burst: Nanos(SECOND),
+        sustained: Nanos(30 * SECOND),
+        budget: Some(Nanos(600 * SECOND)),
+        thorough: true,
+    },
+    Suite { name: "soak", burst: Nanos(0), sustained: Nanos(600 * SECOND), budget: None, thorough: false },
+];
+
+/// What a person chose.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub suite: Suite,
+    /// Bytes of each array of the stream family, instead of the rule.
+    pub footprint: Option<u64>,
+    pub seed: u32,
+}
+
+/// Plans of a suite for a device: those that a decision hangs on first, so that a spent budget costs the others.
+#[must_use]
+pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = FAMILIES.iter().flat_map(|family| (family.plans)(device, choice)).collect();
+    plans.sort_by_key(|plan| !plan.sustained);
+    if choice.suite.name == "soak" {
+        plans.retain(|plan| plan.sustained);
+    }
+    plans
+}
+
+/// Bytes of an array that no cache holds: `max(4 × last cache, min(1 GiB, memory / 8))`, rounded down to whole segments.
+///
+/// Where the memory is not known it is taken to be small: 256 MiB.
+#[must_use]
+pub fn footprint(device: &Device, choice: &Choice) -> u64 {
+    const UNKNOWN: u64 = 256 << 20;
+    let rule = || {
+        let memory = device.usable_bytes().map_or(UNKNOWN, |bytes| (bytes / 8).min(1 << 30));
+        memory.max(4 * device.last_cache_bytes())
+    };
+    let bytes = choice.footprint.unwrap_or_else(rule).max(GRAIN);
+    bytes / GRAIN * GRAIN
+}
+
+/// Arrays are whole multiples of this: 4096 segments of at least 256 bytes.
+const GRAIN: u64 = 1 << 20;
+
+/// A launch of the ladder should take some time even where memory is fastest.
+fn is_gpu(device: &Device) -> bool {
+    device.kind == Kind::Gpu
+}
+
+fn supports(device: &Device, precision: &str) -> bool {
+    device.precisions.iter().any(|name| name == precision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Cache;
+
+    fn device(kind: Kind, memory: u64, cache: u64) -> Device {
+        Device {
+            memory_bytes: Some(memory),
+            caches: vec![Cache { level: 3, bytes: cache, instances: 1 }],
+            precisions: vec!["fp32".into(), "fp64".into()],
+            units: Some(2),
+            ..Device::new("x:0", "x", kind, "x")
+        }
+    }
+
+    fn choice(suite: usize) -> Choice {
+        Choice { suite: SUITES[suite], footprint: None, seed: 1 }
+    }
+
+    #[test]
+    fn the_footprint_follows_memory_and_caches() {
+        assert_eq!(footprint(&device(Kind::Gpu, 141 << 30, 50 << 20), &choice(0)), 1 << 30);
+        assert_eq!(footprint(&device(Kind::Cpu, 2 << 40, 1 << 30), &choice(0)), 4 << 30);
+        assert_eq!(footprint(&device(Kind::Fake, 64 << 20, 256 << 10), &choice(0)), 8 << 20);
+        assert_eq!(footprint(&Device::new("x:0", "x", Kind::Gpu, "x"), &choice(0)), 256 << 20);
+        let asked = Choice { footprint: Some((5 << 20) + 7), ..choice(0) };
+        assert_eq!(footprint(&device(Kind::Cpu, 1 << 34, 0), &asked), 5 << 20);
+    }
+
+    #[test]
+    fn the_same_suites_fit_a_large_card_and_a_tiny_fake() {
+        for (kind, memory) in [(Kind::Gpu, 141 << 30), (Kind::Cpu, 24 << 30), (Kind::Software, 1 << 30), (Kind::Fake, 64 << 20)] {
+            for suite in 0..SUITES.len() {
+                let plans = plans(&device(kind, memory, 256 << 10), &choice(suite));
+                assert!(!plans.is_empty());
+                assert!(plans.iter().all(|plan| plan.bytes_allocated() < memory / 10 * 8), "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn identities_are_unique_and_decisions_come_first() {
+        let plans = plans(&device(Kind::Cpu, 24 << 30, 32 << 20), &choice(0));
+        let mut ids: Vec<_> = plans.iter().map(|plan| plan.key.id()).collect();
+        assert!(ids.len() >= 30, "{}", ids.len());
+        let first_burst = plans.iter().position(|plan| !plan.sustained).expect("bursts");
+        assert!((1..=6).contains(&first_burst) && plans[first_burst..].iter().all(|plan| !plan.sustained));
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), plans.len());
+    }
+
+    #[test]
+    fn a_soak_holds_only_what_a_decision_hangs_on() {
+        assert!(plans(&device(Kind::Cpu, 24 << 30, 32 << 20), &choice(2)).iter().all(|plan| plan.sustained));
+    }
+
+    #[test]
+    fn every_exact_pass_is_exact() {
+        for suite in 0..SUITES.len() {
+            for plan in plans(&device(Kind::Gpu, 141 << 30, 50 << 20), &choice(suite)) {
+                let output = plan.buffers[plan.check.output].dtype;
+                assert!(plan.check.bound <= output.exact_integers(), "{}", plan.key.id());
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Folds of outputs as the host expects them, from the inputs' generator alone: no kernel has a part in them.
+
+use crate::plan::{COLUMN, Pass, Plan, ROW, first, small, weight};
+use rayon::prelude::*;
+
+/// Elements that a thread folds at a time.
+const CHUNK: u64 = 1 << 16;
+
+/// Wrapping sum of `term` over `0..count`, on all cores.
+pub fn sum(count: u64, term: impl Fn(u64) -> u32 + Sync) -> u32 {
+    let chunk = |index: u64| {
+        let end = ((index + 1) * CHUNK).min(count);
+        (index * CHUNK..end).fold(0_u32, |sum, element| sum.wrapping_add(term(element)))
+    };
+    (0..count.div_ceil(CHUNK)).into_par_iter().map(chunk).reduce(|| 0, u32::wrapping_add)
+}
+
+/// [`crate::plan::Fold::Values`] of a vector whose element `e` is `value(e)`.
+pub fn vector(count: u64, seed: u32, value: impl Fn(u64) -> u32 + Sync) -> u32 {
+    sum(count, |e| value(e).wrapping_mul(weight(seed ^ ROW, e))).wrapping_mul(weight(seed ^ COLUMN, 0))
+}
+
+/// Input `buffer` of the exact pass as a wrapping integer.
+pub fn integer(plan: &Plan, buffer: usize) -> impl Fn(u64) -> u32 + Sync + Copy {
+    let seed = plan.buffer_seed(buffer);
+    move |element| small(seed, element) as u32
+}
+
+/// Wrapping sum of the random words of `from..to`.
+pub fn words(seed: u32, from: u64, to: u64) -> u32 {
+    (from..to).fold(0_u32, |sum, element| sum.wrapping_add(first(seed, element)))
+}
+
+/// [`crate::plan::Fold::Values`] of a product: `Σ_k (Σ_r u_r A[r,k]) (Σ_c B[k,c] v_c)`, in `O(mk + kn)`.
+pub fn product(plan: &Plan, (m, n, k): (u64, u64, u64), fold_seed: u32) -> u32 {
+    let (a, b) = (integer(plan, 0), integer(plan, 1));
+    let add = |mut left: Vec<u32>, right: Vec<u32>| {
+        left.iter_mut().zip(right).for_each(|(l, r)| *l = l.wrapping_add(r));
+        left
+    };
+    let zero = || vec![0_u32; k as usize];
+    let row = |mut sums: Vec<u32>, r: u64| {
+        let u = weight(fold_seed ^ ROW, r);
+        (0..k).zip(&mut sums).for_each(|(i, sum)| *sum = sum.wrapping_add(u.wrapping_mul(a(r * k + i))));
+        sums
+    };
+    let left = (0..m).into_par_iter().fold(zero, row).reduce(zero, add);
+    let right = |i: u64| (0..n).fold(0_u32, |sum, c| sum.wrapping_add(b(i * n + c).wrapping_mul(weight(fold_seed ^ COLUMN, c))));
+    (0..k).into_par_iter().map(|i| left[i as usize].wrapping_mul(right(i))).reduce(|| 0, u32::wrapping_add)
+}
+
+/// Probabilistic bound on the error of a sum of `terms` products of our random inputs, accumulated with unit roundoff `u`:
+/// `λ √terms · u · Σ|a||b|` with λ = 8 (Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", 2019).
+pub fn sum_tolerance(terms: u64, roundoff: f64) -> f64 {
+    /// Mean of `|a||b|`: the square of the mean magnitude of the random pass, `1.4216 √(2/π)`.
+    const MEAN_PRODUCT: f64 = 1.2866;
+    8.0 * (terms as f64).sqrt() * roundoff * terms as f64 * MEAN_PRODUCT
+}
+
+/// Sum over `from..to` of the products of inputs 0 and 1.
+pub fn dot(plan: &Plan, pass: Pass, from: u64, to: u64) -> f64 {
+    (from..to).map(|e| plan.input(0, pass, e) * plan.input(1, pass, e)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_every_element_once() {
+        for count in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3] {
+            assert_eq!(sum(count, |e| e as u32), (0..count).fold(0_u32, |sum, e| sum.wrapping_add(e as u32)));
+        }
+    }
+
+    #[test]
+    fn the_tolerance_grows_with_the_sum_and_the_roundoff() {
+        assert!(sum_tolerance(4_096, 6e-8) > 8.0 * sum_tolerance(1_024, 6e-8) * 0.99);
+        assert_eq!(sum_tolerance(0, 1.0), 0.0);
+    }
+}

@@ -6,13 +6,15 @@ use crate::{
     device::BACKENDS,
     measure::{self, Context, Profile, Readings},
     plan::Plan,
-    record::{Entry, Outcome},
+    record::{Device, Entry, Kind, Outcome},
+    telemetry::{Sampler, Sources},
     units::Nanos,
     workload::{self, Choice, Suite},
 };
 use std::{
     collections::HashMap,
     io::{BufRead, Write},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -53,11 +55,24 @@ fn backend(name: &str) -> Option<&'static Backend> {
 /// Lists the devices of the backend named on standard input.
 pub fn list() {
     let listing = match receive::<String>() {
-        Ok(name) => backend(&name).map_or_else(|| absent(&name, "not built into this program"), |backend| (backend.probe)()),
+        Ok(name) => {
+            backend(&name).map_or_else(|| absent(&name, "not built into this program"), |backend| described((backend.probe)()))
+        }
         Err(why) => absent("", &why),
     };
     tell(&Event::Listed { listing });
     tell(&Event::Done);
+}
+
+/// Adds to GPUs what their driver's management library knows. Where there is none they stay as the backend saw them.
+fn described(mut listing: Listing) -> Listing {
+    if listing.devices.iter().any(|device| device.kind == Kind::Gpu) {
+        let sources = Sources::open(None);
+        for device in &mut listing.devices {
+            let _ = sources.describe(device);
+        }
+    }
+    listing
 }
 
 fn absent(backend: &str, why: &str) -> Listing {
@@ -79,8 +94,13 @@ fn carry_out(job: &Job) -> Result<(), String> {
     let choice = Choice { suite, footprint: job.footprint, seed: job.seed };
     let mut plans: HashMap<String, Plan> =
         workload::plans(&machine.devices()[0], &choice).into_iter().map(|plan| (plan.key.id(), plan)).collect();
-    let mut worker =
-        Worker { machine: machine.as_ref(), suite, rates: HashMap::new(), begin: machine.clock().now(), spent: job.spent };
+    let sources = Sources::open(job.options.nvml_library.as_deref().map(Path::new));
+    let mut device = machine.devices()[0].clone();
+    // Without a management library the device stays as the backend saw it, and without sensors telemetry stays blank.
+    let _ = sources.describe(&mut device);
+    let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
+    let begin = machine.clock().now();
+    let mut worker = Worker { machine: machine.as_ref(), device, sampler, suite, rates: HashMap::new(), begin, spent: job.spent };
     for id in &job.workloads {
         let plan = plans.remove(id).ok_or_else(|| format!("the opened device has no workload `{id}`"))?;
         for entry in worker.measure(&plan) {
@@ -95,6 +115,9 @@ fn carry_out(job: &Job) -> Result<(), String> {
 
 struct Worker<'a> {
     machine: &'a dyn Machine,
+    /// As the backend and the management library know it.
+    device: Device,
+    sampler: Option<Sampler>,
     suite: Suite,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
@@ -105,7 +128,7 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
         let variants: Vec<_> = self.machine.variants(plan).into_iter().take(1).collect();
-        let device = self.machine.devices()[0].clone();
+        let device = self.device.clone();
         let Some(variant) = variants.first() else {
             let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
             let workload = plan.key.with(&crate::plan::Variant::own("none"));
@@ -121,14 +144,20 @@ impl Worker<'_> {
         let context = Context {
             profile,
             interrupted: &|| STOP.load(Ordering::Relaxed),
-            readings: &|_, _| Readings::default(),
+            readings: &|from, to| self.readings(from, to),
             expected: self.expected(plan),
         };
-        let entries = measure::measure(self.machine, plan, &variants, &context);
-        for entry in &entries {
+        let mut entries = measure::measure(self.machine, plan, &variants, &context);
+        for entry in &mut entries {
+            entry.device = self.device.clone();
             self.learn(plan, entry);
         }
         entries
+    }
+
+    fn readings(&self, from: Nanos, to: Nanos) -> Readings {
+        let taken = |sampler: &Sampler| Readings { source: sampler.source(), readings: sampler.between(from, to) };
+        self.sampler.as_ref().map(taken).unwrap_or_default()
     }
 
     fn out_of_time(&self) -> Option<String> {

@@ -7,7 +7,7 @@ use super::Ending;
 use crate::{
     record::{Document, End, Entry, Header, Line, Outcome, SCHEMA, Software, Writer},
     runner::{self, News, Options, Task},
-    store,
+    store, telemetry,
     units::{Nanos, parse_bytes},
     workload::{SUITES, Suite},
 };
@@ -145,7 +145,7 @@ fn header(suite: Suite, devices: Vec<crate::record::Device>) -> Header {
         id: uuid::Uuid::now_v7().to_string(),
         started_at: now(),
         assay: Software::this(crate::plan::kernels_hash()),
-        node: crate::record::Node::default(),
+        node: telemetry::node(),
         devices,
         suite: suite.name.into(),
         command: std::env::args().collect(),

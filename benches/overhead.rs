@@ -50,7 +50,8 @@ fn main() -> ExitCode {
         black_box((0..1_u64 << 22).fold(0.0, |sum, e| sum + random_f64(black_box(3), e)));
     });
     let weighing = per_item(1 << 22, || {
-        black_box((0..1_u64 << 22).fold(0_u32, |sum, e| sum.wrapping_add(weight(black_box(3), e))));
+        let seed = black_box(3);
+        black_box(pulp::Arch::new().dispatch(|| (0..1_u64 << 22).fold(0_u32, |sum, e| sum.wrapping_add(weight(seed, e)))));
     });
     println!("recording a launch        {recording:7.2} ns  (at most {RECORDING_NS} ns)");
     println!("generating an fp64 input  {generating:7.2} ns");

@@ -9,7 +9,17 @@ use assay::{
     units::Nanos,
     workload::{self, Choice, SUITES},
 };
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Measurements share the cores, so they take turns.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -117,6 +127,7 @@ fn small(machine: &dyn Machine) -> Vec<Plan> {
 
 #[test]
 fn every_operation_is_right_in_every_variant() {
+    let _alone = alone();
     let machine = cpu();
     let plans = small(machine.as_ref());
     assert!(plans.len() >= 11, "seven of stream, two of cache, two of matmul: {}", plans.len());
@@ -131,6 +142,7 @@ fn every_operation_is_right_in_every_variant() {
 
 #[test]
 fn a_bit_flipped_in_any_output_makes_the_entry_invalid() {
+    let _alone = alone();
     let machine = cpu();
     let (mut flips, mut found) = (0, 0);
     for (index, plan) in (0..).zip(small(machine.as_ref())) {
@@ -139,7 +151,7 @@ fn a_bit_flipped_in_any_output_makes_the_entry_invalid() {
             // are held against, and these are right; a flip that stays is in the hash of the last launch.
             let strikes: fn(u32) -> bool = if trial % 2 == 0 { |start| start == 2 } else { |start| start > 2 };
             let flipping = Flipping { inner: machine.as_ref(), strikes, bit: u64::from(mix(trial * 97 + index)) };
-            let entry = run(&flipping, &plan, &machine.variants(&plan)[..1], 1).remove(0);
+            let entry = run(&flipping, &plan, &machine.variants(&plan)[..1], 20).remove(0);
             flips += 1;
             found += u32::from(entry.outcome == Outcome::Invalid);
             assert_eq!(entry.outcome, Outcome::Invalid, "{} bit {} of trial {trial}", plan.key.id(), flipping.bit);
@@ -151,6 +163,7 @@ fn a_bit_flipped_in_any_output_makes_the_entry_invalid() {
 
 #[test]
 fn a_slow_twin_measures_slower() {
+    let _alone = alone();
     let machine = cpu();
     let decisive =
         |plan: &&Plan| matches!(plan.key.id().as_str(), "matmul/fp32.fp32.fp32/512x512x512" | "matmul/fp64.fp64.fp64/512x512x512");
@@ -170,6 +183,7 @@ fn a_slow_twin_measures_slower() {
 
 #[test]
 fn absurd_plans_are_refused_and_not_died_of() {
+    let _alone = alone();
     let machine = cpu();
     let mut plan = plans(machine.as_ref(), 1 << 20).remove(0);
     plan.buffers[0].elements = u64::MAX / 16;
@@ -187,6 +201,7 @@ fn unknown_devices_are_refused() {
 
 #[test]
 fn time_outside_kernels_stays_below_a_percent() {
+    let _alone = alone();
     let machine = cpu();
     let plans = plans(machine.as_ref(), 64 << 20);
     let triad = plans.iter().find(|plan| plan.key.family == "stream" && plan.key.operation == "triad").expect("triad");

@@ -56,13 +56,13 @@ fn blocks_mut<T: Send>(team: &Team, view: &mut [T], work: impl Fn(u64, &mut [T])
 }
 
 /// Sum over blocks of `view`, each with the index of its first element.
-fn sum_blocks<T: Sync>(team: &Team, view: &[T], sum: impl Fn(u64, &[T]) -> u32 + Sync) -> u32 {
+fn sum_blocks<T: Sync>(team: &Team, view: &[T], weighted: impl Fn(u64, &[T]) -> u32 + Sync) -> u32 {
     let parts = shares(view.len(), team.size(), BLOCK);
-    let sums = team.each(parts, |share| {
+    let totals = team.each(parts, |share| {
         let blocks = view[share.clone()].chunks(BLOCK).enumerate();
-        blocks.fold(0_u32, |total, (index, block)| total.wrapping_add(sum((share.start + index * BLOCK) as u64, block)))
+        blocks.fold(0_u32, |total, (index, block)| total.wrapping_add(weighted((share.start + index * BLOCK) as u64, block)))
     });
-    sums.into_iter().fold(0, u32::wrapping_add)
+    totals.into_iter().fold(0, u32::wrapping_add)
 }
 
 /// A fold of a whole buffer.
@@ -79,8 +79,8 @@ pub fn fold(team: &Team, memory: &Memory, buffer: &Buffer, fold: Fold, seed: u32
 fn weighed<T: Copy>(seed: u32, first: u64, block: &[T], word: impl Fn(T) -> u32) -> u32 {
     let (key, low) = (key(seed, first), first as u32);
     Arch::new().dispatch(|| {
-        let term = |(index, element): (u32, &T)| word(*element).wrapping_mul(mix(low.wrapping_add(index) ^ key) | 1);
-        (0..).zip(block).map(term).fold(0, u32::wrapping_add)
+        let weighted = |(index, element): (u32, &T)| word(*element).wrapping_mul(mix(low.wrapping_add(index) ^ key) | 1);
+        (0..).zip(block).map(weighted).fold(0, u32::wrapping_add)
     })
 }
 
@@ -95,8 +95,8 @@ fn values<T: Copy + Sync>(team: &Team, view: &[T], columns: u64, seed: u32, inte
     let sums = team.each(parts, |share| {
         let lines = (share.start / weights.len()..).zip(view[share].chunks(weights.len()));
         let line = |(row, line): (usize, &[T])| {
-            let term = |(element, weight): (&T, &u32)| integer(*element).wrapping_mul(*weight);
-            let sum = Arch::new().dispatch(|| line.iter().zip(&weights).map(term).fold(0, u32::wrapping_add));
+            let weighted = |(element, weight): (&T, &u32)| integer(*element).wrapping_mul(*weight);
+            let sum = Arch::new().dispatch(|| line.iter().zip(&weights).map(weighted).fold(0, u32::wrapping_add));
             sum.wrapping_mul(weight(rows, row as u64))
         };
         lines.map(line).fold(0, u32::wrapping_add)
@@ -159,11 +159,11 @@ mod tests {
         assert_eq!(fold(&team, &memory, &buffer, Fold::Bits, 9), bits);
         for columns in [1, 7, 1001] {
             let buffer = Buffer { columns, ..buffer };
-            let term = |(e, value): (u64, &f64)| {
+            let weighted = |(e, value): (u64, &f64)| {
                 let weights = weight(9 ^ ROW, e / columns).wrapping_mul(weight(9 ^ COLUMN, e % columns));
                 (*value as i64 as u32).wrapping_mul(weights)
             };
-            let by_element = (0..).zip(memory.view::<f64>()).map(term).fold(0, u32::wrapping_add);
+            let by_element = (0..).zip(memory.view::<f64>()).map(weighted).fold(0, u32::wrapping_add);
             assert_eq!(fold(&team, &memory, &buffer, Fold::Values, 9), by_element, "{columns} columns");
         }
     }

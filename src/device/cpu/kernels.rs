@@ -3,6 +3,9 @@
 //! Bound by: memory, or the ports of the first cache. Kernels are generic over the way to store and compiled for every
 //! instruction set by [`dispatch`]; the slow twins go one element at a time and nothing is unrolled.
 
+// A loop must end up in the function that is compiled for the instruction set, or it is compiled for none.
+#![allow(clippy::inline_always)]
+
 use super::stream::{Kernel, Level, Store, dispatch};
 use std::{
     hint::black_box,

@@ -20,6 +20,9 @@ use std::hint::black_box;
 /// Sums of a thread stand at least this far from those of another, so that they never share a line.
 const APART: usize = 2 * LINE;
 
+/// A loop over pieces of two inputs and an output.
+type Elementwise<'a, T> = &'a (dyn Fn(&[T], &[T], &mut [T]) + Sync);
+
 /// How a job is launched.
 pub struct Launcher<'a> {
     pub team: &'a Team,
@@ -70,7 +73,7 @@ impl Launcher<'_> {
         let (n, style) = (job.n, self.style);
         let view = |index: usize| inputs.get(index).or(inputs.first()).map_or(&[][..], |memory| memory.view::<T>());
         let (a, b, c) = (view(0), view(1), output.view_mut::<T>());
-        let map = |c, passes, kernel: &(dyn Fn(&[T], &[T], &mut [T]) + Sync)| self.map([&a[..n], &b[..n]], c, passes, kernel);
+        let map = |c, passes, kernel: Elementwise<T>| self.map([&a[..n], &b[..n]], c, passes, kernel);
         match job.work {
             Work::Copy => map(&mut c[..n], 1, &|a, _, c| kernels::copy(style, a, c)),
             Work::Scale { s } => map(&mut c[..n], 1, &|a, _, c| kernels::scale(style, a, c, real(s))),
@@ -87,13 +90,7 @@ impl Launcher<'_> {
     }
 
     /// Element by element, `passes` times over.
-    fn map<T: Pod + Send + Sync>(
-        &self,
-        [a, b]: [&[T]; 2],
-        c: &mut [T],
-        passes: u64,
-        kernel: &(dyn Fn(&[T], &[T], &mut [T]) + Sync),
-    ) -> Vec<Span> {
+    fn map<T: Pod + Send + Sync>(&self, [a, b]: [&[T]; 2], c: &mut [T], passes: u64, kernel: Elementwise<T>) -> Vec<Span> {
         let shares = shares(c.len(), self.members(), LINE / size_of::<T>());
         let inputs = shares.iter().map(|share| [&a[share.clone()], &b[share.clone()]]);
         let parts: Vec<Pieces<T>> = inputs.zip(cut(c, &shares)).collect();

@@ -5,6 +5,8 @@
 //! holds first fetches that line; a streaming store does not, which is a quarter of triad's traffic and a third of copy's.
 
 #![allow(unsafe_code)]
+// Lines must be computed and stored in the function that is compiled for the instruction set, or they are compiled for none.
+#![allow(clippy::inline_always)]
 
 /// Bytes of a cache line.
 pub const LINE: usize = 64;

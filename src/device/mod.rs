@@ -1,6 +1,8 @@
 //! Backends: each in its own folder behind [`crate::contract::Machine`]; this is the table of them.
 
+mod cpu;
+
 use crate::contract::Backend;
 
 /// Every backend, in the order that `auto` prefers.
-pub const BACKENDS: &[Backend] = &[];
+pub const BACKENDS: &[Backend] = &[cpu::BACKEND];

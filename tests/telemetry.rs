@@ -67,6 +67,17 @@ fn cards_are_joined_by_identity_and_read() {
 }
 
 #[test]
+fn a_slice_has_its_own_memory_and_the_sensors_of_its_card() {
+    let library = fake("sliced");
+    let sources = Sources::open(Some(&library));
+    let mut slice = gpu(Some("MIG-aaaaaaaa-0000-0000-0000-00000000000a"), None);
+    let reading = sources.probe(&slice).expect("known").read(Nanos(0));
+    assert_eq!((reading.memory_used_bytes, reading.power_mw), (Some(4_000), Some(Milliwatts(111_000))));
+    sources.describe(&mut slice).expect("known");
+    assert_eq!(slice.bus.as_deref(), Some("0000:0a:00.0"));
+}
+
+#[test]
 fn blanks_of_a_device_are_filled_and_facts_added() {
     let library = fake("described");
     let sources = Sources::open(Some(&library));

@@ -1,7 +1,7 @@
 //! A fake of NVIDIA's management library: a C library of two cards that `tests/telemetry.rs` compiles and loads in its place.
 //!
 //! It counts the cards in another order than a backend would, so that a join by index is found out. Symbols that it lacks
-//! (utilisation, memory, ECC, MIG) stand for an old driver. With `--cfg lost` every getter fails as if the card had fallen off
+//! (utilisation, ECC, MIG mode) stand for an old driver. A slice of the second card has memory but no sensors of its own. With `--cfg lost` every getter fails as if the card had fallen off
 //! the bus; with `--cfg unloaded` the library refuses to start.
 
 #![allow(non_snake_case)]
@@ -9,6 +9,7 @@
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong, c_void};
 
 const SUCCESS: c_int = 0;
+const NOT_SUPPORTED: c_int = 3;
 const NOT_FOUND: c_int = 6;
 const INSUFFICIENT_SIZE: c_int = 7;
 const DRIVER_NOT_LOADED: c_int = 9;
@@ -43,6 +44,26 @@ static CARDS: [Card; 2] = [
         reasons: 0x4 | 0x20 | 1 << 40,
     },
 ];
+
+/// A MIG slice of the second card; what a slice has no sensor for is never read from here.
+static SLICE: Card = Card {
+    uuid: c"MIG-aaaaaaaa-0000-0000-0000-00000000000a",
+    bus: CARDS[1].bus,
+    milliwatts: 0,
+    sm_mhz: 0,
+    celsius: 0,
+    reasons: 0,
+};
+
+/// `nvmlMemory_v2_t` of `nvml.h`.
+#[repr(C)]
+pub struct Memory {
+    version: c_uint,
+    total: c_ulonglong,
+    reserved: c_ulonglong,
+    free: c_ulonglong,
+    used: c_ulonglong,
+}
 
 /// `nvmlPciInfo_t` of `nvml.h`.
 #[repr(C)]
@@ -82,7 +103,7 @@ fn give_text(out: *mut c_char, length: c_uint, text: &CStr) -> c_int {
 }
 
 fn card(handle: Handle) -> &'static Card {
-    // SAFETY: handles are handed out by `find` and point into `CARDS`.
+    // SAFETY: handles are handed out by `find` and point to statics of this file.
     unsafe { &*handle.cast() }
 }
 
@@ -90,10 +111,14 @@ fn find(name: *const c_char, handle: *mut Handle, field: fn(&Card) -> &CStr) -> 
     // SAFETY: callers of NVML pass a string that ends.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy().to_lowercase();
     let same = |card: &&Card| field(card).to_string_lossy().to_lowercase().ends_with(&name);
-    let Some(card) = CARDS.iter().find(same) else { return NOT_FOUND };
+    let Some(card) = CARDS.iter().chain([&SLICE]).find(same) else { return NOT_FOUND };
     // SAFETY: callers of NVML pass a pointer that may be written.
     unsafe { handle.write(std::ptr::from_ref(card).cast()) };
     SUCCESS
+}
+
+fn is_slice(handle: Handle) -> bool {
+    std::ptr::eq(card(handle), &raw const SLICE)
 }
 
 /// Exports functions under their C names.
@@ -130,7 +155,17 @@ export! {
         let (domain, bus, slot) = (0, 0, 0);
         give(out, PciInfo { bus_id_legacy: [0; 16], domain, bus, device: slot, pci_device_id: 0, pci_sub_system_id: 0, bus_id })
     }
-    fn nvmlDeviceGetPowerUsage(device: Handle, out: *mut c_uint) { give(out, card(device).milliwatts) }
+    fn nvmlDeviceIsMigDeviceHandle(device: Handle, out: *mut c_uint) { give(out, is_slice(device).into()) }
+    fn nvmlDeviceGetDeviceHandleFromMigDeviceHandle(_slice: Handle, out: *mut Handle) {
+        give(out, std::ptr::from_ref(&CARDS[1]).cast())
+    }
+    fn nvmlDeviceGetMemoryInfo_v2(device: Handle, out: *mut Memory) {
+        let (version, total, used) = (0, 10_000, 4_000);
+        if is_slice(device) { give(out, Memory { version, total, reserved: 0, free: total - used, used }) } else { NOT_SUPPORTED }
+    }
+    fn nvmlDeviceGetPowerUsage(device: Handle, out: *mut c_uint) {
+        if is_slice(device) { NOT_SUPPORTED } else { give(out, card(device).milliwatts) }
+    }
     fn nvmlDeviceGetPowerManagementDefaultLimit(_device: Handle, out: *mut c_uint) { give(out, 700_000) }
     fn nvmlDeviceGetEnforcedPowerLimit(_device: Handle, out: *mut c_uint) { give(out, 650_000) }
     fn nvmlDeviceGetTotalEnergyConsumption(_device: Handle, out: *mut c_ulonglong) { give(out, 5_000_000) }

@@ -1,7 +1,8 @@
 //! Imports: which room a path leads to, and whether the table grants it.
 //!
-//! A room is the first segment under `src/`. From outside only its face may be named (`crate::room::Item`); inside, any
-//! sibling may be. Paths are found as text, in `use` trees and in expressions alike.
+//! A room is the first segment under `src/`. From outside only its face may be named (`crate::room::Item`), which may offer a
+//! module as a whole (`pub mod worker` in its mod.rs, then `worker::run()` where it is used); inside, any sibling may be. Paths
+//! are found as text, in `use` trees and in expressions alike.
 
 use crate::source::{Source, is_name, leading_name, past_closing};
 use crate::{CRATE_HOMES, NO_SIBLINGS, ROOMS};
@@ -35,6 +36,11 @@ pub fn crates_away_from_home(tree: &[Source]) -> Vec<String> {
     for source in tree.iter().filter(|source| source.is_rust()) {
         for (name, homes) in CRATE_HOMES {
             if homes.iter().any(|home| source.path.starts_with(home)) {
+                continue;
+            }
+            // A module of our own may bear the name of the crate that it wraps.
+            let own_module = [format!("mod {name};"), format!("::{name};"), format!("::{name},")];
+            if own_module.iter().any(|spelling| source.code.contains(spelling)) {
                 continue;
             }
             for at in source.words(name) {
@@ -77,8 +83,15 @@ fn violation(tree: &[Source], own: &[String], target: &[String]) -> Option<Strin
 fn past_the_face(tree: &[Source], target: &[String]) -> Option<String> {
     let room = &target[0];
     let known = ROOMS.iter().any(|(name, _)| name == room);
-    (known && names_a_file(tree, target))
+    let offered = target.len() == 2 && offers(tree, room, &target[1]);
+    (known && names_a_file(tree, target) && !offered)
         .then(|| format!("{} is inside {room}; import what {room}'s face offers", target.join("::")))
+}
+
+/// Whether the room's face makes the module public.
+fn offers(tree: &[Source], room: &str, module: &str) -> bool {
+    let (face, declaration) = (format!("src/{room}/mod.rs"), format!("pub mod {module};"));
+    tree.iter().any(|source| source.path == face && source.code.contains(&declaration))
 }
 
 /// Whether the second segment is a file of the room rather than an item of its face.
@@ -169,6 +182,8 @@ fn planted(path: &str, text: &str) -> Vec<String> {
     let face = |path: &str| Source::new(path, "//! Face.\n");
     let rooms = ["src/record/mod.rs", "src/record/entry.rs", "src/device/mod.rs", "src/cli/mod.rs", "src/cli/run.rs"];
     let mut tree: Vec<Source> = rooms.map(face).into_iter().collect();
+    tree.push(Source::new("src/runner/mod.rs", "//! Face.\npub mod worker;\nmod child;"));
+    tree.extend(["src/runner/worker.rs", "src/runner/child.rs"].map(face));
     tree.push(Source::new(path, text));
     against_the_table(&tree)
 }
@@ -188,6 +203,8 @@ fn a_path_past_the_face_is_seen() {
     assert_eq!(planted("src/telemetry/host.rs", "use crate::record::entry::Entry;").len(), 1);
     assert_eq!(planted("src/telemetry/host.rs", "use crate::record::{self, entry};").len(), 1);
     assert_eq!(planted("tests/commands.rs", "use assay::record::entry::Entry;").len(), 1);
+    assert_eq!(planted("src/cli/worker.rs", "use crate::runner::child; use crate::runner::worker::list;").len(), 2);
+    assert!(planted("src/cli/worker.rs", "use crate::runner::worker;\nfn a() { worker::list() }").is_empty());
     assert!(planted("src/record/file.rs", "use crate::record::entry::Entry; use super::entry;").is_empty());
     assert!(planted("src/telemetry/host.rs", "use crate::record::Entry; // crate::device::x").is_empty());
 }
@@ -205,5 +222,7 @@ fn a_crate_away_from_home_is_seen() {
     let found = crates_away_from_home(&[Source::new("src/measure/mod.rs", "use cudarc::driver;\nuse serde::Serialize;")]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(crates_away_from_home(&[Source::new("src/device/cuda/mod.rs", "use cudarc::driver;")]).is_empty());
+    let wrapped = "pub mod wgpu;\nconst ROWS: &[Row] = &[wgpu::ROW];";
+    assert!(crates_away_from_home(&[Source::new("src/device/mod.rs", wrapped)]).is_empty());
     assert!(crates_away_from_home(&[Source::new("src/cli/run.rs", "use crate::device::wgpu::x;")]).is_empty());
 }

@@ -67,7 +67,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("faer", &["src/device/cpu", "benches/"]),
     ("nvml_wrapper", &["src/telemetry"]),
     ("nvml_wrapper_sys", &["src/telemetry"]),
-    ("sysinfo", &["src/telemetry", "src/device/cpu"]),
+    ("sysinfo", &["src/telemetry", "src/device"]),
 ];
 
 fn holds(rule: fn(&[Source]) -> Vec<String>) {

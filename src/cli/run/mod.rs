@@ -111,7 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let tasks = choose::tasks(arguments, suite, &listings)?;
     let header = header(suite, listings.into_iter().flat_map(|listing| listing.devices).collect());
     let path = arguments.output.clone().map_or_else(|| store::new_record(&header.started_at, &header.id), Ok)?;
-    let mut writer = Writer::create(&path, arguments.force).map_err(|error| unwritable(&path, &error))?;
+    let mut writer = Writer::create(&path, arguments.force, header.clone()).map_err(|error| unwritable(&path, &error))?;
     ctrlc::set_handler(|| {
         // The second time in a row nobody wants to wait; every entry so far is on the disk.
         if INTERRUPTS.fetch_add(1, Ordering::Relaxed) > 0 {
@@ -119,8 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         }
     })
     .context("catching Ctrl-C")?;
-    let mut document = Document { header: header.clone(), end: None, entries: Vec::new(), warnings: Vec::new() };
-    writer.line(&Line::Run(Box::new(header))).map_err(|error| kept(&path, 0, &error))?;
+    let mut document = Document { header, end: None, entries: Vec::new(), warnings: Vec::new() };
     let mut progress = Progress::new(&tasks, arguments.quiet, arguments.no_progress);
     let measured = measure(&tasks, &mut writer, &mut document, &mut progress);
     progress.finish();

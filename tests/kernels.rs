@@ -117,3 +117,29 @@ fn nothing_spills() {
         }
     }
 }
+
+/// Hexadecimal constants of a source, in order.
+fn constants(source: &str) -> Vec<u32> {
+    let text = String::from_utf8(file(source)).expect("a source is text");
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let numbers = code.split("0x").skip(1).map(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_hexdigit).collect();
+        u32::from_str_radix(&digits, 16).expect("a word")
+    });
+    numbers.collect()
+}
+
+/// The device's generator is the host's: the same multipliers in the same order give the same words.
+#[test]
+fn the_generator_has_the_constants_of_the_host() {
+    let [first, second] = constants("generator.cuh")[..] else { panic!("two multipliers make the mixer") };
+    let mix = |x: u32| {
+        let x = (x ^ x >> 16).wrapping_mul(first);
+        let x = (x ^ x >> 15).wrapping_mul(second);
+        x ^ x >> 16
+    };
+    assert!((0..10_000).chain([u32::MAX]).all(|x| mix(x) == assay::plan::mix(x)));
+    assert_eq!(constants("fold.cu"), [assay::plan::ROW, assay::plan::COLUMN]);
+    let step = constants("write.cu")[0];
+    assert_eq!(step, assay::plan::weyl(7, 16).wrapping_sub(assay::plan::weyl(7, 0)));
+}

@@ -29,7 +29,7 @@ const STEMS: &[(&str, Dtype)] = &[
     ("dot", Dtype::Fp64),
     ("matmul", Dtype::Fp32),
 ];
-/// Left free for the driver and for the fold's result.
+/// Left free for the driver's own needs, but never more than a sixteenth of what is free.
 const RESERVE_BYTES: u64 = 64 << 20;
 
 /// The opened devices.
@@ -111,8 +111,8 @@ impl Machine for Cuda {
                 grid(stem, configuration, args, opened.units)?;
             }
         }
-        let needed = plan.bytes_allocated().saturating_add(RESERVE_BYTES);
         let free = opened.context.mem_get_info().map_or(0, |(free, _)| free as u64);
+        let needed = plan.bytes_allocated().saturating_add(RESERVE_BYTES.min(free / 16));
         if needed > free {
             return Err(Unsupported::Memory { needed, free });
         }

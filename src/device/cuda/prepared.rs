@@ -55,6 +55,7 @@ impl<'a> Ready<'a> {
 
     /// Launches a kernel of the harness itself; it runs in the stream's order.
     fn harness(&self, stem: &str, name: &str, args: &[Arg], addresses: &[u64]) -> Result<(), Fault> {
+        self.opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         let function = self.opened.function(stem, name)?;
         let units = self.opened.units;
         let blocks = geometry::grid(stem, function.configuration, args, units).map_err(|reason| Fault::failed(stem, reason))?;

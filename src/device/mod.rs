@@ -1,5 +1,6 @@
 //! Backends: each in its own folder behind [`crate::contract::Machine`]; this is the table of them.
 
+mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
@@ -9,4 +10,5 @@ use crate::contract::Backend;
 pub const BACKENDS: &[Backend] = &[
     #[cfg(feature = "cuda")]
     cuda::BACKEND,
+    cpu::BACKEND,
 ];

@@ -2,5 +2,11 @@
 
 use crate::contract::Backend;
 
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
+
 /// Every backend, in the order that `auto` prefers.
-pub const BACKENDS: &[Backend] = &[];
+pub const BACKENDS: &[Backend] = &[
+    #[cfg(feature = "wgpu")]
+    wgpu::BACKEND,
+];

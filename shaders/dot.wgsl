@@ -16,6 +16,7 @@ struct Scalars { segments: u32, length: u32, first: u32 }
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 var<immediate> p: Scalars;
 
+const COLUMNS: u32 = 16;
 var<workgroup> scratch: array<f32, 256>;
 
 // This thread's share of `count` vectors of each array.
@@ -55,6 +56,26 @@ fn dot_elements(begin: u32, count: u32, lane: u32) -> f32 {
     return sum;
 }
 
+// Sum over the workgroup, for lane 0 alone. Two steps instead of a tree: a barrier costs more than a few additions.
+fn sum_lanes(lane: u32) -> f32 {
+    workgroupBarrier();
+    if lane < COLUMNS {
+        var column = 0.0;
+        for (var i = lane; i < THREADS; i += COLUMNS) {
+            column += scratch[i];
+        }
+        scratch[lane] = column;
+    }
+    workgroupBarrier();
+    var sum = 0.0;
+    if lane == 0u {
+        for (var i = 0u; i < min(COLUMNS, THREADS); i++) {
+            sum += scratch[i];
+        }
+    }
+    return sum;
+}
+
 @compute @workgroup_size(THREADS)
 fn dot_product(
     @builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32,
@@ -67,14 +88,9 @@ fn dot_product(
         } else {
             scratch[lane] = dot_elements(begin, p.length, lane);
         }
-        for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
-            workgroupBarrier();
-            if lane < half {
-                scratch[lane] += scratch[lane + half];
-            }
-        }
+        let sum = sum_lanes(lane);
         if lane == 0u {
-            partials[p.first + segment] = scratch[0];
+            partials[p.first + segment] = sum;
         }
         workgroupBarrier();
     }

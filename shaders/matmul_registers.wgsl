@@ -16,46 +16,61 @@ struct Scalars { m: u32, n: u32, k: u32, row: u32 }
 @group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;
 var<immediate> p: Scalars;
 
-// Four elements of a row of A; zeros beyond the edges.
+// An element of A; zero beyond the edges.
+fn element_a(row: u32, column: u32) -> f32 {
+    if row < p.m && column < p.k {
+        let at = row * p.k + column;
+        return a[at / 4u][at % 4u];
+    }
+    return 0.0;
+}
+
+// Four elements of a row of A.
 fn load_a(row: u32, column: u32) -> vec4<f32> {
     let at = row * p.k + column;
     if WHOLE {
         return a[at / 4u];
     }
-    var v = vec4<f32>();
-    for (var i = 0u; i < 4u; i++) {
-        if row < p.m && column + i < p.k {
-            v[i] = a[(at + i) / 4u][(at + i) % 4u];
-        }
-    }
-    return v;
+    return vec4<f32>(
+        element_a(row, column), element_a(row, column + 1u), element_a(row, column + 2u), element_a(row, column + 3u),
+    );
 }
 
-// Four elements of a row of B; zeros beyond the edges.
+// An element of B; zero beyond the edges.
+fn element_b(row: u32, column: u32) -> f32 {
+    if row < p.k && column < p.n {
+        let at = row * p.n + column;
+        return b[at / 4u][at % 4u];
+    }
+    return 0.0;
+}
+
+// Four elements of a row of B.
 fn load_b(row: u32, column: u32) -> vec4<f32> {
     let at = row * p.n + column;
     if WHOLE {
         return b[at / 4u];
     }
-    var v = vec4<f32>();
-    for (var i = 0u; i < 4u; i++) {
-        if row < p.k && column + i < p.n {
-            v[i] = b[(at + i) / 4u][(at + i) % 4u];
-        }
+    return vec4<f32>(
+        element_b(row, column), element_b(row, column + 1u), element_b(row, column + 2u), element_b(row, column + 3u),
+    );
+}
+
+fn store_element(row: u32, column: u32, v: f32) {
+    if row < p.m && column < p.n {
+        let at = row * p.n + column;
+        c[at / 4u][at % 4u] = v;
     }
-    return v;
 }
 
 fn store_c(row: u32, column: u32, v: vec4<f32>) {
-    let at = row * p.n + column;
     if WHOLE {
-        c[at / 4u] = v;
-        return;
-    }
-    for (var i = 0u; i < 4u; i++) {
-        if row < p.m && column + i < p.n {
-            c[(at + i) / 4u][(at + i) % 4u] = v[i];
-        }
+        c[(row * p.n + column) / 4u] = v;
+    } else {
+        store_element(row, column, v.x);
+        store_element(row, column + 1u, v.y);
+        store_element(row, column + 2u, v.z);
+        store_element(row, column + 3u, v.w);
     }
 }
 

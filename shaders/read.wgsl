@@ -17,6 +17,7 @@ struct Scalars { segments: u32, length: u32, passes: u32, first: u32, keep: u32,
 @group(0) @binding(1) var<storage, read_write> partials: array<u32>;
 var<immediate> p: Scalars;
 
+const COLUMNS: u32 = 16;
 var<workgroup> scratch: array<u32, 256>;
 
 // This thread's share of `count` vectors.
@@ -45,6 +46,26 @@ fn sum_words(begin: u32, count: u32, lane: u32) -> u32 {
     return sum;
 }
 
+// Sum over the workgroup, for lane 0 alone. Two steps instead of a tree: a barrier costs more than a few additions.
+fn sum_lanes(lane: u32) -> u32 {
+    workgroupBarrier();
+    if lane < COLUMNS {
+        var column = 0u;
+        for (var i = lane; i < THREADS; i += COLUMNS) {
+            column += scratch[i];
+        }
+        scratch[lane] = column;
+    }
+    workgroupBarrier();
+    var sum = 0u;
+    if lane == 0u {
+        for (var i = 0u; i < min(COLUMNS, THREADS); i++) {
+            sum += scratch[i];
+        }
+    }
+    return sum;
+}
+
 @compute @workgroup_size(THREADS)
 fn read_words(
     @builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32,
@@ -58,15 +79,10 @@ fn read_words(
             } else {
                 scratch[lane] = sum_words(begin, p.length, lane);
             }
-            for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
-                workgroupBarrier();
-                if lane < half {
-                    scratch[lane] += scratch[lane + half];
-                }
-            }
+            let sum = sum_lanes(lane);
             if lane == 0u {
                 let partial = p.first + segment;
-                partials[partial] = select(0u, partials[partial], pass_index + p.keep > 0u) + scratch[0];
+                partials[partial] = select(0u, partials[partial], pass_index + p.keep > 0u) + sum;
             }
             workgroupBarrier();
         }

@@ -14,7 +14,10 @@ macro_rules! shader {
     ($shared:literal, $stem:literal) => {
         (
             $stem,
-            concat!(include_str!(concat!("../../shaders/", $shared, ".wgsl")), include_str!(concat!("../../shaders/", $stem, ".wgsl"))),
+            concat!(
+                include_str!(concat!("../../shaders/", $shared, ".wgsl")),
+                include_str!(concat!("../../shaders/", $stem, ".wgsl"))
+            ),
         )
     };
 }

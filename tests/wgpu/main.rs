@@ -111,7 +111,9 @@ fn streams_are_exact_on_whole_and_ragged_sizes() {
 #[test]
 fn matmul_is_exact_on_whole_and_ragged_sizes() {
     let Some(machine) = machine(u64::MAX) else { return };
-    for [m, n, k] in [[128, 128, 16], [256, 128, 64], [132, 260, 36], [130, 129, 37], [5, 7, 3], [1, 1, 1], [1, 300, 500], [257, 4, 9]] {
+    for [m, n, k] in
+        [[128, 128, 16], [256, 128, 64], [132, 260, 36], [130, 129, 37], [5, 7, 3], [1, 1, 1], [1, 300, 500], [257, 4, 9]]
+    {
         verify(machine.as_ref(), &matmul(m, n, k));
     }
 }
@@ -124,11 +126,22 @@ fn arrays_span_bindings() {
             verify(machine.as_ref(), &plan);
         }
     }
-    let ragged = plan("write", vec![Buffer::matrix(Dtype::Uint32, 77, 131, Role::Out)], vec![B(0), N(77 * 131), N(u64::from(SEED))]);
+    let ragged =
+        plan("write", vec![Buffer::matrix(Dtype::Uint32, 77, 131, Role::Out)], vec![B(0), N(77 * 131), N(u64::from(SEED))]);
     verify(machine.as_ref(), &ragged);
     let large = machine.supports(&matmul(64, 64, 64)).expect_err("a matrix may not span bindings");
     assert!(large.to_string().contains("16384 bytes"), "{large}");
     assert!(machine.supports(&streams(8_192, 2, 1)[0]).is_err(), "a segment may not span bindings");
+}
+
+/// A software adapter may cut loops short without a word; then a sum would be too small.
+#[test]
+fn long_loops_run_to_their_end() {
+    let Some(machine) = machine(u64::MAX) else { return };
+    for (n, segments, passes) in [(1 << 20, 64, 150), (1 << 21, 16, 3), (1 << 14, 2, 1_000)] {
+        verify(machine.as_ref(), &streams(n, segments, passes)[0]);
+    }
+    verify(machine.as_ref(), &matmul(3, 5, 20_001));
 }
 
 #[test]

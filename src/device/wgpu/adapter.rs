@@ -75,7 +75,7 @@ fn describe(index: usize, adapter: Adapter) -> (Adapter, Device) {
         memory_bytes,
         memory_free_bytes,
         architecture: None,
-        units: None,
+        units: (kind == Kind::Software).then(cores),
         caches: Vec::new(),
         boost_mhz: None,
         memory_mhz: None,
@@ -85,6 +85,11 @@ fn describe(index: usize, adapter: Adapter) -> (Adapter, Device) {
         facts: facts(&adapter),
     };
     (adapter, device)
+}
+
+/// Processors that a software adapter may use.
+pub(super) fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
 /// A software adapter computes in the host's memory; of others wgpu does not tell.

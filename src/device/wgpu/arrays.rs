@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    lower::{Limits, Piece, Split},
+    split::{Limits, Piece, Split},
 };
 use crate::{
     contract::Fault,
@@ -46,7 +46,8 @@ impl<'m> Arrays<'m> {
         let mut arrays = Vec::new();
         for (index, planned) in plan.buffers.iter().enumerate() {
             // Whole vectors, so that shaders may load by 16 bytes to the very end.
-            let pieces = split.pieces(planned.elements).map(|piece| context.buffer("array", piece.elements.div_ceil(4) * 16, usage));
+            let pieces =
+                split.pieces(planned.elements).map(|piece| context.buffer("array", piece.elements.div_ceil(4) * 16, usage));
             arrays.push(Array { planned: *planned, seed: plan.buffer_seed(index), pieces: pieces.collect::<Result<_, _>>()? });
         }
         Ok(Self {

@@ -10,9 +10,10 @@ use std::{
     time::Duration,
 };
 use wgpu::{
-    Adapter, BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
-    Buffer, BufferBindingType, BufferDescriptor, BufferUsages, ComputePipeline, ComputePipelineDescriptor, Device, DeviceDescriptor,
-    ErrorFilter, Features, MapMode, PipelineCompilationOptions, PipelineLayoutDescriptor, PollError, PollType, Queue, ShaderStages,
+    Adapter, BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
+    BindingType, Buffer, BufferBindingType, BufferDescriptor, BufferUsages, ComputePipeline, ComputePipelineDescriptor, Device,
+    DeviceDescriptor, ErrorFilter, Features, MapMode, PipelineCompilationOptions, PipelineLayoutDescriptor, PollError, PollType,
+    Queue, ShaderStages,
 };
 
 /// Bytes of immediates that every pipeline has room for; the interface promises at least 128 on every native backend.
@@ -43,7 +44,8 @@ impl Context {
             required_limits: adapter.limits(),
             ..DeviceDescriptor::default()
         };
-        let (device, queue) = wait(adapter.request_device(&descriptor)).map_err(|error| Fault::failed("opening the adapter", error))?;
+        let (device, queue) =
+            wait(adapter.request_device(&descriptor)).map_err(|error| Fault::failed("opening the adapter", error))?;
         let trouble = Arc::new(OnceLock::new());
         let (uncaught, lost) = (Arc::clone(&trouble), Arc::clone(&trouble));
         // Of several errors the first is the cause, so later ones are not kept.
@@ -78,7 +80,8 @@ impl Context {
     /// [`Fault::OutOfMemory`] when the device has no room.
     pub fn buffer(&self, label: &str, bytes: u64, usage: BufferUsages) -> Result<Buffer, Fault> {
         let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
-        let buffer = self.device.create_buffer(&BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false });
+        let buffer =
+            self.device.create_buffer(&BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false });
         match wait(scope.pop()) {
             Some(error) => Err(fault(&error, bytes)),
             None => self.check().map(|()| buffer),

@@ -5,7 +5,7 @@ use crate::plan::{Variant, VariantKind};
 /// How a configuration covers its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// A thread handles this many 32-bit words a turn; at most so many workgroups, which stride.
+    /// A thread handles this many 32-bit words a turn, by four vectors or one by one; at most so many workgroups.
     Stream { threads: u32, words: u32, groups: u32 },
     /// A workgroup computes so many rows and columns; sizes that are multiples of `whole` need no guards.
     Tile { threads: u32, rows: u32, columns: u32, whole: Whole, memory: u32 },
@@ -50,15 +50,21 @@ const fn stream(stem: &'static str, inputs: usize, name: &'static str, groups: u
     Config { stem, name, kind: VariantKind::Own, shader: stem, inputs, shape: Shape::Stream { threads: 256, words: 16, groups } }
 }
 
-/// Few threads, one word at a time, nothing in flight to speak of.
+/// For processors: a workgroup is one vector unit of theirs, so that it walks memory forward and no barrier switches threads.
+const fn narrow(stem: &'static str, inputs: usize) -> Config {
+    let shape = Shape::Stream { threads: 8, words: 16, groups: 64 };
+    Config { stem, name: "narrow", kind: VariantKind::Own, shader: stem, inputs, shape }
+}
+
+/// Four threads a workgroup, one word at a time: most lanes of every vector unit idle, and little is in flight.
 const fn slow(stem: &'static str, inputs: usize) -> Config {
-    let shape = Shape::Stream { threads: 32, words: 1, groups: 64 };
+    let shape = Shape::Stream { threads: 4, words: 1, groups: 4_096 };
     Config { stem, name: "slow", kind: VariantKind::Slow, shader: stem, inputs, shape }
 }
 
 /// As many workgroups as a dimension holds: each comes once, unless the array is larger still.
 const ONCE: u32 = 65_535;
-/// Workgroups that stay and stride: eight for each unit of the largest device.
+/// Workgroups that stay, each with a long run of memory: eight or more for each unit of the largest device.
 const STAY: u32 = 2_048;
 
 const fn matmul(name: &'static str, shader: &'static str, kind: VariantKind, shape: Shape) -> Config {
@@ -68,23 +74,30 @@ const fn matmul(name: &'static str, shader: &'static str, kind: VariantKind, sha
 /// Every configuration, by stem, the preferred one first, slow ones last.
 pub(super) const CONFIGS: &[Config] = &[
     stream("read", 1, "vec4x4", ONCE),
+    narrow("read", 1),
     slow("read", 1),
     stream("write", 0, "vec4x4", ONCE),
     stream("write", 0, "vec4x4stay", STAY),
+    narrow("write", 0),
     slow("write", 0),
     stream("copy", 1, "vec4x4", ONCE),
     stream("copy", 1, "vec4x4stay", STAY),
+    narrow("copy", 1),
     slow("copy", 1),
     stream("scale", 1, "vec4x4", ONCE),
     stream("scale", 1, "vec4x4stay", STAY),
+    narrow("scale", 1),
     slow("scale", 1),
     stream("add", 2, "vec4x4", ONCE),
     stream("add", 2, "vec4x4stay", STAY),
+    narrow("add", 2),
     slow("add", 2),
     stream("triad", 2, "vec4x4", ONCE),
     stream("triad", 2, "vec4x4stay", STAY),
+    narrow("triad", 2),
     slow("triad", 2),
     stream("dot", 2, "vec4x4", ONCE),
+    narrow("dot", 2),
     slow("dot", 2),
     matmul(
         "t128x128",
@@ -98,20 +111,25 @@ pub(super) const CONFIGS: &[Config] = &[
         VariantKind::Own,
         Shape::Tile { threads: 64, rows: 32, columns: 32, whole: [4, 4, 4], memory: 0 },
     ),
-    matmul("slow", "matmul_naive", VariantKind::Slow, Shape::Tile { threads: 64, rows: 8, columns: 8, whole: [1, 1, 1], memory: 0 }),
+    matmul(
+        "slow",
+        "matmul_naive",
+        VariantKind::Slow,
+        Shape::Tile { threads: 64, rows: 8, columns: 8, whole: [1, 1, 1], memory: 0 },
+    ),
 ];
 
 /// What a software adapter is better served by.
-const SOFTWARE_FIRST: &str = "reg4x4";
+const SOFTWARE_FIRST: [&str; 2] = ["reg4x4", "narrow"];
 
 /// Configurations of a stem that fit a device, the preferred one first.
-pub(super) fn configs(stem: &str, limits: &super::lower::Limits) -> Vec<&'static Config> {
+pub(super) fn configs(stem: &str, limits: &super::split::Limits) -> Vec<&'static Config> {
     let mut found: Vec<&Config> = CONFIGS
         .iter()
         .filter(|config| config.stem == stem && config.threads() <= limits.threads && config.memory() <= limits.memory)
         .collect();
     // Stable, so the table's order holds otherwise.
-    found.sort_by_key(|config| !(limits.cores.is_some() && config.name == SOFTWARE_FIRST));
+    found.sort_by_key(|config| !(limits.cores.is_some() && SOFTWARE_FIRST.contains(&config.name)));
     found
 }
 

@@ -3,7 +3,8 @@
 use super::{
     arrays::Arrays,
     context::Context,
-    lower::{Limits, lower},
+    lower::lower,
+    split::Limits,
     timing::{self, MOST_SPANS},
 };
 use crate::{
@@ -234,7 +235,8 @@ impl Prepared for Loaded<'_> {
             self.context.settle()?;
             self.finished()?;
         }
-        let program = self.programs.get(variant).ok_or_else(|| Fault::failed("wgpu", format!("no variant {variant} was prepared")))?;
+        let program =
+            self.programs.get(variant).ok_or_else(|| Fault::failed("wgpu", format!("no variant {variant} was prepared")))?;
         if launches == 0 {
             return Ok(());
         }

@@ -1,34 +1,23 @@
 //! From a plan's steps to dispatches: arrays are spread over pieces that a binding can hold, long kernels over several dispatches,
 //! and every count is held against the buffers it will index, since the shaders run without checks.
 
-use super::kernels::{Config, Shape, configs};
+use super::{
+    kernels::{Config, Shape, configs},
+    split::{LINE, Limits, Piece, Split},
+};
 use crate::{
     contract::Unsupported,
     dtype::Dtype,
     plan::{Arg, Op, Place, Plan, Submit},
 };
 
-/// What a device allows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Bytes of a binding, and of a buffer.
-    pub binding: u64,
-    /// Threads of a workgroup.
-    pub threads: u32,
-    /// Bytes of workgroup memory.
-    pub memory: u32,
-    /// Cores behind a software adapter; blank for a GPU.
-    pub cores: Option<u32>,
-}
-
-/// Larger bindings are allowed in places, but drivers have failed silently beyond 2 GiB.
-pub(super) const LARGEST_BINDING: u64 = 1 << 30;
 /// Workgroups of a dimension.
 const MOST_GROUPS: u64 = 65_535;
-/// Pieces begin at multiples of this many elements: whole vectors, whole lines of the `write` pattern.
-const GRAIN: u64 = 64;
 /// Bytes of one pass above which a pass is a dispatch: a dispatch costs some microseconds, which such a pass outweighs.
 const LARGE_PASS: u64 = 16 << 20;
+/// Iterations of all loops together after which a thread is cut short: llvmpipe breaks out of every loop, without a word, after 65,535
+/// (`LP_MAX_TGSI_LOOP_ITERATIONS` in Mesa's `lp_bld_limits.h`); some are left for the loops that are not counted.
+const MOST_ITERATIONS: u64 = 60_000;
 /// More would be hours of work, and a list of dispatches that fills the memory.
 const MOST_DISPATCHED_PASSES: u64 = 10_000;
 /// Workgroups of 256 threads that even a small GPU holds at once, so that a pass inside a dispatch covers the whole footprint.
@@ -40,76 +29,15 @@ impl Limits {
         if self.cores.is_some() { 2_000_000_000 } else { 500_000_000_000 }
     }
 
+    /// Iterations that a thread may make.
+    fn iterations(&self) -> u64 {
+        if self.cores.is_some() { MOST_ITERATIONS } else { u64::from(u32::MAX) }
+    }
+
     /// Workgroups that run at the same time.
     fn resident(&self) -> u64 {
         self.cores.map_or(RESIDENT, u64::from)
     }
-}
-
-/// How arrays are spread: piece `i` of an array holds elements from `i * piece`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Split {
-    piece: u64,
-}
-
-/// A contiguous part of an array.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub index: usize,
-    pub begin: u64,
-    /// Below 2^28.
-    pub elements: u64,
-}
-
-impl Split {
-    /// Pieces as large as a binding allows, such that no segment of a plan's steps lies in two.
-    ///
-    /// # Errors
-    /// [`Unsupported::Other`] when a segment is larger than a binding.
-    pub fn of(plan: &Plan, limits: &Limits) -> Result<Self, Unsupported> {
-        let most = limits.binding.min(LARGEST_BINDING) / 4 / GRAIN * GRAIN;
-        let longest = plan.buffers.iter().map(|buffer| buffer.elements).max().unwrap_or(0);
-        if longest <= most {
-            return Ok(Self { piece: most.max(1) });
-        }
-        let grain = plan.program.iter().filter_map(|step| segment(&step.op)).fold(GRAIN, lcm);
-        if most < grain {
-            return Err(Unsupported::Other(format!("segments of {} bytes do not fit a binding of {} bytes", grain * 4, most * 4)));
-        }
-        Ok(Self { piece: most / grain * grain })
-    }
-
-    pub fn pieces(self, elements: u64) -> impl Iterator<Item = Piece> {
-        (0..elements.div_ceil(self.piece)).map(move |index| Piece {
-            index: index as usize,
-            begin: index * self.piece,
-            elements: self.piece.min(elements - index * self.piece),
-        })
-    }
-
-    /// Piece and place in it of an element.
-    pub fn locate(self, element: u64) -> (usize, u64) {
-        ((element / self.piece) as usize, element % self.piece)
-    }
-}
-
-/// Elements of a segment, where a step has segments.
-fn segment(op: &Op) -> Option<u64> {
-    let Op::Kernel { stem, args } = op else { return None };
-    let (length, segments) = match (*stem, args.as_slice()) {
-        ("read", [_, _, Arg::Count(words), Arg::Count(segments), _]) => (*words, *segments),
-        ("dot", [_, _, _, Arg::Count(n), Arg::Count(segments)]) => (*n, *segments),
-        _ => return None,
-    };
-    length.checked_div(segments).filter(|length| *length > 0)
-}
-
-fn lcm(a: u64, b: u64) -> u64 {
-    let (mut x, mut y) = (a, b);
-    while y != 0 {
-        (x, y) = (y, x % y);
-    }
-    (a / x).saturating_mul(b)
 }
 
 /// One dispatch of a kernel.
@@ -191,14 +119,13 @@ impl Lowering<'_> {
             ("dot", &[B(a), B(b), B(partials), N(n), N(segments)]) => {
                 self.segments(&[a, b], partials, n, segments, None, Dtype::Fp32)
             }
-            ("write", &[B(c), N(words), N(seed)]) => {
-                self.elementwise(&[c], words, Some(Dtype::Uint32), |piece| vec![seed as u32, (piece.begin / 16) as u32])
-            }
-            ("copy", &[B(a), B(c), N(n)]) => self.elementwise(&[a, c], n, None, |_| vec![]),
+            ("write", &[B(c), N(words), N(seed)]) => self
+                .elementwise(&[c], words, Some(Dtype::Uint32), MOST_GROUPS, |piece| vec![seed as u32, (piece.begin / LINE) as u32]),
+            ("copy", &[B(a), B(c), N(n)]) => self.elementwise(&[a, c], n, None, MOST_GROUPS, |_| vec![]),
             ("scale", &[B(a), B(c), N(n), R(s)]) => {
-                self.elementwise(&[a, c], n, Some(Dtype::Fp32), |_| vec![(s as f32).to_bits()])
+                self.elementwise(&[a, c], n, Some(Dtype::Fp32), MOST_GROUPS, |_| vec![(s as f32).to_bits()])
             }
-            ("add", &[B(a), B(b), B(c), N(n)]) => self.elementwise(&[a, b, c], n, Some(Dtype::Fp32), |_| vec![]),
+            ("add", &[B(a), B(b), B(c), N(n)]) => self.elementwise(&[a, b, c], n, Some(Dtype::Fp32), MOST_GROUPS, |_| vec![]),
             ("triad", &[B(a), B(b), B(c), N(n), N(passes), R(s)]) => self.triad([a, b, c], n, passes, s),
             ("matmul", &[B(a), B(b), B(c), N(m), N(n), N(k)]) => self.matmul([a, b, c], [m, n, k]),
             (stem, _) => Err(Unsupported::Other(format!("arguments of `{stem}` are not inputs, output, scalars"))),
@@ -232,55 +159,86 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Workgroups that cover `words`, no more than `most`.
-    fn groups(&self, words: u64, most: u64) -> [u32; 3] {
-        let Shape::Stream { threads, words: held, groups } = self.config.shape else { return [1, 1, 1] };
-        let turn = u64::from(threads * held);
-        [words.div_ceil(turn).clamp(1, u64::from(groups).min(most)) as u32, 1, 1]
+    /// Vectors that a workgroup covers, whole turns of them, and workgroups, no more than `most`, that cover `vectors`.
+    fn chunks(&self, vectors: u64, most: u64) -> (u64, u64) {
+        let Shape::Stream { threads, words, groups } = self.config.shape else { return (vectors, 1) };
+        let turn = u64::from(threads * words).div_ceil(4);
+        let chunk = vectors.div_ceil(u64::from(groups).min(most)).div_ceil(turn) * turn;
+        (chunk, vectors.div_ceil(chunk))
     }
 
-    /// Dispatches over the pieces of equally long arrays; scalars are the vectors of the piece and what `rest` adds.
+    /// Dispatches over the pieces of equally long arrays; at most `most` workgroups each; scalars are vectors, chunk, and what `rest` adds.
     fn elementwise(
         &self,
         buffers: &[usize],
         n: u64,
         dtype: Option<Dtype>,
+        most: u64,
         rest: impl Fn(Piece) -> Vec<u32>,
     ) -> Result<Vec<Dispatch>, Unsupported> {
         for &buffer in buffers {
             self.holds(buffer, n, dtype)?;
         }
-        let dispatch = |piece: Piece| Dispatch {
-            bindings: buffers.iter().map(|&buffer| (buffer, piece.index)).collect(),
-            scalars: [vec![piece.elements.div_ceil(4) as u32], rest(piece)].concat(),
-            groups: self.groups(piece.elements, MOST_GROUPS),
+        let dispatch = |piece: Piece| {
+            let vectors = piece.elements.div_ceil(4);
+            let (chunk, groups) = self.chunks(vectors, most);
+            self.ends(self.turns(chunk * 4))?;
+            Ok(Dispatch {
+                bindings: buffers.iter().map(|&buffer| (buffer, piece.index)).collect(),
+                scalars: [vec![vectors as u32, chunk as u32], rest(piece)].concat(),
+                groups: [groups as u32, 1, 1],
+            })
         };
-        Ok(self.split.pieces(n).map(dispatch).collect())
+        self.split.pieces(n).map(dispatch).collect()
     }
 
-    /// Whether passes run inside a dispatch; if not, each is a dispatch. Inside, only as many workgroups may run as fit at once,
-    /// or the first would be through with their passes before the last begin, and the footprint would seem smaller than it is.
-    fn passes_inside(&self, passes: u64, elements: u64, bytes: u64) -> Result<bool, Unsupported> {
-        if passes == 0 || passes >= u64::from(u32::MAX) {
-            return Err(Unsupported::Other(format!("{passes} passes")));
-        }
+    /// Passes that run inside one dispatch; 1 where each is its own. Inside, only as many workgroups may run as fit at once, or the
+    /// first would be through with their passes before the last begin, and the footprint would seem smaller than it is.
+    /// `iterations` is what a thread makes in a pass of so few workgroups.
+    fn passes_inside(&self, passes: u64, elements: u64, bytes: u64, iterations: u64) -> Result<u64, Unsupported> {
         let one_piece = self.split.pieces(elements).nth(1).is_none();
-        let inside = passes > 1 && one_piece && (self.limits.cores.is_some() || bytes < LARGE_PASS);
-        if !inside && passes > MOST_DISPATCHED_PASSES {
+        // A software adapter runs the vectors of a workgroup one after the other, so that only one fits "at once".
+        let together = if self.limits.cores.is_some() { self.config.threads() <= 8 } else { bytes < LARGE_PASS };
+        let worthwhile = passes > 1 && one_piece && together;
+        let most = if worthwhile { (self.limits.iterations() / iterations.max(1)).max(1) } else { 1 };
+        let inside = passes.div_ceil(passes.div_ceil(most).max(1));
+        if passes == 0 || passes / inside > MOST_DISPATCHED_PASSES {
             return Err(Unsupported::Other(format!("{passes} passes over {bytes} bytes in one launch")));
         }
         Ok(inside)
     }
 
-    fn triad(&self, buffers: [usize; 3], n: u64, passes: u64, s: f64) -> Result<Vec<Dispatch>, Unsupported> {
-        let inside = self.passes_inside(passes, n, n.saturating_mul(12))?;
-        let scalars = |passes: u32| vec![passes, (s as f32).to_bits(), 0];
-        let once = self.elementwise(&buffers, n, Some(Dtype::Fp32), |_| scalars(if inside { passes as u32 } else { 1 }))?;
-        if inside {
-            let groups = self.groups(n, self.limits.resident());
-            return Ok(once.into_iter().map(|dispatch| Dispatch { groups, ..dispatch }).collect());
+    /// Refuses loops that the device would cut short.
+    fn ends(&self, iterations: u64) -> Result<(), Unsupported> {
+        let most = self.limits.iterations();
+        if iterations > most {
+            return Err(Unsupported::Other(format!("{iterations} iterations of a thread, where this adapter makes {most}")));
         }
-        Ok(std::iter::repeat_n(once, passes as usize).flatten().collect())
+        Ok(())
+    }
+
+    fn triad(&self, buffers: [usize; 3], n: u64, passes: u64, s: f64) -> Result<Vec<Dispatch>, Unsupported> {
+        let resident = self.limits.resident();
+        let (chunk, _) = self.chunks(n.div_ceil(4), resident);
+        let inside = self.passes_inside(passes, n, n.saturating_mul(12), self.turns(chunk * 4))?;
+        let most = if inside > 1 { resident } else { MOST_GROUPS };
+        let mut dispatches = Vec::new();
+        let mut left = passes;
+        while left > 0 {
+            let now = inside.min(left);
+            let scalars = vec![now as u32, (s as f32).to_bits(), 0];
+            dispatches.extend(self.elementwise(&buffers, n, Some(Dtype::Fp32), most, |_| scalars.clone())?);
+            left -= now;
+        }
+        Ok(dispatches)
+    }
+
+    /// Iterations of a workgroup's loop over so many words.
+    fn turns(&self, words: u64) -> u64 {
+        match self.config.shape {
+            Shape::Stream { threads, words: held, .. } => words.div_ceil(u64::from(threads * held)) + u64::from(held),
+            Shape::Tile { .. } => 0,
+        }
     }
 
     /// Dispatches of `read` (with passes) and `dot` (without), a workgroup a segment at a time.
@@ -301,30 +259,27 @@ impl Lowering<'_> {
             return Err(Unsupported::Other(format!("{n} elements in {segments} segments")));
         }
         let length = n / segments;
-        let repeats = passes.unwrap_or(1);
-        let inside = self.passes_inside(repeats, n, n.saturating_mul(4))?;
-        let most = if inside { self.limits.resident() } else { u64::from(self.most_groups()) };
-        let (outer, inner) = if inside { (1, repeats) } else { (repeats, 1) };
-        let mut dispatches = Vec::new();
-        for pass in 0..outer {
+        // Besides its turns a segment takes the sum over the workgroup: sixteen columns, and each as long as there are sixteens.
+        let one = self.turns(length) + 16 + u64::from(self.config.threads() / 16);
+        self.ends(one)?;
+        let resident = self.limits.resident();
+        let inside = self.passes_inside(passes.unwrap_or(1), n, n.saturating_mul(4), one * segments.div_ceil(resident))?;
+        let most = if inside > 1 { resident } else { MOST_GROUPS };
+        let (mut dispatches, mut done) = (Vec::new(), 0);
+        while done < passes.unwrap_or(1) {
+            let now = inside.min(passes.unwrap_or(1) - done);
             for piece in self.split.pieces(n) {
                 let (count, first) = ((piece.elements / length) as u32, (piece.begin / length) as u32);
                 let scalars = match passes {
-                    Some(_) => vec![count, length as u32, inner as u32, first, u32::from(pass > 0), 0],
+                    Some(_) => vec![count, length as u32, now as u32, first, u32::from(done > 0), 0],
                     None => vec![count, length as u32, first],
                 };
                 let bindings = inputs.iter().map(|&input| (input, piece.index)).chain([(partials, 0)]).collect();
                 dispatches.push(Dispatch { bindings, scalars, groups: [u64::from(count).min(most) as u32, 1, 1] });
             }
+            done += now;
         }
         Ok(dispatches)
-    }
-
-    fn most_groups(&self) -> u32 {
-        match self.config.shape {
-            Shape::Stream { groups, .. } => groups,
-            Shape::Tile { .. } => 1,
-        }
     }
 
     /// Bands of rows, each few enough operations for one dispatch.
@@ -333,11 +288,13 @@ impl Lowering<'_> {
             let elements = rows.saturating_mul(columns);
             self.holds(buffer, elements, Some(Dtype::Fp32))?;
             if self.split.pieces(elements).nth(1).is_some() {
-                let (matrix, binding) = (elements * 4, self.split.piece * 4);
+                let (matrix, binding) = (elements * 4, self.split.bytes());
                 return Err(Unsupported::Other(format!("a matrix of {matrix} bytes exceeds a binding of {binding} bytes")));
             }
         }
         let Shape::Tile { rows: tile_rows, columns: tile_columns, .. } = self.config.shape else { return Ok(Vec::new()) };
+        // Every kernel's loops along k together make fewer than two iterations a step.
+        self.ends(2 * k)?;
         let (tile_rows, across) = (u64::from(tile_rows), n.div_ceil(u64::from(tile_columns)));
         let tall = (self.limits.operations() / (2 * n * k) / tile_rows).clamp(1, MOST_GROUPS);
         if across > MOST_GROUPS {

@@ -5,7 +5,8 @@ use super::{
     context::Context,
     kernels::configs,
     loaded::Loaded,
-    lower::{LARGEST_BINDING, Limits, lower},
+    lower::lower,
+    split::{LARGEST_BINDING, Limits},
 };
 use crate::{
     contract::{Clock, Fault, Machine, Monotonic, Prepared, Unsupported},
@@ -38,7 +39,7 @@ impl Wgpu {
             binding: allowed.max_storage_buffer_binding_size.min(allowed.max_buffer_size).min(LARGEST_BINDING).min(largest),
             threads: allowed.max_compute_invocations_per_workgroup.min(allowed.max_compute_workgroup_size_x),
             memory: allowed.max_compute_workgroup_storage_size,
-            cores: software.then(|| std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)),
+            cores: software.then(adapter::cores),
         };
         let context = Context::open(&adapter)?;
         Ok(Self { devices: [device], context, limits, clock: Monotonic::default() })
@@ -51,9 +52,10 @@ impl Machine for Wgpu {
     }
 
     fn supports(&self, plan: &Plan) -> Result<(), Unsupported> {
-        let variants = self.variants(plan);
-        let first = variants.first().ok_or_else(|| Unsupported::Stem(plan.stems().next().unwrap_or("none").into()))?;
-        lower(plan, &self.limits, &first.name)?;
+        let stem = plan.stems().next().unwrap_or("none");
+        let found = configs(stem, &self.limits);
+        let first = found.first().ok_or_else(|| Unsupported::Stem(stem.into()))?;
+        lower(plan, &self.limits, first.name)?;
         let needed = plan.bytes_allocated();
         match self.devices[0].usable_bytes() {
             Some(free) if needed > free => Err(Unsupported::Memory { needed, free }),
@@ -62,7 +64,9 @@ impl Machine for Wgpu {
     }
 
     fn variants(&self, plan: &Plan) -> Vec<Variant> {
-        plan.stems().next().map_or_else(Vec::new, |stem| configs(stem, &self.limits).iter().map(|config| config.variant()).collect())
+        let found = plan.stems().next().map_or_else(Vec::new, |stem| configs(stem, &self.limits));
+        let able = found.iter().filter(|config| lower(plan, &self.limits, config.name).is_ok());
+        able.map(|config| config.variant()).collect()
     }
 
     fn prepare(&self, plan: &Plan, variants: &[Variant]) -> Result<Box<dyn Prepared + '_>, Fault> {

@@ -10,6 +10,7 @@ mod kernels;
 mod loaded;
 mod lower;
 mod machine;
+mod split;
 mod timing;
 mod trusted;
 
@@ -23,7 +24,8 @@ pub const BACKEND: Backend = Backend { name: "wgpu", probe, open };
 pub fn probe() -> Listing {
     let backend = "wgpu".to_owned();
     // Drivers are loaded into this process to be asked; what they break must stay one line in the listing.
-    let found = std::panic::catch_unwind(adapter::find).unwrap_or_else(|_| Err("the graphics driver broke while it was asked".into()));
+    let found =
+        std::panic::catch_unwind(adapter::find).unwrap_or_else(|_| Err("the graphics driver broke while it was asked".into()));
     match found {
         Ok(found) => Listing { backend, devices: found.into_iter().map(|(_, device)| device).collect(), absent: None },
         Err(why) => Listing { backend, devices: Vec::new(), absent: Some(why) },

@@ -35,7 +35,8 @@ pub(super) fn read_ticks(ticks: &[u64], tick: f64, waited: Nanos) -> Option<Vec<
     }
     let first = *ticks.first()?;
     // Differences before the scale, for whole ticks since power-on exceed what a double holds exactly.
-    let pairs: Vec<(f64, f64)> = ticks.chunks_exact(2).map(|p| ((p[0] - first) as f64 * tick, (p[1] - first) as f64 * tick)).collect();
+    let pairs: Vec<(f64, f64)> =
+        ticks.chunks_exact(2).map(|p| ((p[0] - first) as f64 * tick, (p[1] - first) as f64 * tick)).collect();
     let total: f64 = pairs.iter().map(|(begin, end)| end - begin).sum();
     (total <= waited.0 as f64 * 1.01 + 2.0 * tick).then_some(pairs)
 }

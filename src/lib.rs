@@ -7,14 +7,18 @@ pub mod dtype;
 pub mod units;
 // 1: what a run leaves behind
 pub mod record;
-// 2: physical rates; what is to be measured, and what carries it out must offer
+// 2: physical rates; what is to be measured, what carries it out must offer, where runs live
 pub mod chips;
 pub mod contract;
 pub mod plan;
-// 3: what is worth measuring, and who carries it out
+pub mod store;
+// 3: what is worth measuring, who carries it out, and what the sensors say
 pub mod device;
+pub mod telemetry;
 pub mod workload;
 // 4: how it is measured
 pub mod measure;
+// 5: devices times plans, in worker processes
+pub mod runner;
 // 7: what a person types
 pub mod cli;

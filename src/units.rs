@@ -125,6 +125,28 @@ pub fn binary(bytes: u64) -> String {
         .map_or_else(|| format!("{bytes}B"), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
+/// Bytes from text such as `256MiB`, `1GB` or `4096`.
+///
+/// # Errors
+/// A sentence that shows what is understood.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("B", 1),
+    ];
+    let (number, scale) =
+        UNITS.iter().find_map(|(unit, scale)| text.strip_suffix(unit).map(|number| (number, *scale))).unwrap_or((text, 1));
+    let number: u64 = number.trim().parse().map_err(|_| format!("`{text}` is no size; write for example 256MiB, 1GB or 4096"))?;
+    number.checked_mul(scale).ok_or_else(|| format!("`{text}` is more bytes than can be counted"))
+}
+
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&scaled(self.0 as f64, "B"))
@@ -156,6 +178,13 @@ mod tests {
         assert_eq!(binary(96 << 10), "96KiB");
         assert_eq!(binary(1_000), "1000B");
         assert_eq!(binary(0), "0B");
+    }
+
+    #[test]
+    fn sizes_are_read_in_both_kinds_of_prefixes() {
+        assert_eq!((parse_bytes("256MiB"), parse_bytes("1GB"), parse_bytes("12")), (Ok(256 << 20), Ok(1_000_000_000), Ok(12)));
+        assert!(parse_bytes("lots").unwrap_err().contains("256MiB"));
+        assert!(parse_bytes("-1MiB").is_err() && parse_bytes("99999999TiB").is_err());
     }
 
     #[test]

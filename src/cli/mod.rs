@@ -3,7 +3,10 @@
 //! Data go to stdout, everything else to stderr. Exit codes: 0 done and good; 1 a bad verdict; 2 bad input or usage; 3 nothing
 //! could be measured or judged; 130 interrupted.
 
+mod devices;
+mod run;
 mod show;
+mod worker;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -18,7 +21,11 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Devices(devices::Arguments),
+    Run(run::Arguments),
     Show(show::Arguments),
+    #[command(hide = true)]
+    Worker(worker::Arguments),
 }
 
 /// How a command ended, other than by an error.
@@ -35,7 +42,10 @@ pub enum Ending {
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     let ending = match arguments.command {
+        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Worker(arguments) => Ok(worker::run(&arguments)),
     };
     match ending {
         Ok(ending) => ExitCode::from(ending as u8),

@@ -6,6 +6,7 @@
 
 mod check;
 mod interval;
+mod peak;
 mod policy;
 mod report;
 mod series;

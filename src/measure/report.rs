@@ -1,8 +1,7 @@
 //! Folds what was seen of a variant into its entry.
 
-use super::{Contender, Readings, interval, policy};
+use super::{Contender, Readings, interval, peak, policy};
 use crate::{
-    chips,
     contract::{Machine, Prepared},
     plan::{DISTRIBUTION, Plan, Variant},
     record::{Block, Entry, Interval, Latency, Outcome, Pair, Rate, RateUnit, Reading, Sampling, Status, Sustained, Telemetry},
@@ -91,7 +90,7 @@ fn judge(told: &Told, verified: &crate::record::Verified, rate: Option<&Rate>) -
         return (Outcome::Invalid, verified.first.clone());
     }
     let device = &told.machine.devices()[0];
-    let peak = chips::peak(device, told.plan.precision, told.plan.unit);
+    let peak = peak::peak(device, told.plan.precision, told.plan.unit);
     let best = rate.and_then(|rate| rate.burst).map(|burst| burst.value);
     if let (Some(peak), Some(best)) = (peak, best)
         && best > peak * IMPOSSIBLE

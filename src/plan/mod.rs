@@ -12,7 +12,7 @@
 //! | `add` | a, b, c, n | c = a + b |
 //! | `triad` | a, b, c, n, passes, s | c = a + s·b, `passes` times over |
 //! | `dot` | a, b, partials, n, segments | partial p = sum of a·b over segment p, in the arrays' format |
-//! | `matmul` | a, b, c, m, n, k | c[m,n] = a[m,k]·b[k,n], all row-major |
+//! | `matmul` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[k,n]`, all row-major |
 //!
 //! Segments are equal contiguous pieces; `words` and `n` are multiples of `segments`.
 

@@ -121,15 +121,31 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a record. An existing file is refused unless `force`.
+    /// Begins a record with its header. An existing file is refused unless `force`.
+    ///
+    /// The file appears under its name only when the header is in it, so that there is no moment at which a record is no record.
     ///
     /// # Errors
     /// The operating system's own, with `AlreadyExists` for an existing file.
-    pub fn create(path: &Path, force: bool) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true);
-        let file = if force { options.create(true).truncate(true) } else { options.create_new(true) }.open(path)?;
-        Ok(Self { file, path: path.to_owned() })
+    pub fn create(path: &Path, force: bool, header: Header) -> io::Result<Self> {
+        let line = Line::Run(Box::new(header));
+        if force && path.metadata().is_ok_and(|found| !found.is_file()) {
+            // A pipe or a device is written as it is.
+            let mut writer = Self { file: OpenOptions::new().write(true).open(path)?, path: path.to_owned() };
+            writer.line(&line)?;
+            return Ok(writer);
+        }
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let hidden = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+        let begun = File::create(&hidden).and_then(|file| {
+            let mut writer = Self { file, path: path.to_owned() };
+            writer.line(&line)?;
+            publish(&hidden, path, force)?;
+            Ok(writer)
+        });
+        // After a rename it is gone already.
+        let _ = std::fs::remove_file(&hidden);
+        begun
     }
 
     #[must_use]
@@ -143,7 +159,23 @@ impl Writer {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         self.file.write_all(&bytes)?;
-        self.file.sync_data()
+        match self.file.sync_data() {
+            // A pipe or a terminal has nothing to keep.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            done => done,
+        }
+    }
+}
+
+/// Gives a file its name; one that has it already is replaced only when `force`.
+fn publish(hidden: &Path, path: &Path, force: bool) -> io::Result<()> {
+    if force {
+        return std::fs::rename(hidden, path);
+    }
+    match std::fs::hard_link(hidden, path) {
+        // Some file systems know no links; then the name is looked at first.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => std::fs::rename(hidden, path),
+        linked => linked,
     }
 }
 
@@ -284,13 +316,20 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_file_is_kept() {
-        let path = std::env::temp_dir().join(format!("assay-record-{}", std::process::id()));
-        Writer::create(&path, false).expect("new file").line(&header()).expect("writes");
-        assert_eq!(Writer::create(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(read(&path).expect("kept").header.suite, "quick");
-        drop(Writer::create(&path, true).expect("forced"));
-        assert!(read(&path).is_err(), "emptied by --force");
-        std::fs::remove_file(&path).expect("own file");
+    fn an_existing_file_is_kept_and_nothing_is_left_beside_it() {
+        let folder = std::env::temp_dir().join(format!("assay-record-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("temporary folder");
+        let path = folder.join("run.jsonl");
+        let begin = |force| {
+            let Line::Run(header) = header() else { unreachable!() };
+            Writer::create(&path, force, *header)
+        };
+        begin(false).expect("new file").line(&end()).expect("writes");
+        assert_eq!(begin(false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(read(&path).expect("kept").end.is_some());
+        drop(begin(true).expect("forced"));
+        assert!(read(&path).expect("begun anew").end.is_none());
+        assert_eq!(std::fs::read_dir(&folder).expect("own folder").count(), 1);
+        std::fs::remove_dir_all(&folder).expect("own folder");
     }
 }

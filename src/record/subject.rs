@@ -122,6 +122,14 @@ impl Device {
         self.caches.iter().max_by_key(|cache| cache.level).map_or(0, |cache| cache.bytes)
     }
 
+    /// The same card as an earlier backend sees it, joined by UUID or bus address and never by index.
+    #[must_use]
+    pub fn twin<'a>(&self, all: &[&'a Self]) -> Option<&'a Self> {
+        let same = |ours: &Option<String>, theirs: &Option<String>| ours.is_some() && ours == theirs;
+        let twin = |other: &&&Self| same(&self.uuid, &other.uuid) || same(&self.bus, &other.bus);
+        all.iter().take_while(|other| other.id != self.id).find(|other| other.backend != self.backend && twin(other)).copied()
+    }
+
     /// Memory that can be planned with: what is free now, else what there is.
     #[must_use]
     pub fn usable_bytes(&self) -> Option<u64> {

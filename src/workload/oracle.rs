@@ -1,6 +1,7 @@
 //! Folds of outputs as the host expects them, from the inputs' generator alone: no kernel has a part in them.
 
 use crate::plan::{COLUMN, Pass, Plan, ROW, first, small, weight};
+use pulp::Arch;
 use rayon::prelude::*;
 
 /// Elements that a thread folds at a time.
@@ -8,11 +9,13 @@ const CHUNK: u64 = 1 << 16;
 
 /// Wrapping sum of `term` over `0..count`, on all cores.
 pub fn sum(count: u64, term: impl Fn(u64) -> u32 + Sync) -> u32 {
-    let chunk = |index: u64| {
-        let end = ((index + 1) * CHUNK).min(count);
-        (index * CHUNK..end).fold(0_u32, |sum, element| sum.wrapping_add(term(element)))
-    };
+    let chunk = |index: u64| stretch(index * CHUNK, ((index + 1) * CHUNK).min(count), &term);
     (0..count.div_ceil(CHUNK)).into_par_iter().map(chunk).reduce(|| 0, u32::wrapping_add)
+}
+
+/// Wrapping sum of `term` over `from..to`, by the widest vectors that this machine has: the sum is the same on all.
+pub fn stretch(from: u64, to: u64, term: impl Fn(u64) -> u32) -> u32 {
+    Arch::new().dispatch(|| (from..to).fold(0_u32, |sum, element| sum.wrapping_add(term(element))))
 }
 
 /// [`crate::plan::Fold::Values`] of a vector whose element `e` is `value(e)`.
@@ -28,7 +31,7 @@ pub fn integer(plan: &Plan, buffer: usize) -> impl Fn(u64) -> u32 + Sync + Copy 
 
 /// Wrapping sum of the random words of `from..to`.
 pub fn words(seed: u32, from: u64, to: u64) -> u32 {
-    (from..to).fold(0_u32, |sum, element| sum.wrapping_add(first(seed, element)))
+    stretch(from, to, |element| first(seed, element))
 }
 
 /// [`crate::plan::Fold::Values`] of a product: `Σ_k (Σ_r u_r A[r,k]) (Σ_c B[k,c] v_c)`, in `O(mk + kn)`.
@@ -41,11 +44,11 @@ pub fn product(plan: &Plan, (m, n, k): (u64, u64, u64), fold_seed: u32) -> u32 {
     let zero = || vec![0_u32; k as usize];
     let row = |mut sums: Vec<u32>, r: u64| {
         let u = weight(fold_seed ^ ROW, r);
-        (0..k).zip(&mut sums).for_each(|(i, sum)| *sum = sum.wrapping_add(u.wrapping_mul(a(r * k + i))));
+        Arch::new().dispatch(|| (0..k).zip(&mut sums).for_each(|(i, sum)| *sum = sum.wrapping_add(u.wrapping_mul(a(r * k + i)))));
         sums
     };
     let left = (0..m).into_par_iter().fold(zero, row).reduce(zero, add);
-    let right = |i: u64| (0..n).fold(0_u32, |sum, c| sum.wrapping_add(b(i * n + c).wrapping_mul(weight(fold_seed ^ COLUMN, c))));
+    let right = |i: u64| stretch(0, n, |c| b(i * n + c).wrapping_mul(weight(fold_seed ^ COLUMN, c)));
     (0..k).into_par_iter().map(|i| left[i as usize].wrapping_mul(right(i))).reduce(|| 0, u32::wrapping_add)
 }
 

@@ -213,7 +213,7 @@ fn dot_fold(plan: &Plan, seed: u32) -> u32 {
     let (a, b) = (oracle::integer(plan, 0), oracle::integer(plan, 1));
     let partial = |p: u64| {
         let (from, to) = segment(plan, p);
-        (from..to).fold(0_u32, |sum, e| sum.wrapping_add(a(e).wrapping_mul(b(e))))
+        oracle::stretch(from, to, |e| a(e).wrapping_mul(b(e)))
     };
     let partials: Vec<u32> = (0..plan.buffers[2].elements).into_par_iter().map(partial).collect();
     oracle::vector(plan.buffers[2].elements, seed, |p| partials[p as usize])

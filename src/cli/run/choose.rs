@@ -1,0 +1,107 @@
+//! Which devices and workloads a command line means.
+
+use super::{Arguments, Backend, Options, Task};
+use crate::{
+    contract::Listing,
+    record::{Device, Kind},
+    units::{Bytes, Nanos},
+    workload::{self, Choice, FAMILIES, Suite},
+};
+use anyhow::{Context, Result, bail};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+/// A task for each chosen device.
+///
+/// # Errors
+/// What is unknown, with what exists.
+pub fn tasks(arguments: &Arguments, suite: Suite, listings: &[Listing]) -> Result<Vec<Task>> {
+    let devices = devices(arguments, listings)?;
+    let globs = globs(&arguments.only)?;
+    let tasks = devices.into_iter().map(|device| task(arguments, suite, &globs, device)).collect::<Result<Vec<_>>>()?;
+    if tasks.iter().all(|task| task.workloads.is_empty()) {
+        let families: Vec<_> = FAMILIES.iter().map(|family| format!("'{}/*'", family.name)).collect();
+        bail!(
+            "--only {} matches no workload of the {} suite on {}; there are {}",
+            arguments.only.join(" --only "),
+            suite.name,
+            tasks.iter().map(|task| task.device.id.as_str()).collect::<Vec<_>>().join(", "),
+            families.join(", ")
+        );
+    }
+    Ok(tasks)
+}
+
+fn task(arguments: &Arguments, suite: Suite, globs: &GlobSet, device: Device) -> Result<Task> {
+    if let (Some(footprint), Some(usable)) = (arguments.footprint, device.usable_bytes())
+        && footprint.saturating_mul(3) > usable
+    {
+        let (needed, usable) = (Bytes(footprint.saturating_mul(3)), Bytes(usable));
+        bail!("--footprint: three arrays need {needed}, {usable} are free on {}; choose a smaller one", device.id);
+    }
+    let choice = Choice { suite, footprint: arguments.footprint, seed: arguments.seed };
+    let chosen = |id: &String| arguments.only.is_empty() || globs.is_match(id);
+    let workloads: Vec<String> = workload::plans(&device, &choice).iter().map(|plan| plan.key.id()).filter(chosen).collect();
+    let options = Options { nvml_library: arguments.nvml_lib.clone() };
+    Ok(Task {
+        device,
+        suite: shared(suite, workloads.len()),
+        workloads,
+        footprint: arguments.footprint,
+        seed: arguments.seed,
+        options,
+    })
+}
+
+/// A soak's time is that of the device: its workloads share it.
+fn shared(suite: Suite, workloads: usize) -> Suite {
+    if suite.budget.is_some() {
+        return suite;
+    }
+    Suite { sustained: Nanos(suite.sustained.0 / workloads.max(1) as u64), ..suite }
+}
+
+fn globs(only: &[String]) -> Result<GlobSet> {
+    let mut builder = GlobSetBuilder::new();
+    for glob in only {
+        builder.add(Glob::new(glob).with_context(|| format!("--only {glob}: not a glob; write for example 'matmul/*'"))?);
+    }
+    Ok(builder.build()?)
+}
+
+fn devices(arguments: &Arguments, listings: &[Listing]) -> Result<Vec<Device>> {
+    let backend =
+        |name: &'static str| listings.iter().filter(move |listing| listing.backend == name).flat_map(|listing| &listing.devices);
+    let all: Vec<&Device> = listings.iter().flat_map(|listing| &listing.devices).collect();
+    if !arguments.device.is_empty() {
+        return arguments.device.iter().map(|name| named(name, &all).cloned()).collect();
+    }
+    let chosen: Vec<&Device> = match arguments.backend {
+        Backend::Cuda => backend("cuda").collect(),
+        Backend::Wgpu => preferred(backend("wgpu").collect()),
+        Backend::Cpu => backend("cpu").collect(),
+        Backend::Auto => {
+            let gpus = || backend("wgpu").filter(|device| device.kind == Kind::Gpu).collect::<Vec<_>>();
+            let choices = [backend("cuda").collect(), gpus(), backend("cpu").collect()];
+            choices.into_iter().find(|devices: &Vec<_>| !devices.is_empty()).unwrap_or_default()
+        }
+    };
+    if chosen.is_empty() {
+        let why: Vec<_> = listings.iter().filter_map(|l| l.absent.as_ref().map(|why| format!("{}: {why}", l.backend))).collect();
+        bail!("no device to measure with --backend {}. {}", format!("{:?}", arguments.backend).to_lowercase(), why.join("; "));
+    }
+    Ok(chosen.into_iter().cloned().collect())
+}
+
+/// Hardware where there is any; a software adapter only when the backend was asked for and has nothing else.
+fn preferred(devices: Vec<&Device>) -> Vec<&Device> {
+    let hardware: Vec<_> = devices.iter().copied().filter(|device| device.kind != Kind::Software).collect();
+    if hardware.is_empty() { devices } else { hardware }
+}
+
+fn named<'a>(name: &str, all: &[&'a Device]) -> Result<&'a Device> {
+    let is = |device: &&&Device| device.id == name || device.uuid.as_deref() == Some(name) || device.bus.as_deref() == Some(name);
+    all.iter().find(is).copied().with_context(|| {
+        let ids: Vec<_> = all.iter().map(|device| device.id.as_str()).collect();
+        format!("--device {name}: no such device; there {} {}", if ids.len() == 1 { "is" } else { "are" }, ids.join(", "))
+    })
+}

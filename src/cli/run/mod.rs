@@ -1,0 +1,237 @@
+//! `assay run`: the main job. Finds accelerators, measures them, writes a record.
+
+mod choose;
+mod progress;
+
+use super::Ending;
+use crate::{
+    record::{Document, End, Entry, Header, Line, Outcome, SCHEMA, Software, Writer},
+    runner::{self, News, Options, Task},
+    store, telemetry,
+    units::{Nanos, parse_bytes},
+    workload::{SUITES, Suite},
+};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+use progress::Progress;
+use std::{
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+/// Benchmarks the accelerators of this machine with verified kernels and writes a record
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  assay run                                        every accelerator, within a minute each
+  assay run --suite standard -o node7.jsonl        ten minutes a device, into a file
+  assay run --suite soak --time 10m --only 'matmul/*'
+  assay run --backend cpu --only 'stream/*' --json | jq '.entries[].rate'")]
+pub struct Arguments {
+    /// How much time to spend
+    #[arg(long, env = "ASSAY_SUITE", default_value = "quick", value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.name)))]
+    suite: String,
+    /// Length of a soak, for example 10m or 2h, shared by its workloads
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    time: Option<Nanos>,
+    /// Devices by id, UUID or bus address, as `assay devices` lists them; all of the chosen backend by default
+    #[arg(long, value_name = "DEVICE")]
+    device: Vec<String>,
+    /// Auto takes CUDA, else a GPU by wgpu, else the CPU
+    #[arg(long, env = "ASSAY_BACKEND", value_enum, default_value_t = Backend::Auto)]
+    backend: Backend,
+    /// Workloads by glob over their ids, for example 'matmul/*'
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// File for the record; the user's data folder by default
+    #[arg(short, long, env = "ASSAY_OUTPUT", value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite an existing record
+    #[arg(long, requires = "output")]
+    force: bool,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Bytes of each stream array, for example 256MiB, instead of max(4 x last cache, min(1 GiB, memory / 8))
+    #[arg(long, value_name = "SIZE", value_parser = parse_footprint)]
+    footprint: Option<u64>,
+    /// Seed of the inputs
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+    /// Show nothing while measuring
+    #[arg(short, long)]
+    quiet: bool,
+    /// No progress bar; one plain line for each entry
+    #[arg(long)]
+    no_progress: bool,
+    /// NVML library to load instead of the driver's own
+    #[arg(long, env = "ASSAY_NVML_LIB", value_name = "PATH")]
+    nvml_lib: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Backend {
+    Auto,
+    Cuda,
+    Wgpu,
+    Cpu,
+}
+
+/// How often a person asked to stop.
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+
+fn interrupted() -> bool {
+    INTERRUPTS.load(Ordering::Relaxed) > 0
+}
+
+fn parse_time(text: &str) -> Result<Nanos, String> {
+    let time: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no time; write for example 90s, 10m or 2h"))?;
+    let seconds = time.as_secs();
+    if !(1..=7 * 24 * 3600).contains(&seconds) {
+        return Err(format!("`{text}` is not between 1s and 7 days"));
+    }
+    Ok(Nanos(seconds as u64 * 1_000_000_000))
+}
+
+fn parse_footprint(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < 1 << 20 => Err(format!("`{text}` is too small for a memory measurement; at least 1MiB")),
+        bytes => Ok(bytes),
+    }
+}
+
+/// # Errors
+/// Bad input, before anything is written; a disk that fails, after what was measured is kept.
+pub fn run(arguments: &Arguments) -> Result<Ending> {
+    let suite = suite(arguments)?;
+    if let Some(path) = &arguments.output {
+        writable(path, arguments.force)?;
+    }
+    let listings = runner::list();
+    let tasks = choose::tasks(arguments, suite, &listings)?;
+    let header = header(suite, listings.into_iter().flat_map(|listing| listing.devices).collect());
+    let path = arguments.output.clone().map_or_else(|| store::new_record(&header.started_at, &header.id), Ok)?;
+    let mut writer = Writer::create(&path, arguments.force, header.clone()).map_err(|error| unwritable(&path, &error))?;
+    ctrlc::set_handler(|| {
+        // The second time in a row nobody wants to wait; every entry so far is on the disk.
+        if INTERRUPTS.fetch_add(1, Ordering::Relaxed) > 0 {
+            std::process::exit(Ending::Interrupted as i32);
+        }
+    })
+    .context("catching Ctrl-C")?;
+    let mut document = Document { header, end: None, entries: Vec::new(), warnings: Vec::new() };
+    let mut progress = Progress::new(&tasks, arguments.quiet, arguments.no_progress);
+    let measured = measure(&tasks, &mut writer, &mut document, &mut progress);
+    progress.finish();
+    measured?;
+    let end = end(&document.entries);
+    writer.line(&Line::End(end.clone())).map_err(|error| kept(&path, document.entries.len(), &error))?;
+    document.end = Some(end);
+    show(arguments, &document, &path)?;
+    Ok(ending(&document.entries))
+}
+
+fn suite(arguments: &Arguments) -> Result<Suite> {
+    if arguments.time.is_some() && arguments.suite != "soak" {
+        bail!("--time is the length of a soak; add --suite soak, or leave it out");
+    }
+    runner::suite(&arguments.suite, arguments.time).with_context(|| format!("no suite `{}`", arguments.suite))
+}
+
+fn header(suite: Suite, devices: Vec<crate::record::Device>) -> Header {
+    Header {
+        schema: SCHEMA.into(),
+        id: uuid::Uuid::now_v7().to_string(),
+        started_at: now(),
+        assay: Software::this(crate::plan::kernels_hash()),
+        node: telemetry::node(),
+        devices,
+        suite: suite.name.into(),
+        command: std::env::args().collect(),
+    }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default().to_string()
+}
+
+/// Looked at before devices are, so that a bad path costs no time.
+fn writable(path: &Path, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        return Err(unwritable(path, &ErrorKind::AlreadyExists.into()));
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            bail!("{}: no such folder for the record; make it, or name another with -o FILE", folder.display())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => anyhow!("{}: exists; name another file, or overwrite it with --force", path.display()),
+        _ => anyhow!("{}: {error}; name another file with -o FILE", path.display()),
+    }
+}
+
+fn kept(path: &Path, entries: usize, error: &std::io::Error) -> anyhow::Error {
+    anyhow!("{}: {error}. The run ended there; {entries} entries are kept in the record", path.display())
+}
+
+fn measure(tasks: &[Task], writer: &mut Writer, document: &mut Document, progress: &mut Progress) -> Result<()> {
+    for task in tasks {
+        runner::carry_out(task, &interrupted, &mut |news| {
+            match news {
+                News::Begin(workload) => progress.begin(workload),
+                News::Entry(entry) => {
+                    let line = Line::Entry(entry);
+                    let written = writer.line(&line);
+                    written.map_err(|error| kept(writer.path(), document.entries.len(), &error))?;
+                    if let Line::Entry(entry) = line {
+                        progress.entry(&entry);
+                        document.entries.push(*entry);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn count(entries: &[Entry], outcome: Outcome) -> u64 {
+    entries.iter().filter(|entry| entry.outcome == outcome).count() as u64
+}
+
+fn end(entries: &[Entry]) -> End {
+    End {
+        ended_at: now(),
+        measured: count(entries, Outcome::Measured),
+        skipped: count(entries, Outcome::Skipped),
+        failed: count(entries, Outcome::Failed),
+        invalid: count(entries, Outcome::Invalid),
+        interrupted: interrupted(),
+    }
+}
+
+fn ending(entries: &[Entry]) -> Ending {
+    if interrupted() {
+        Ending::Interrupted
+    } else if entries.iter().any(|entry| matches!(entry.outcome, Outcome::Failed | Outcome::Invalid)) {
+        Ending::Bad
+    } else if count(entries, Outcome::Measured) == 0 {
+        Ending::Nothing
+    } else {
+        Ending::Good
+    }
+}
+
+fn show(arguments: &Arguments, document: &Document, path: &Path) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(output, "{}", serde_json::to_string_pretty(document)?)?;
+    }
+    eprintln!("record: {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! `assay worker`: the hidden side of `run` and `devices`, where drivers are loaded.
+
+use super::Ending;
+use crate::runner::worker;
+use clap::{Args, ValueEnum};
+
+/// Does what the parent process asks on standard input
+#[derive(Debug, Args)]
+pub struct Arguments {
+    task: Task,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Task {
+    List,
+    Measure,
+}
+
+/// What goes wrong is told to the parent, not by the exit code.
+pub fn run(arguments: &Arguments) -> Ending {
+    match arguments.task {
+        Task::List => worker::list(),
+        Task::Measure => worker::measure(),
+    }
+    Ending::Good
+}

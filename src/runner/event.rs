@@ -1,0 +1,74 @@
+//! What parent and worker say to each other: one JSON object a line.
+
+use crate::{
+    contract::Listing,
+    record::{Device, Entry, Work, Workload},
+    units::Nanos,
+    workload::Suite,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a worker is to do; the first line on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    pub backend: String,
+    /// Devices to open, together.
+    pub devices: Vec<String>,
+    /// Name of the suite, and its time where the command line gives one.
+    pub suite: String,
+    pub time: Option<Nanos>,
+    pub footprint: Option<u64>,
+    pub seed: u32,
+    /// Workloads to measure, by id, in order.
+    pub workloads: Vec<String>,
+    /// Time that earlier workers spent on this device.
+    pub spent: Nanos,
+    pub options: Options,
+}
+
+/// What the command line says of libraries.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Options {
+    /// NVML to load instead of the driver's own.
+    pub nvml_library: Option<String>,
+}
+
+impl Job {
+    /// The suite, with the time of the command line.
+    #[must_use]
+    pub fn suite(&self) -> Option<Suite> {
+        super::suite(&self.suite, self.time)
+    }
+}
+
+/// A line from the parent after the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// End the measurement with what there is.
+    Stop,
+}
+
+/// A line from a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    Listed {
+        listing: Listing,
+    },
+    /// A measurement begins; silence beyond `within` is a hang.
+    Begin {
+        device: Box<Device>,
+        workload: Workload,
+        work: Work,
+        within: Nanos,
+    },
+    Entry {
+        entry: Box<Entry>,
+    },
+    /// Nothing could be opened.
+    Broken {
+        why: String,
+    },
+    Done,
+}

@@ -1,0 +1,192 @@
+//! Devices times plans: each machine in a worker process of its own, every entry to a sink as it is born.
+//!
+//! The parent never loads CUDA, Vulkan or a vendor's library. A hang, a sticky error or a crash of a driver costs the entry it
+//! struck: the worker is ended, the entry says what happened, and a fresh worker goes on with the next.
+
+mod child;
+mod event;
+pub mod worker;
+
+pub use event::Options;
+
+use crate::{
+    contract::Listing,
+    device::BACKENDS,
+    record::{Device, Entry, Outcome, Work, Workload},
+    units::Nanos,
+    workload::{SUITES, Suite},
+};
+use anyhow::{Result, bail};
+use child::{Child, Heard};
+use event::{Event, Job};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// Listing a backend takes this long at the most.
+const LISTING: Duration = Duration::from_secs(10);
+/// Opening a device takes this long at the most.
+const OPENING: Duration = Duration::from_mins(1);
+/// How often it is seen whether a person wants to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The suite of that name, with a time of its own where one is given.
+#[must_use]
+pub fn suite(name: &str, time: Option<Nanos>) -> Option<Suite> {
+    let suite = *SUITES.iter().find(|suite| suite.name == name)?;
+    Some(Suite { sustained: time.unwrap_or(suite.sustained), ..suite })
+}
+
+/// Asks every backend what it finds, each in a worker of its own and all at once.
+#[must_use]
+pub fn list() -> Vec<Listing> {
+    let start = |name: &'static str| (name, Child::start("list", &name));
+    let children: Vec<_> = BACKENDS.iter().map(|backend| start(backend.name)).collect();
+    let deadline = Instant::now() + LISTING;
+    children.into_iter().map(|(name, child)| listed(name, child, deadline)).collect()
+}
+
+fn listed(backend: &str, child: Result<Child>, deadline: Instant) -> Listing {
+    let absent = |why: String| Listing { backend: backend.into(), devices: Vec::new(), absent: Some(why) };
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return absent(format!("{error:#}")),
+    };
+    loop {
+        match child.listen(deadline.saturating_duration_since(Instant::now())) {
+            Heard::Event(Event::Listed { listing }) => return listing,
+            Heard::Event(_) => {}
+            Heard::Silence if Instant::now() < deadline => {}
+            Heard::Silence => {
+                child.kill();
+                return absent(format!("its driver did not answer within {} s", LISTING.as_secs()));
+            }
+            Heard::Gone(how) => return absent(format!("its driver broke while it was asked: {how}")),
+        }
+    }
+}
+
+/// What is to be measured on one device.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub device: Device,
+    /// Workloads by id, in order.
+    pub workloads: Vec<String>,
+    pub suite: Suite,
+    pub footprint: Option<u64>,
+    pub seed: u32,
+    pub options: Options,
+}
+
+/// What happens while a task is carried out.
+pub enum News<'a> {
+    /// A measurement begins.
+    Begin(&'a Workload),
+    Entry(Box<Entry>),
+}
+
+/// Carries a task out, telling `news` of every step. `interrupted` is looked at often; once true, what was measured is kept.
+///
+/// # Errors
+/// Those of `news`, which end the task, and when no worker can be started.
+pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+    let begin = Instant::now();
+    let mut left: VecDeque<String> = task.workloads.iter().cloned().collect();
+    while !left.is_empty() && !interrupted() {
+        let job = Job {
+            backend: task.device.backend.clone(),
+            devices: vec![task.device.id.clone()],
+            suite: task.suite.name.into(),
+            time: Some(task.suite.sustained),
+            footprint: task.footprint,
+            seed: task.seed,
+            workloads: left.iter().cloned().collect(),
+            spent: begin.elapsed().into(),
+            options: task.options.clone(),
+        };
+        let mut attendance = Attendance { task, left: &mut left, begun: None, heard: false, stopping: false };
+        attendance.attend(&mut Child::start("measure", &job)?, interrupted, news)?;
+    }
+    Ok(())
+}
+
+/// One worker's life.
+struct Attendance<'a> {
+    task: &'a Task,
+    left: &'a mut VecDeque<String>,
+    begun: Option<(Device, Workload, Work)>,
+    /// An entry came of this worker.
+    heard: bool,
+    stopping: bool,
+}
+
+impl Attendance<'_> {
+    fn attend(
+        &mut self,
+        child: &mut Child,
+        interrupted: &dyn Fn() -> bool,
+        news: &mut dyn FnMut(News) -> Result<()>,
+    ) -> Result<()> {
+        let mut deadline = Instant::now() + OPENING;
+        loop {
+            if interrupted() && !self.stopping {
+                self.stopping = true;
+                child.stop();
+            }
+            match child.listen(LOOK) {
+                Heard::Event(Event::Begin { device, workload, work, within }) => {
+                    deadline = Instant::now() + Duration::from(within);
+                    news(News::Begin(&workload))?;
+                    self.begun = Some((*device, workload, work));
+                }
+                Heard::Event(Event::Entry { entry }) => {
+                    self.left.retain(|id| *id != entry.workload.id);
+                    self.begun = None;
+                    deadline = Instant::now() + OPENING;
+                    self.heard = true;
+                    news(News::Entry(entry))?;
+                }
+                Heard::Event(Event::Broken { why }) => return self.nothing_opened(&why, news),
+                Heard::Event(Event::Done) => return Ok(()),
+                Heard::Event(Event::Listed { .. }) => {}
+                Heard::Silence if Instant::now() < deadline => {}
+                Heard::Silence => {
+                    let how = child.kill();
+                    return self.struck(&format!("hung, and was ended ({how})"), news);
+                }
+                Heard::Gone(how) => return self.struck(&how, news),
+            }
+        }
+    }
+
+    /// The worker is gone: the entry it was at says so. One that never got to any has broken on opening the device; one that broke
+    /// in between has cost nothing, and the next goes on.
+    fn struck(&mut self, how: &str, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+        let Some((device, workload, work)) = self.begun.take() else {
+            return if self.heard { Ok(()) } else { self.nothing_opened(how, news) };
+        };
+        self.left.retain(|id| *id != workload.id);
+        news(News::Entry(Box::new(Entry::without(device, workload, work, Outcome::Failed, how.to_owned()))))
+    }
+
+    /// Every workload that is left fails for the same reason; it is told once, and no further worker is tried.
+    fn nothing_opened(&mut self, why: &str, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+        let Some(id) = self.left.pop_front() else { bail!("{}: {why}", self.task.device.id) };
+        let others = self.left.len();
+        self.left.clear();
+        let mut parts = id.splitn(3, '/').map(str::to_owned);
+        let family = parts.next().unwrap_or_default();
+        let workload = Workload {
+            precision: parts.next().unwrap_or_default(),
+            shape: parts.next().unwrap_or_default(),
+            operation: family.clone(),
+            variant: "none".into(),
+            family,
+            id,
+        };
+        let reason = format!("{} could not be opened, {others} more workloads were not tried: {why}", self.task.device.id);
+        let entry = Entry::without(self.task.device.clone(), workload, Work::default(), Outcome::Failed, reason);
+        news(News::Entry(Box::new(entry)))
+    }
+}

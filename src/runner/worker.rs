@@ -1,0 +1,182 @@
+//! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
+
+use super::event::{Event, Job, Order};
+use crate::{
+    contract::{Backend, Listing, Machine},
+    device::BACKENDS,
+    measure::{self, Context, Profile, Readings},
+    plan::Plan,
+    record::{Device, Entry, Kind, Outcome},
+    telemetry::{Sampler, Sources},
+    units::Nanos,
+    workload::{self, Choice, Suite},
+};
+use std::{
+    collections::HashMap,
+    io::{BufRead, Write},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// The parent asked for an end.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// A measurement may be silent this long beyond its own time: preparing and verifying the largest plans takes well under it.
+const SILENCE: Nanos = Nanos(120_000_000_000);
+
+fn tell(event: &Event) {
+    // A parent that no longer listens is gone, and this process ends with its input.
+    if let Ok(mut text) = serde_json::to_string(event) {
+        text.push('\n');
+        let mut output = std::io::stdout().lock();
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    }
+}
+
+/// Reads the first line and goes on listening for orders. The end of input is the end of the parent: nobody is left to measure for.
+fn receive<T: serde::de::DeserializeOwned>() -> Result<T, String> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|error| error.to_string())?;
+    std::thread::spawn(|| {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if serde_json::from_str::<Order>(&line).is_ok_and(|order| order == Order::Stop) {
+                STOP.store(true, Ordering::Relaxed);
+            }
+        }
+        std::process::exit(0);
+    });
+    serde_json::from_str(&line).map_err(|error| error.to_string())
+}
+
+fn backend(name: &str) -> Option<&'static Backend> {
+    BACKENDS.iter().find(|backend| backend.name == name)
+}
+
+/// Lists the devices of the backend named on standard input.
+pub fn list() {
+    let listing = match receive::<String>() {
+        Ok(name) => {
+            backend(&name).map_or_else(|| absent(&name, "not built into this program"), |backend| described((backend.probe)()))
+        }
+        Err(why) => absent("", &why),
+    };
+    tell(&Event::Listed { listing });
+    tell(&Event::Done);
+}
+
+/// Adds to GPUs what their driver's management library knows. Where there is none they stay as the backend saw them.
+fn described(mut listing: Listing) -> Listing {
+    if listing.devices.iter().any(|device| device.kind == Kind::Gpu) {
+        let sources = Sources::open(None);
+        for device in &mut listing.devices {
+            let _ = sources.describe(device);
+        }
+    }
+    listing
+}
+
+fn absent(backend: &str, why: &str) -> Listing {
+    Listing { backend: backend.into(), devices: Vec::new(), absent: Some(why.into()) }
+}
+
+/// Carries out the job on standard input.
+pub fn measure() {
+    if let Err(why) = receive::<Job>().and_then(|job| carry_out(&job)) {
+        tell(&Event::Broken { why });
+    }
+    tell(&Event::Done);
+}
+
+fn carry_out(job: &Job) -> Result<(), String> {
+    let backend = backend(&job.backend).ok_or_else(|| format!("no backend `{}`", job.backend))?;
+    let suite = job.suite().ok_or_else(|| format!("no suite `{}`", job.suite))?;
+    let machine = (backend.open)(&job.devices).map_err(|fault| fault.to_string())?;
+    let choice = Choice { suite, footprint: job.footprint, seed: job.seed };
+    let mut plans: HashMap<String, Plan> =
+        workload::plans(&machine.devices()[0], &choice).into_iter().map(|plan| (plan.key.id(), plan)).collect();
+    let sources = Sources::open(job.options.nvml_library.as_deref().map(Path::new));
+    let mut device = machine.devices()[0].clone();
+    // Without a management library the device stays as the backend saw it, and without sensors telemetry stays blank.
+    let _ = sources.describe(&mut device);
+    let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
+    let begin = machine.clock().now();
+    let mut worker = Worker { machine: machine.as_ref(), device, sampler, suite, rates: HashMap::new(), begin, spent: job.spent };
+    for id in &job.workloads {
+        let plan = plans.remove(id).ok_or_else(|| format!("the opened device has no workload `{id}`"))?;
+        for entry in worker.measure(&plan) {
+            tell(&Event::Entry { entry: Box::new(entry) });
+        }
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+struct Worker<'a> {
+    machine: &'a dyn Machine,
+    /// As the backend and the management library know it.
+    device: Device,
+    sampler: Option<Sampler>,
+    suite: Suite,
+    /// Best rate seen, by family and precision, to foresee what a launch takes.
+    rates: HashMap<(&'static str, String), f64>,
+    begin: Nanos,
+    spent: Nanos,
+}
+
+impl Worker<'_> {
+    fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
+        let variants: Vec<_> = self.machine.variants(plan).into_iter().take(1).collect();
+        let device = self.device.clone();
+        let Some(variant) = variants.first() else {
+            let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
+            let workload = plan.key.with(&crate::plan::Variant::own("none"));
+            return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
+        };
+        let profile = Profile { burst: self.suite.burst, sustained: self.suite.sustained };
+        let workload = plan.key.with(variant);
+        if let Some(reason) = self.out_of_time() {
+            return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
+        }
+        let within = SILENCE + Nanos(4 * profile.target(plan).0);
+        tell(&Event::Begin { device: Box::new(device), workload, work: plan.work, within });
+        let context = Context {
+            profile,
+            interrupted: &|| STOP.load(Ordering::Relaxed),
+            readings: &|from, to| self.readings(from, to),
+            expected: self.expected(plan),
+        };
+        let mut entries = measure::measure(self.machine, plan, &variants, &context);
+        for entry in &mut entries {
+            entry.device = self.device.clone();
+            self.learn(plan, entry);
+        }
+        entries
+    }
+
+    fn readings(&self, from: Nanos, to: Nanos) -> Readings {
+        let taken = |sampler: &Sampler| Readings { source: sampler.source(), readings: sampler.between(from, to) };
+        self.sampler.as_ref().map(taken).unwrap_or_default()
+    }
+
+    fn out_of_time(&self) -> Option<String> {
+        let budget = self.suite.budget?;
+        let spent = self.spent + self.machine.clock().now().since(self.begin);
+        let name = self.suite.name;
+        (spent > budget)
+            .then(|| format!("the {name} suite's {budget} for a device are spent. Use --only to choose, or --suite standard"))
+    }
+
+    fn expected(&self, plan: &Plan) -> Option<Nanos> {
+        let rate = self.rates.get(&(plan.key.family, plan.key.precision.clone()))?;
+        Some(Nanos::from_seconds(plan.unit.rate(&plan.work, 1, 1.0) / rate))
+    }
+
+    fn learn(&mut self, plan: &Plan, entry: &Entry) {
+        if let Some(burst) = entry.rate.as_ref().and_then(|rate| rate.burst) {
+            let best = self.rates.entry((plan.key.family, plan.key.precision.clone())).or_default();
+            *best = best.max(burst.value);
+        }
+    }
+}

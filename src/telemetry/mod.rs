@@ -1,0 +1,100 @@
+//! Telemetry: what the sensors of a device say, and the facts of the machine around it.
+//!
+//! A source is chosen by what a device is, and joined to it by UUID or PCI address, never by an index: the order in which a
+//! driver counts is not the order in which a backend counts.
+
+mod host;
+mod node;
+#[cfg(feature = "nvml")]
+mod nvml;
+mod sampler;
+
+pub use node::node;
+pub use sampler::Sampler;
+
+use crate::{
+    contract::Probe,
+    record::{Device, Kind},
+};
+use std::{collections::BTreeMap, path::Path};
+
+/// A build that was made without the feature `nvml`: no library is ever found, so no value of this type exists.
+#[cfg(not(feature = "nvml"))]
+mod nvml {
+    use super::{BTreeMap, Device, Path, Probe};
+
+    pub enum Library {}
+
+    impl Library {
+        pub fn open(_: Option<&Path>) -> Result<Self, String> {
+            Err("this assay was built without NVML (cargo feature `nvml`)".into())
+        }
+
+        pub fn versions(&self) -> BTreeMap<String, String> {
+            match *self {}
+        }
+
+        pub fn describe(&self, _: &mut Device) -> Result<(), String> {
+            match *self {}
+        }
+
+        pub fn probe(&self, _: &Device) -> Result<Box<dyn Probe>, String> {
+            match *self {}
+        }
+    }
+}
+
+/// The telemetry sources of this machine. Opening loads the vendor's library, so it belongs in a worker process.
+pub struct Sources {
+    nvml: Result<nvml::Library, String>,
+}
+
+impl Sources {
+    /// Opens what is there; what is absent is told when it is asked for. `nvml_library` names NVML's file, else the driver's own
+    /// is looked for.
+    #[must_use]
+    pub fn open(nvml_library: Option<&Path>) -> Self {
+        Self { nvml: nvml::Library::open(nvml_library) }
+    }
+
+    /// Why NVML is not there, in words; blank when it is.
+    #[must_use]
+    pub fn absent(&self) -> Option<&str> {
+        self.nvml.as_ref().err().map(String::as_str)
+    }
+
+    /// Versions of the driver and its libraries, by name; empty where there is no NVML.
+    #[must_use]
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        self.nvml.as_ref().map(nvml::Library::versions).unwrap_or_default()
+    }
+
+    /// Adds what the device's driver knows: model, UUID, bus, driver, clocks, ECC; and as facts by name VBIOS, limits, MIG mode.
+    /// What the backend said stays; only blanks are filled.
+    ///
+    /// # Errors
+    /// Why there is no source for this device, in words. The device is then left as it was.
+    pub fn describe(&self, device: &mut Device) -> Result<(), String> {
+        match device.kind {
+            Kind::Gpu => self.nvml.as_ref().map_err(Clone::clone)?.describe(device),
+            Kind::Cpu | Kind::Software => Ok(()),
+            Kind::Replay | Kind::Fake => Err(no_sensors(device)),
+        }
+    }
+
+    /// The sensors of a device: NVML for a GPU, the host's own for a CPU and for what runs on it.
+    ///
+    /// # Errors
+    /// Why there is none, in words; a measurement then goes on without.
+    pub fn probe(&self, device: &Device) -> Result<Box<dyn Probe>, String> {
+        match device.kind {
+            Kind::Gpu => self.nvml.as_ref().map_err(Clone::clone)?.probe(device),
+            Kind::Cpu | Kind::Software => Ok(Box::new(host::Host::open()?)),
+            Kind::Replay | Kind::Fake => Err(no_sensors(device)),
+        }
+    }
+}
+
+fn no_sensors(device: &Device) -> String {
+    format!("{} is a {} and has no sensors", device.id, device.kind.name())
+}

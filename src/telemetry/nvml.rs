@@ -1,0 +1,228 @@
+//! NVML: what NVIDIA's driver knows of a card.
+//!
+//! The library is found at run time, so a machine without the driver costs one sentence. Every getter may fail on its own (a
+//! data-center card has no fan, a MIG slice no power of its own, an old driver lacks a symbol): its field is then blank.
+
+use crate::{
+    contract::Probe,
+    record::{Device, Reading},
+    units::{Celsius, Joules, Megahertz, Milliwatts, Nanos},
+};
+use nvml_wrapper::{
+    Device as Card, Nvml,
+    enum_wrappers::device::{Clock, TemperatureSensor, TemperatureThreshold},
+    error::{Bits, NvmlError},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    path::Path,
+};
+
+/// Reasons that hold a clock down, by the bit that NVML gives each (`nvmlClocksEventReasons` in `nvml.h`).
+const LIMITS: &[&str] = &[
+    "gpu_idle",
+    "applications_clocks_setting",
+    "sw_power_cap",
+    "hw_slowdown",
+    "sync_boost",
+    "sw_thermal_slowdown",
+    "hw_thermal_slowdown",
+    "hw_power_brake_slowdown",
+    "display_clock_setting",
+];
+
+/// The library, loaded and initialised.
+pub struct Library {
+    /// Never unloaded: handles live in probes on other threads, and a driver's library does not survive being unloaded and
+    /// loaded again as reliably as it survives the end of the process.
+    nvml: &'static Nvml,
+}
+
+impl Library {
+    /// Loads the library named, else the one that the driver installed.
+    ///
+    /// # Errors
+    /// What is missing, in words, and what helps.
+    pub fn open(path: Option<&Path>) -> Result<Self, String> {
+        let loaded = path.map_or_else(Nvml::init, |path| Nvml::builder().lib_path(path.as_os_str()).init());
+        let nvml = loaded.map_err(|error| absence(path, &error))?;
+        Ok(Self { nvml: Box::leak(Box::new(nvml)) })
+    }
+
+    /// Versions of the driver, of NVML itself and of the newest CUDA that the driver runs.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        let cuda = |version| format!("{}.{}", version / 1000, version % 1000 / 10);
+        let found = [
+            ("nvidia_driver", self.nvml.sys_driver_version().ok()),
+            ("nvml", self.nvml.sys_nvml_version().ok()),
+            ("cuda_driver", self.nvml.sys_cuda_driver_version().ok().map(cuda)),
+        ];
+        found.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version?))).collect()
+    }
+
+    /// Fills the blanks of a device, and adds facts under names of their own.
+    ///
+    /// # Errors
+    /// Why NVML does not know the device.
+    pub fn describe(&self, device: &mut Device) -> Result<(), String> {
+        let (slice, card) = self.find(device)?;
+        if device.model.is_empty() {
+            device.model = slice.name().unwrap_or_default();
+        }
+        fill(&mut device.uuid, slice.uuid());
+        fill(&mut device.bus, card.pci_info().map(|pci| canonical_bus(&pci.bus_id)));
+        fill(&mut device.driver, self.nvml.sys_driver_version());
+        fill(&mut device.boost_mhz, card.max_clock_info(Clock::SM).map(Megahertz));
+        fill(&mut device.memory_mhz, card.max_clock_info(Clock::Memory).map(Megahertz));
+        fill(&mut device.ecc, card.is_ecc_enabled().map(|mode| mode.currently_enabled));
+        device.facts.extend(facts(&card));
+        Ok(())
+    }
+
+    /// The sensors of a device.
+    ///
+    /// # Errors
+    /// Why NVML does not know the device.
+    pub fn probe(&self, device: &Device) -> Result<Box<dyn Probe>, String> {
+        let (slice, card) = self.find(device)?;
+        Ok(Box::new(Sensors { slice, card }))
+    }
+
+    /// The device itself, and the card it is on: the same but for a MIG slice, which has no sensors of its own.
+    fn find(&self, device: &Device) -> Result<(Card<'static>, Card<'static>), String> {
+        let slice = self.handle(device)?;
+        let card = if slice.mig_is_mig_device_handle().unwrap_or(false) {
+            slice.mig_parent_device().map_err(|error| format!("NVML does not tell which card {} is on: {error}", device.id))?
+        } else {
+            self.handle(device)?
+        };
+        Ok((slice, card))
+    }
+
+    fn handle(&self, device: &Device) -> Result<Card<'static>, String> {
+        let (name, found) = match (&device.uuid, &device.bus) {
+            (Some(uuid), _) => (uuid, self.nvml.device_by_uuid(uuid.as_str())),
+            (None, Some(bus)) => (bus, self.nvml.device_by_pci_bus_id(bus.as_str())),
+            (None, None) => return Err(format!("{} tells neither UUID nor PCI address to find it by in NVML", device.id)),
+        };
+        found.map_err(|error| format!("NVML does not know {} ({name}): {error}", device.id))
+    }
+}
+
+/// Sensors of one device, read without ever failing whole.
+struct Sensors {
+    slice: Card<'static>,
+    card: Card<'static>,
+}
+
+impl Probe for Sensors {
+    fn source(&self) -> &'static str {
+        "nvml"
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "2^53 mJ is a card's work of centuries")]
+    fn read(&mut self, at: Nanos) -> Reading {
+        let card = &self.card;
+        Reading {
+            at,
+            sm_mhz: card.clock_info(Clock::SM).ok().map(Megahertz),
+            memory_mhz: card.clock_info(Clock::Memory).ok().map(Megahertz),
+            power_mw: card.power_usage().ok().map(|milliwatts| Milliwatts(milliwatts.into())),
+            energy_j: card.total_energy_consumption().ok().map(|millijoules| Joules(millijoules as f64 * 1e-3)),
+            celsius: card.temperature(TemperatureSensor::Gpu).ok().map(|celsius| Celsius(celsius.into())),
+            utilisation: card.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0),
+            memory_used_bytes: self.slice.memory_info().ok().map(|memory| memory.used),
+            limits: limits(card),
+        }
+    }
+}
+
+/// What is worth keeping of a card, by name and with the unit in it; what it does not tell is left out.
+fn facts(card: &Card) -> BTreeMap<String, String> {
+    let threshold = |kind| text(card.temperature_threshold(kind));
+    let found = [
+        ("vbios", text(card.vbios_version())),
+        ("power_limit_default_mw", text(card.power_management_limit_default())),
+        ("power_limit_enforced_mw", text(card.enforced_power_limit())),
+        ("celsius_slowdown", threshold(TemperatureThreshold::Slowdown)),
+        ("celsius_shutdown", threshold(TemperatureThreshold::Shutdown)),
+        ("celsius_gpu_max", threshold(TemperatureThreshold::GpuMax)),
+        ("celsius_memory_max", threshold(TemperatureThreshold::MemoryMax)),
+        ("mig", card.mig_mode().ok().map(|mode| if mode.current == 0 { "off".into() } else { "on".into() })),
+        ("nvml_name", text(card.name())),
+    ];
+    found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn text<T: Display>(value: Result<T, NvmlError>) -> Option<String> {
+    value.ok().map(|value| value.to_string())
+}
+
+fn fill<T>(blank: &mut Option<T>, value: Result<T, NvmlError>) {
+    if blank.is_none() {
+        *blank = value.ok();
+    }
+}
+
+/// The reasons as a set. The strict getter is asked, since its error hands out the bits that the wrapper has no name for.
+fn limits(card: &Card) -> Option<BTreeSet<String>> {
+    match card.current_throttle_reasons_strict() {
+        Ok(reasons) => Some(names(reasons.bits())),
+        Err(NvmlError::IncorrectBits(Bits::U64(bits))) => Some(names(bits)),
+        Err(_) => None,
+    }
+}
+
+fn names(bits: u64) -> BTreeSet<String> {
+    let set = (0..64).filter(|bit| bits >> bit & 1 == 1);
+    set.map(|bit| LIMITS.get(bit).map_or_else(|| format!("bit_{bit}"), |name| (*name).to_owned())).collect()
+}
+
+/// `domain:bus:device.function` in lower case with four digits of domain, where NVML prints eight.
+fn canonical_bus(bus: &str) -> String {
+    let bus = bus.to_lowercase();
+    match bus.split_once(':') {
+        Some((domain, rest)) => match u32::from_str_radix(domain, 16) {
+            Ok(domain) => format!("{domain:04x}:{rest}"),
+            Err(_) => bus,
+        },
+        None => bus,
+    }
+}
+
+/// Why there is no NVML, and what helps.
+fn absence(path: Option<&Path>, error: &NvmlError) -> String {
+    let library = path.map_or_else(|| "libnvidia-ml.so.1".to_owned(), |path| path.display().to_string());
+    match error {
+        NvmlError::LibloadingError(_) => {
+            format!("no NVML library ({library} cannot be loaded): install the NVIDIA driver, or name the file with --nvml-lib")
+        }
+        NvmlError::FailedToLoadSymbol(_) => format!("{library} is not NVML: name another file with --nvml-lib"),
+        NvmlError::DriverNotLoaded => {
+            "NVML is installed, but the NVIDIA driver is not loaded: modprobe nvidia, or restart".to_owned()
+        }
+        NvmlError::NoPermission => "NVML may not talk to the NVIDIA driver: check who may open /dev/nvidiactl".to_owned(),
+        other => format!("NVML does not start: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_a_set_and_unknown_bits_survive() {
+        assert!(names(0).is_empty());
+        let expected = ["bit_40", "sw_power_cap", "sw_thermal_slowdown"].map(String::from);
+        assert_eq!(names(1 << 40 | 0x4 | 0x20), BTreeSet::from(expected));
+        assert_eq!(names(u64::MAX).len(), 64);
+    }
+
+    #[test]
+    fn addresses_are_spelled_in_one_way() {
+        assert_eq!(canonical_bus("00000000:0A:00.0"), "0000:0a:00.0");
+        assert_eq!(canonical_bus("00010002:3B:00.0"), "10002:3b:00.0");
+        assert_eq!(canonical_bus("odd"), "odd");
+    }
+}

@@ -1,0 +1,159 @@
+//! NVML without a GPU: the library is a fake that is compiled here, loaded by its path, and read by the code that reads the real
+//! one.
+
+#![cfg(feature = "nvml")]
+
+use assay::{
+    record::{Device, Kind, Reading, Telemetry},
+    telemetry::{Sampler, Sources},
+    units::{Celsius, Joules, Megahertz, Milliwatts, Nanos},
+};
+use std::{
+    collections::BTreeSet,
+    env::consts::{DLL_PREFIX, DLL_SUFFIX},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Cards of the fake, in another order than it counts them.
+const FIRST: &str = "GPU-aaaaaaaa-0000-0000-0000-000000000001";
+const SECOND: &str = "GPU-bbbbbbbb-0000-0000-0000-000000000002";
+
+/// Compiles the fake with one of its modes; each is a library of its own, so tests do not meet.
+fn fake(mode: &str) -> PathBuf {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{DLL_PREFIX}nvml_{mode}{DLL_SUFFIX}"));
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/nvml.rs");
+    let status = Command::new(compiler)
+        .args(["--edition", "2024", "--crate-type", "cdylib", "--cfg", mode, "-D", "warnings", "-A", "unexpected_cfgs"])
+        .arg("-o")
+        .args([&library, &source])
+        .status()
+        .expect("rustc runs, as it built this test");
+    assert!(status.success(), "the fake does not compile");
+    library
+}
+
+fn gpu(uuid: Option<&str>, bus: Option<&str>) -> Device {
+    let device = serde_json::json!({
+        "id": "cuda:0", "backend": "cuda", "kind": Kind::Gpu, "model": "", "uuid": uuid, "bus": bus,
+    });
+    serde_json::from_value(device).expect("a device")
+}
+
+#[test]
+fn cards_are_joined_by_identity_and_read() {
+    let library = fake("healthy");
+    let sources = Sources::open(Some(&library));
+    assert_eq!(sources.absent(), None);
+    let mut first = sources.probe(&gpu(Some(FIRST), None)).expect("known by UUID");
+    let reasons = ["sw_power_cap", "sw_thermal_slowdown", "bit_40"].map(String::from);
+    let expected = Reading {
+        at: Nanos(7),
+        sm_mhz: Some(Megahertz(1_111)),
+        memory_mhz: Some(Megahertz(2_619)),
+        power_mw: Some(Milliwatts(111_000)),
+        energy_j: Some(Joules(5_000.0)),
+        celsius: Some(Celsius(51.0)),
+        utilisation: None,
+        memory_used_bytes: None,
+        limits: Some(BTreeSet::from(reasons)),
+    };
+    assert_eq!(first.read(Nanos(7)), expected, "what an old driver lacks is blank, all else is there");
+
+    let mut second = sources.probe(&gpu(None, Some("0000:0b:00.0"))).expect("known by PCI address");
+    let reading = second.read(Nanos(8));
+    assert_eq!((reading.power_mw, reading.limits), (Some(Milliwatts(222_000)), Some(BTreeSet::new())));
+}
+
+#[test]
+fn a_slice_has_its_own_memory_and_the_sensors_of_its_card() {
+    let library = fake("sliced");
+    let sources = Sources::open(Some(&library));
+    let mut slice = gpu(Some("MIG-aaaaaaaa-0000-0000-0000-00000000000a"), None);
+    let reading = sources.probe(&slice).expect("known").read(Nanos(0));
+    assert_eq!((reading.memory_used_bytes, reading.power_mw), (Some(4_000), Some(Milliwatts(111_000))));
+    sources.describe(&mut slice).expect("known");
+    assert_eq!(slice.bus.as_deref(), Some("0000:0a:00.0"));
+}
+
+#[test]
+fn blanks_of_a_device_are_filled_and_facts_added() {
+    let library = fake("described");
+    let sources = Sources::open(Some(&library));
+    let mut device = gpu(Some(SECOND), None);
+    device.driver = Some("as the backend said".into());
+    sources.describe(&mut device).expect("known");
+    assert_eq!((device.model.as_str(), device.bus.as_deref()), ("Fake H100", Some("0000:0b:00.0")));
+    assert_eq!((device.boost_mhz, device.ecc), (Some(Megahertz(1_980)), None));
+    assert_eq!(device.driver.as_deref(), Some("as the backend said"));
+    let facts: Vec<(&str, &str)> = device.facts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let expected = [
+        ("celsius_gpu_max", "93"),
+        ("celsius_memory_max", "92"),
+        ("celsius_shutdown", "90"),
+        ("celsius_slowdown", "91"),
+        ("nvml_name", "Fake H100"),
+        ("power_limit_default_mw", "700000"),
+        ("power_limit_enforced_mw", "650000"),
+        ("vbios", "96.00.5E"),
+    ];
+    assert_eq!(facts, expected, "the MIG mode is not told, so there is no such fact");
+    let versions = sources.versions();
+    assert_eq!(versions.get("nvidia_driver").map(String::as_str), Some("570.86.15"));
+    assert_eq!(versions.get("cuda_driver").map(String::as_str), Some("12.8"));
+}
+
+#[test]
+fn a_stranger_is_refused_in_words() {
+    let library = fake("strange");
+    let sources = Sources::open(Some(&library));
+    let Err(unknown) = sources.probe(&gpu(Some("GPU-cccccccc"), None)) else { panic!("a stranger was let in") };
+    assert!(unknown.contains("cuda:0") && unknown.contains("GPU-cccccccc"), "{unknown}");
+    let Err(nameless) = sources.probe(&gpu(None, None)) else { panic!("a card without identity was let in") };
+    assert!(nameless.contains("neither UUID nor PCI address"), "{nameless}");
+}
+
+#[test]
+fn a_lost_card_reads_blank_and_never_zero() {
+    let library = fake("lost");
+    let sources = Sources::open(Some(&library));
+    let mut device = gpu(Some(FIRST), None);
+    sources.describe(&mut device).expect("known, though silent");
+    assert!(device.facts.is_empty() && device.boost_mhz.is_none() && device.driver.is_none(), "{device:?}");
+    let probe = sources.probe(&device).expect("a probe");
+    let clock = assay::contract::Monotonic::default();
+    let sampler = Sampler::start(probe, &clock, Nanos(1_000_000)).expect("a thread");
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let readings = sampler.stop();
+    assert!(readings.len() > 3);
+    assert!(readings.iter().all(|reading| *reading == Reading { at: reading.at, ..Reading::default() }));
+    let folded = Telemetry::fold("nvml", &readings).expect("readings, all of them blank");
+    assert_eq!((folded.watts, folded.celsius, folded.limits), (None, None, None));
+}
+
+#[test]
+fn an_absent_library_is_a_sentence() {
+    let missing = Sources::open(Some(Path::new("/nonexistent/libnvidia-ml.so.1")));
+    let reason = missing.absent().expect("absent");
+    assert!(reason.contains("/nonexistent/libnvidia-ml.so.1") && reason.contains("--nvml-lib"), "{reason}");
+    let Err(refused) = missing.probe(&gpu(Some(FIRST), None)) else { panic!("no library, yet a probe") };
+    assert_eq!(refused, reason);
+    assert!(missing.versions().is_empty());
+    let library = fake("unloaded");
+    let unloaded = Sources::open(Some(&library));
+    assert!(unloaded.absent().is_some_and(|reason| reason.contains("driver is not loaded")), "{:?}", unloaded.absent());
+}
+
+#[test]
+fn a_cpu_is_read_by_the_host() {
+    let sources = Sources::open(Some(Path::new("/nonexistent")));
+    let mut device = gpu(None, None);
+    device.kind = Kind::Cpu;
+    let mut probe = sources.probe(&device).expect("a host has sensors");
+    assert_eq!(probe.source(), "host");
+    assert!(probe.read(Nanos(1)).memory_used_bytes.is_some_and(|bytes| bytes > 0));
+    device.kind = Kind::Fake;
+    let Err(refused) = sources.probe(&device) else { panic!("a fake has sensors") };
+    assert!(refused.contains("fake"), "{refused}");
+}

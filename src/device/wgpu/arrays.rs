@@ -2,7 +2,8 @@
 
 use super::{
     context::Context,
-    split::{Limits, Piece, Split},
+    limits::Limits,
+    split::{Piece, Split},
 };
 use crate::{
     contract::Fault,
@@ -29,7 +30,7 @@ struct Array {
 pub(super) struct Arrays<'m> {
     context: &'m Context,
     split: Split,
-    arrays: Vec<Array>,
+    all: Vec<Array>,
     fill: ComputePipeline,
     fold: ComputePipeline,
     sums: Buffer,
@@ -43,17 +44,17 @@ impl<'m> Arrays<'m> {
         let split = Split::of(plan, limits).map_err(|why| Fault::failed(plan.key.id(), why))?;
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         let bytes = LOOK as u64 * 4;
-        let mut arrays = Vec::new();
+        let mut all = Vec::new();
         for (index, planned) in plan.buffers.iter().enumerate() {
             // Whole vectors, so that shaders may load by 16 bytes to the very end.
             let pieces =
                 split.pieces(planned.elements).map(|piece| context.buffer("array", piece.elements.div_ceil(4) * 16, usage));
-            arrays.push(Array { planned: *planned, seed: plan.buffer_seed(index), pieces: pieces.collect::<Result<_, _>>()? });
+            all.push(Array { planned: *planned, seed: plan.buffer_seed(index), pieces: pieces.collect::<Result<_, _>>()? });
         }
         Ok(Self {
             context,
             split,
-            arrays,
+            all,
             fill: context.pipeline("fill", 0, &[])?,
             fold: context.pipeline("fold", 1, &[])?,
             sums: context.buffer("sums", bytes, usage)?,
@@ -62,11 +63,11 @@ impl<'m> Arrays<'m> {
     }
 
     pub fn piece(&self, buffer: usize, piece: usize) -> &Buffer {
-        &self.arrays[buffer].pieces[piece]
+        &self.all[buffer].pieces[piece]
     }
 
     fn array(&self, buffer: usize) -> Result<&Array, Fault> {
-        self.arrays.get(buffer).ok_or_else(|| Fault::failed("wgpu", format!("no buffer {buffer} in the plan")))
+        self.all.get(buffer).ok_or_else(|| Fault::failed("wgpu", format!("no buffer {buffer} in the plan")))
     }
 
     /// Fills inputs by the generator and poisons outputs.
@@ -75,7 +76,7 @@ impl<'m> Arrays<'m> {
     /// What the device reported.
     pub fn fill(&self, pass: Pass) -> Result<(), Fault> {
         let mut work = Vec::new();
-        for array in self.arrays.iter().filter(|array| array.planned.role != Role::Side) {
+        for array in self.all.iter().filter(|array| array.planned.role != Role::Side) {
             let (kind, constant) = fill_kind(&array.planned, pass);
             for piece in self.split.pieces(array.planned.elements) {
                 let scalars = [piece.elements as u32, piece.begin as u32, (piece.begin >> 32) as u32, array.seed, kind, constant];

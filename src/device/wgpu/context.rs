@@ -19,7 +19,7 @@ use wgpu::{
 /// Bytes of immediates that every pipeline has room for; the interface promises at least 128 on every native backend.
 const IMMEDIATES: u32 = 64;
 /// How long work outside the timed loop may take before the device counts as hung.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A device, its queue, and the first thing that went wrong on it.
 pub(super) struct Context {

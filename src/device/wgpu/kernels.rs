@@ -37,6 +37,14 @@ impl Config {
         }
     }
 
+    /// Rows of output that a workgroup covers; none where outputs are not matrices.
+    pub fn rows(&self) -> u32 {
+        match self.shape {
+            Shape::Stream { .. } => 0,
+            Shape::Tile { rows, .. } => rows,
+        }
+    }
+
     /// Bytes of workgroup memory.
     pub fn memory(&self) -> u32 {
         match self.shape {
@@ -123,7 +131,7 @@ pub(super) const CONFIGS: &[Config] = &[
 const SOFTWARE_FIRST: [&str; 2] = ["reg4x4", "narrow"];
 
 /// Configurations of a stem that fit a device, the preferred one first.
-pub(super) fn configs(stem: &str, limits: &super::split::Limits) -> Vec<&'static Config> {
+pub(super) fn configs(stem: &str, limits: &super::limits::Limits) -> Vec<&'static Config> {
     let mut found: Vec<&Config> = CONFIGS
         .iter()
         .filter(|config| config.stem == stem && config.threads() <= limits.threads && config.memory() <= limits.memory)

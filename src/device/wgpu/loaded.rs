@@ -3,8 +3,8 @@
 use super::{
     arrays::Arrays,
     context::Context,
+    limits::Limits,
     lower::lower,
-    split::Limits,
     timing::{self, MOST_SPANS},
 };
 use crate::{

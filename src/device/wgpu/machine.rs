@@ -4,9 +4,9 @@ use super::{
     adapter,
     context::Context,
     kernels::configs,
+    limits::{LARGEST_BINDING, Limits},
     loaded::Loaded,
     lower::lower,
-    split::{LARGEST_BINDING, Limits},
 };
 use crate::{
     contract::{Clock, Fault, Machine, Monotonic, Prepared, Unsupported},

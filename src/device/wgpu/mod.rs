@@ -7,6 +7,7 @@ mod adapter;
 mod arrays;
 mod context;
 mod kernels;
+mod limits;
 mod loaded;
 mod lower;
 mod machine;

@@ -1,25 +1,11 @@
 //! How arrays are spread over pieces that a binding can hold.
 
+use super::limits::{LARGEST_BINDING, Limits};
 use crate::{
     contract::Unsupported,
     plan::{Arg, Op, Plan},
 };
 
-/// What a device allows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Bytes of a binding, and of a buffer.
-    pub binding: u64,
-    /// Threads of a workgroup.
-    pub threads: u32,
-    /// Bytes of workgroup memory.
-    pub memory: u32,
-    /// Cores behind a software adapter; blank for a GPU.
-    pub cores: Option<u32>,
-}
-
-/// Larger bindings are allowed in places, but drivers have failed silently beyond 2 GiB.
-pub(super) const LARGEST_BINDING: u64 = 1 << 30;
 /// Pieces begin at multiples of a vector of this many elements.
 const VECTOR: u64 = 4;
 /// Elements of a line of the `write` pattern.

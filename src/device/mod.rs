@@ -1,12 +1,14 @@
 //! Backends: each in its own folder behind [`crate::contract::Machine`]; this is the table of them.
 
-use crate::contract::Backend;
-
+mod cpu;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
+
+use crate::contract::Backend;
 
 /// Every backend, in the order that `auto` prefers.
 pub const BACKENDS: &[Backend] = &[
     #[cfg(feature = "wgpu")]
     wgpu::BACKEND,
+    cpu::BACKEND,
 ];

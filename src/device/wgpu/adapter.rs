@@ -55,8 +55,19 @@ pub(super) fn find() -> Result<Vec<(Adapter, Device)>, String> {
 fn why_none(instance: &Instance) -> String {
     match wait(instance.request_adapter(&RequestAdapterOptions::default())) {
         Ok(_) => "no adapter was listed".into(),
-        Err(error) => format!("no adapter: {error}. On Linux, a GPU needs its Vulkan driver and libvulkan.so.1"),
+        Err(error) => {
+            let why = pertinent(&error.to_string());
+            format!("no adapter: {why}. On Linux a GPU needs libvulkan.so.1 and its vendor's Vulkan driver")
+        }
     }
+}
+
+/// Leaves out interfaces that this build never asks.
+fn pertinent(reasons: &str) -> String {
+    let all = reasons.rsplit_once("; ").map_or(reasons, |(_, reasons)| reasons);
+    let asked: Vec<&str> =
+        all.split(", ").filter(|reason| !reason.contains(" not requested") && !reason.contains(" not compiled in")).collect();
+    if asked.is_empty() { reasons.to_owned() } else { asked.join(", ") }
 }
 
 fn describe(index: usize, adapter: Adapter) -> (Adapter, Device) {
@@ -122,6 +133,13 @@ fn facts(adapter: &Adapter) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_interfaces_that_were_asked_are_blamed() {
+        let all = "Nothing found; noop not requested, vulkan drivers/libraries could not be loaded, metal support not compiled in";
+        assert_eq!(pertinent(all), "vulkan drivers/libraries could not be loaded");
+        assert_eq!(pertinent("other words"), "other words");
+    }
 
     #[test]
     fn a_future_that_is_not_ready_at_once_is_polled_again() {

@@ -1,14 +1,17 @@
 // fill: the input generator written into a buffer, or one word everywhere.
 //
 // Idea: an element's value is a hash of its index, so no table is kept and the host can make it anew (generator.wgsl).
-// Tile: a grid-stride loop, an element a thread.
+// Tile: a contiguous chunk a workgroup, an element a thread at a time.
 // Bound by: integer arithmetic; it is never timed.
+
+override THREADS: u32 = 256;
 
 const EXACT: u32 = 0;    // fp32, the integers -3 to 3
 const RANDOM: u32 = 1;   // fp32, bell-shaped
 const WORD: u32 = 2;     // uint32, the generator's first word
 
-struct Scalars { elements: u32, base: u32, base_high: u32, seed: u32, kind: u32, constant: u32 }
+// A workgroup covers `chunk` of the `elements`, of which the first has the index `base` in the whole.
+struct Scalars { elements: u32, chunk: u32, base: u32, base_high: u32, seed: u32, kind: u32, constant: u32 }
 
 @group(0) @binding(0) var<storage, read_write> out: array<u32>;
 var<immediate> p: Scalars;
@@ -26,9 +29,11 @@ fn value(low: u32, high: u32) -> u32 {
     return select(p.constant, word, p.kind == WORD);
 }
 
-@compute @workgroup_size(256)
-fn fill(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    for (var e = id.x; e < p.elements; e += groups.x * 256u) {
+@compute @workgroup_size(THREADS)
+fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let begin = group.x * p.chunk;
+    let end = min(begin + p.chunk, p.elements);
+    for (var e = begin + lane; e < end; e += THREADS) {
         out[e] = value(p.base + e, carried(p.base, p.base_high, e));
     }
 }

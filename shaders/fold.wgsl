@@ -2,8 +2,10 @@
 //
 // Idea: a wrapping sum of products with odd weights, in any order the same. BITS hashes words; the others are Freivalds' check in
 // integers: the weight of an element is that of its row times that of its column (R. Freivalds, 1977).
-// Tile: a grid-stride loop, an element a thread; a tree over the workgroup, one atomic addition a workgroup.
+// Tile: a contiguous chunk a workgroup, an element a thread at a time; a tree over the workgroup, one atomic addition a workgroup.
 // Bound by: integer arithmetic; it is never timed.
+
+override THREADS: u32 = 256;
 
 const BITS: u32 = 0;
 const SINGLES: u32 = 1;   // values of fp32, as integers
@@ -11,9 +13,9 @@ const WORDS: u32 = 2;     // values of uint32
 const ROW: u32 = 0x52;    // 'R' and 'C': the two weights of an element must differ
 const COLUMN: u32 = 0x43;
 
-// `base` is the index of the first element in the whole output, (`row`, `column`) its place; `column` + elements stays below 2^32.
+// A workgroup covers `chunk` of the `elements`. `base` is the index of the first element in the whole output, (`row`, `column`) its place; `column` + elements stays below 2^32.
 struct Scalars {
-    elements: u32, base: u32, base_high: u32, kind: u32,
+    elements: u32, chunk: u32, base: u32, base_high: u32, kind: u32,
     columns: u32, row: u32, row_high: u32, column: u32,
     seed: u32, slot: u32,
 }
@@ -39,17 +41,16 @@ fn term(e: u32) -> u32 {
     return integer * rows * weight(p.seed ^ COLUMN, across, 0u);
 }
 
-@compute @workgroup_size(256)
-fn fold(
-    @builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_index) lane: u32,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
+@compute @workgroup_size(THREADS)
+fn fold(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let begin = group.x * p.chunk;
+    let end = min(begin + p.chunk, p.elements);
     var sum = 0u;
-    for (var e = id.x; e < p.elements; e += groups.x * 256u) {
+    for (var e = begin + lane; e < end; e += THREADS) {
         sum += term(e);
     }
     scratch[lane] = sum;
-    for (var half = 128u; half > 0u; half >>= 1u) {
+    for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
         workgroupBarrier();
         if lane < half {
             scratch[lane] += scratch[lane + half];

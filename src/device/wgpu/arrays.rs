@@ -16,8 +16,10 @@ use wgpu::{BindGroup, Buffer, BufferUsages, CommandEncoderDescriptor, ComputePas
 const POISON: u32 = 0xA5A5_A5A5;
 /// Words that a look at the device brings at once.
 const LOOK: usize = 4_096;
-/// Workgroups of the fill and fold shaders, which stride.
-const GROUPS: u64 = 4_096;
+/// Elements of each thread of the fill and fold shaders, unless there are too many.
+const EACH: u64 = 8;
+/// Workgroups of a dispatch.
+const GROUPS: u64 = 65_535;
 
 /// One buffer of the plan.
 struct Array {
@@ -31,6 +33,8 @@ pub(super) struct Arrays<'m> {
     context: &'m Context,
     split: Split,
     all: Vec<Array>,
+    /// Of a workgroup of the fill and fold shaders: one vector unit where processors run them.
+    threads: u64,
     fill: ComputePipeline,
     fold: ComputePipeline,
     sums: Buffer,
@@ -51,12 +55,15 @@ impl<'m> Arrays<'m> {
                 split.pieces(planned.elements).map(|piece| context.buffer("array", piece.elements.div_ceil(4) * 16, usage));
             all.push(Array { planned: *planned, seed: plan.buffer_seed(index), pieces: pieces.collect::<Result<_, _>>()? });
         }
+        let threads = if limits.cores.is_some() { 8 } else { 256 };
+        let constants = [("THREADS", threads as f64)];
         Ok(Self {
             context,
+            threads,
             split,
             all,
-            fill: context.pipeline("fill", 0, &[])?,
-            fold: context.pipeline("fold", 1, &[])?,
+            fill: context.pipeline("fill", 0, &constants)?,
+            fold: context.pipeline("fold", 1, &constants)?,
             sums: context.buffer("sums", bytes, usage)?,
             staging: context.buffer("staging", bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?,
         })
@@ -79,16 +86,33 @@ impl<'m> Arrays<'m> {
         for array in self.all.iter().filter(|array| array.planned.role != Role::Side) {
             let (kind, constant) = fill_kind(&array.planned, pass);
             for piece in self.split.pieces(array.planned.elements) {
-                let scalars = [piece.elements as u32, piece.begin as u32, (piece.begin >> 32) as u32, array.seed, kind, constant];
-                work.push((self.context.bind(&[&array.pieces[piece.index]]), scalars.to_vec(), piece.elements));
+                let scalars = [
+                    piece.elements as u32,
+                    self.chunk(piece),
+                    piece.begin as u32,
+                    (piece.begin >> 32) as u32,
+                    array.seed,
+                    kind,
+                    constant,
+                ];
+                work.push((self.context.bind(&[&array.pieces[piece.index]]), scalars.to_vec(), self.groups(piece)));
             }
         }
         self.run(&self.fill, &work, false)?;
         self.context.settle()
     }
 
+    /// Elements that a workgroup covers of a piece.
+    fn chunk(&self, piece: Piece) -> u32 {
+        (self.threads * EACH).max(piece.elements.div_ceil(GROUPS)) as u32
+    }
+
+    fn groups(&self, piece: Piece) -> u32 {
+        piece.elements.div_ceil(u64::from(self.chunk(piece))) as u32
+    }
+
     /// Dispatches a helper's work in one pass; `fold` clears the sums before and brings them home after.
-    fn run(&self, pipeline: &ComputePipeline, work: &[(BindGroup, Vec<u32>, u64)], fold: bool) -> Result<(), Fault> {
+    fn run(&self, pipeline: &ComputePipeline, work: &[(BindGroup, Vec<u32>, u32)], fold: bool) -> Result<(), Fault> {
         let mut encoder = self.context.device.create_command_encoder(&CommandEncoderDescriptor::default());
         if fold {
             encoder.clear_buffer(&self.sums, 0, None);
@@ -96,10 +120,10 @@ impl<'m> Arrays<'m> {
         {
             let mut compute = encoder.begin_compute_pass(&ComputePassDescriptor::default());
             compute.set_pipeline(pipeline);
-            for (bind_group, scalars, elements) in work {
+            for (bind_group, scalars, groups) in work {
                 compute.set_bind_group(0, bind_group, &[]);
                 compute.set_immediates(0, bytemuck::cast_slice(scalars));
-                compute.dispatch_workgroups(elements.div_ceil(256 * 8).clamp(1, GROUPS) as u32, 1, 1);
+                compute.dispatch_workgroups(*groups, 1, 1);
             }
         }
         if fold {
@@ -118,8 +142,13 @@ impl<'m> Arrays<'m> {
             let mut work = Vec::new();
             for piece in self.split.pieces(array.planned.elements) {
                 let bind_group = self.context.bind(&[&array.pieces[piece.index], &self.sums]);
+                let groups = self.groups(piece);
                 for (slot, seed) in (0..).zip(seeds) {
-                    work.push((bind_group.clone(), fold_scalars(&array.planned, piece, fold, *seed, slot), piece.elements));
+                    work.push((
+                        bind_group.clone(),
+                        fold_scalars(&array.planned, piece, self.chunk(piece), fold, *seed, slot),
+                        groups,
+                    ));
                 }
             }
             self.run(&self.fold, &work, true)?;
@@ -188,7 +217,7 @@ fn fill_kind(planned: &Planned, pass: Pass) -> (u32, u32) {
 }
 
 /// Scalars of the fold shader for one piece and one seed.
-fn fold_scalars(planned: &Planned, piece: Piece, fold: Fold, seed: u32, slot: u32) -> Vec<u32> {
+fn fold_scalars(planned: &Planned, piece: Piece, chunk: u32, fold: Fold, seed: u32, slot: u32) -> Vec<u32> {
     const BITS: u32 = 0;
     const SINGLES: u32 = 1;
     const WORDS: u32 = 2;
@@ -200,5 +229,5 @@ fn fold_scalars(planned: &Planned, piece: Piece, fold: Fold, seed: u32, slot: u3
     let (row, column) = (piece.begin / planned.columns, piece.begin % planned.columns);
     let halves = |index: u64| [index as u32, (index >> 32) as u32];
     let ([base, base_high], [row, row_high]) = (halves(piece.begin), halves(row));
-    vec![piece.elements as u32, base, base_high, kind, planned.columns as u32, row, row_high, column as u32, seed, slot]
+    vec![piece.elements as u32, chunk, base, base_high, kind, planned.columns as u32, row, row_high, column as u32, seed, slot]
 }

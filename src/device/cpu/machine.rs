@@ -2,7 +2,7 @@
 
 use super::{
     describe,
-    memory::Array,
+    memory::Spare,
     pool::{self, Pool},
     run::Run,
     topology::{self, Topology},
@@ -23,6 +23,7 @@ pub struct Cpu {
     devices: Vec<Device>,
     pub pool: Pool,
     pub resolution: Nanos,
+    pub spare: Spare,
 }
 
 impl Cpu {
@@ -32,7 +33,7 @@ impl Cpu {
         let devices = vec![describe(&topology)];
         let pool = Pool::new(topology.cores)?;
         let resolution = pool::resolution(&pool.clock);
-        Ok(Self { devices, pool, resolution })
+        Ok(Self { devices, pool, resolution, spare: Spare::default() })
     }
 
     /// Outputs beyond this are stored past the caches.
@@ -62,7 +63,7 @@ impl Machine for Cpu {
         if matches!(plan.submit, Submit::Graph(_)) {
             return Err(Unsupported::Other("a CPU has no graphs of launches".into()));
         }
-        let free = topology::available().map_or(u64::MAX, |free| (free as f64 * SHARE) as u64);
+        let free = topology::available().map_or(u64::MAX, |free| ((free + self.spare.bytes()) as f64 * SHARE) as u64);
         let needed = plan.bytes_allocated();
         if needed > free { Err(Unsupported::Memory { needed, free }) } else { Ok(()) }
     }
@@ -76,7 +77,7 @@ impl Machine for Cpu {
     }
 
     fn prepare(&self, plan: &Plan, variants: &[Variant]) -> Result<Box<dyn Prepared + '_>, Fault> {
-        let arrays = plan.buffers.iter().map(|buffer| Array::new(*buffer)).collect::<Result<Vec<_>, _>>()?;
+        let arrays = self.spare.arrays(&plan.buffers)?;
         Ok(Box::new(Run::new(self, plan.clone(), variants, arrays)))
     }
 

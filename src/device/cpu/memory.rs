@@ -10,7 +10,7 @@ use bytemuck::{AnyBitPattern, NoUninit, cast_slice, cast_slice_mut};
 use memmap2::{Advice, MmapMut};
 use pulp::Arch;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
 
 /// Parts begin at multiples of this many bytes, so that vectors and lines are whole.
 const GRAIN: usize = 4096;
@@ -23,10 +23,48 @@ pub struct Array {
     pub buffer: Buffer,
 }
 
-impl Array {
+/// Memory of earlier plans, kept because a first touch costs far more than a launch. It is given again for the same size only, so
+/// that every page stays with the thread that touched it first.
+#[derive(Default)]
+pub struct Spare(RefCell<Vec<MmapMut>>);
+
+impl Spare {
+    /// Bytes that are kept; they are free for plans.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.borrow().iter().map(|memory| memory.len() as u64).sum()
+    }
+
+    /// Takes back the memory of arrays that are no longer needed.
+    pub fn keep(&self, arrays: Vec<Array>) {
+        self.0.borrow_mut().extend(arrays.into_iter().map(|array| array.memory));
+    }
+
+    /// Arrays for a plan.
+    ///
     /// # Errors
     /// [`Fault::OutOfMemory`], before the system has to take memory back by force.
-    pub fn new(buffer: Buffer) -> Result<Self, Fault> {
+    pub fn arrays(&self, buffers: &[Buffer]) -> Result<Vec<Array>, Fault> {
+        let taken: Vec<_> = buffers.iter().map(|buffer| self.take(buffer.bytes())).collect();
+        let missing: u64 = buffers.iter().zip(&taken).filter(|(_, taken)| taken.is_none()).map(|(buffer, _)| buffer.bytes()).sum();
+        if topology::available().is_some_and(|free| missing > free / 2) {
+            self.0.borrow_mut().clear();
+        }
+        buffers.iter().zip(taken).map(|(buffer, memory)| Array::new(*buffer, memory)).collect()
+    }
+
+    fn take(&self, bytes: u64) -> Option<MmapMut> {
+        let mut spare = self.0.borrow_mut();
+        let index = spare.iter().position(|memory| memory.len() as u64 == bytes)?;
+        Some(spare.swap_remove(index))
+    }
+}
+
+impl Array {
+    fn new(buffer: Buffer, memory: Option<MmapMut>) -> Result<Self, Fault> {
+        if let Some(memory) = memory {
+            return Ok(Self { memory, buffer });
+        }
         let needed = buffer.bytes();
         let free = topology::available();
         let refused = Fault::OutOfMemory { needed, free };
@@ -116,21 +154,23 @@ impl Array {
 
 /// Sum of a term of each element and its row and column, by all threads.
 fn sum<T: Copy + Sync>(pool: &Pool, view: &[T], columns: u64, term: impl Fn(T, u64, u64) -> u32 + Sync) -> u32 {
-    let rows_of_a_vector = |index: usize, part: &[T]| {
-        let from = (index * GRAIN) as u64;
-        (from..).zip(part).fold(0_u32, |sum, (row, &value)| sum.wrapping_add(term(value, row, 0)))
-    };
-    let row_of_a_matrix = |row: usize, part: &[T]| {
-        (0..).zip(part).fold(0_u32, |sum, (column, &value)| sum.wrapping_add(term(value, row as u64, column)))
-    };
+    // A vector is taken in pieces as rows of one column, a matrix row by row.
     let chunk = if columns == 1 { GRAIN } else { columns as usize };
-    pool.threads.install(|| {
-        let parts = view.par_chunks(chunk).enumerate();
-        let each = |(index, part): (usize, &[T])| {
-            Arch::new().dispatch(|| if columns == 1 { rows_of_a_vector(index, part) } else { row_of_a_matrix(index, part) })
-        };
-        parts.map(each).reduce(|| 0, u32::wrapping_add)
-    })
+    let each = |(index, part): (usize, &[T])| {
+        let from = (index * chunk) as u64;
+        // Inlined for the vectors of the dispatch to reach the innermost loop.
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                if columns == 1 {
+                    (0..part.len()).fold(0_u32, |sum, i| sum.wrapping_add(term(part[i], from + i as u64, 0)))
+                } else {
+                    (0..part.len()).fold(0_u32, |sum, i| sum.wrapping_add(term(part[i], index as u64, i as u64)))
+                }
+            },
+        )
+    };
+    pool.threads.install(|| view.par_chunks(chunk).enumerate().map(each).reduce(|| 0, u32::wrapping_add))
 }
 
 /// `bytes` in `count` consecutive ranges of whole grains; the last takes what is left.
@@ -154,5 +194,8 @@ fn generate(dtype: Dtype, pass: Pass, seed: u32, from: u64, part: &mut [u8]) {
 }
 
 fn each<T: Send>(arch: Arch, part: &mut [T], from: u64, value: impl Fn(u64) -> T) {
-    arch.dispatch(|| (from..).zip(part).for_each(|(element, slot)| *slot = value(element)));
+    arch.dispatch(
+        #[inline(always)]
+        || (0..part.len()).for_each(|i| part[i] = value(from + i as u64)),
+    );
 }

@@ -151,6 +151,12 @@ fn plainly<T: Number>(a: &[T], b: &[T], c: &mut [T], (n, k): (usize, usize)) {
     }
 }
 
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.cpu.spare.keep(std::mem::take(&mut self.arrays));
+    }
+}
+
 impl Prepared for Run<'_> {
     fn fill(&mut self, pass: Pass) -> Result<(), Fault> {
         for (index, array) in self.arrays.iter_mut().enumerate() {

@@ -171,6 +171,8 @@ macro_rules! kernels {
                 }
             }
 
+            /// # Safety
+            /// As for [`combine`].
             #[inline]
             #[target_feature(enable = $feature)]
             unsafe fn pass<const STREAMING: bool>(

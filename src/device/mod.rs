@@ -3,6 +3,8 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 use crate::contract::Backend;
 
@@ -10,5 +12,7 @@ use crate::contract::Backend;
 pub const BACKENDS: &[Backend] = &[
     #[cfg(feature = "cuda")]
     cuda::BACKEND,
+    #[cfg(feature = "wgpu")]
+    wgpu::BACKEND,
     cpu::BACKEND,
 ];

@@ -14,14 +14,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Measurements share the cores, so they take turns.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 const MILLISECOND: u64 = 1_000_000;
+
+/// Every test here wants all cores: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static CORES: Mutex<()> = Mutex::new(());
+    CORES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn cpu() -> Box<dyn Machine> {
     let backend = BACKENDS.iter().find(|backend| backend.name == "cpu").expect("the CPU backend is always built");
@@ -134,7 +133,7 @@ fn every_operation_is_right_in_every_variant() {
     for plan in &plans {
         let variants = machine.variants(plan);
         assert!(variants.iter().any(|variant| variant.kind == VariantKind::Slow), "{} has no slow twin", plan.key.id());
-        for entry in run(machine.as_ref(), plan, &variants, 5) {
+        for entry in run(machine.as_ref(), plan, &variants, 60) {
             assert_eq!(entry.outcome, Outcome::Measured, "{}@{}: {:?}", plan.key.id(), entry.workload.variant, entry.reason);
         }
     }
@@ -151,7 +150,7 @@ fn a_bit_flipped_in_any_output_makes_the_entry_invalid() {
             // are held against, and these are right; a flip that stays is in the hash of the last launch.
             let strikes: fn(u32) -> bool = if trial % 2 == 0 { |start| start == 2 } else { |start| start > 2 };
             let flipping = Flipping { inner: machine.as_ref(), strikes, bit: u64::from(mix(trial * 97 + index)) };
-            let entry = run(&flipping, &plan, &machine.variants(&plan)[..1], 20).remove(0);
+            let entry = run(&flipping, &plan, &machine.variants(&plan)[..1], 10).remove(0);
             flips += 1;
             found += u32::from(entry.outcome == Outcome::Invalid);
             assert_eq!(entry.outcome, Outcome::Invalid, "{} bit {} of trial {trial}", plan.key.id(), flipping.bit);
@@ -166,14 +165,14 @@ fn a_slow_twin_measures_slower() {
     let _alone = alone();
     let machine = cpu();
     let decisive =
-        |plan: &&Plan| matches!(plan.key.id().as_str(), "matmul/fp32.fp32.fp32/512x512x512" | "matmul/fp64.fp64.fp64/512x512x512");
+        |plan: &&Plan| matches!(plan.key.id().as_str(), "matmul/fp32.fp32.fp32/256x256x256" | "matmul/fp64.fp64.fp64/256x256x256");
     let big = plans(machine.as_ref(), 64 << 20);
     let triad = big.iter().filter(|plan| plan.key.family == "stream" && matches!(plan.key.operation, "triad" | "read"));
     let mut checked = 0;
     for plan in big.iter().filter(decisive).chain(triad) {
         let variants = machine.variants(plan);
         let slow = variants.iter().find(|variant| variant.kind == VariantKind::Slow).expect("a slow twin").clone();
-        let entries = run(machine.as_ref(), plan, &[variants[0].clone(), slow], 600);
+        let entries = run(machine.as_ref(), plan, &[variants[0].clone(), slow], 300);
         let pair = entries[0].pair.as_ref().expect("a pair");
         assert!(pair.ratio.low > 1.0, "{}: {pair:?}", plan.key.id());
         checked += 1;
@@ -206,9 +205,9 @@ fn time_outside_kernels_stays_below_a_percent() {
     let plans = plans(machine.as_ref(), 64 << 20);
     let triad = plans.iter().find(|plan| plan.key.family == "stream" && plan.key.operation == "triad").expect("triad");
     let variants = machine.variants(triad);
-    // The best of three: another process may take the cores for a while.
+    // The best of five: another process may take the cores for a while.
     let outside =
         |_| run(machine.as_ref(), triad, &variants[..1], 1_000)[0].sampling.as_ref().map_or(1.0, |sampling| sampling.outside);
-    let best = (0..3).map(outside).fold(1.0, f64::min);
+    let best = (0..5).map(outside).fold(1.0, f64::min);
     assert!(best <= 0.01, "{best}");
 }

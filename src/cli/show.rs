@@ -1,7 +1,10 @@
 //! `assay show`: a record for a person's eyes, or as one JSON document.
 
 use super::Ending;
-use crate::record;
+use crate::{
+    record,
+    report::{self, Paper},
+};
 use anyhow::Result;
 use clap::Args;
 use std::{io::Write, path::PathBuf};
@@ -24,7 +27,10 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     for warning in &document.warnings {
         eprintln!("assay: warning: {warning}");
     }
-    let text = serde_json::to_string_pretty(&document)?;
-    writeln!(std::io::stdout().lock(), "{text}")?;
+    if arguments.json {
+        writeln!(std::io::stdout().lock(), "{}", report::json(&document)?)?;
+    } else {
+        write!(anstream::stdout().lock(), "{}", report::sheet(&document, Paper::of_environment()))?;
+    }
     Ok(Ending::Good)
 }

@@ -108,9 +108,12 @@ pub const fn keyed_f64(key: u32, low: u32) -> f64 {
     let one = mix(low ^ key);
     let two = next(one, key);
     let three = next(two, key);
-    let fraction = ((two as i64) << 15) | (three >> 17) as i64;
-    let fixed = ((one.count_ones() as i64) << 47) + fraction - (16 << 47) - (1 << 46);
-    fixed as f64 * (1.0 / (1_u64 << 48) as f64)
+    // (popcount << 47) + (two << 15 | three >> 17) - (16 << 47) - (1 << 46), put together from signed 32-bit integers: every
+    // partial sum is an integer below 2^53, hence exact, and every processor can convert vectors of them.
+    let high = (two >> 1) as i32 as f64 * 65_536.0;
+    let low = ((two & 1) << 15 | three >> 17) as i32 as f64;
+    let steps = one.count_ones() as i32 as f64 - 16.5;
+    (steps * (1_u64 << 47) as f64 + (high + low)) * (1.0 / (1_u64 << 48) as f64)
 }
 
 /// Value of an input element in double precision, exact for every format that plans use today.

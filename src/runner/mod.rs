@@ -67,12 +67,19 @@ fn listed(backend: &str, child: Result<Child>, deadline: Instant) -> Listing {
     }
 }
 
+/// A workload to measure, and the time that its suite gives it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub id: String,
+    pub target: Nanos,
+}
+
 /// What is to be measured on one device.
 #[derive(Clone, Debug)]
 pub struct Task {
     pub device: Device,
-    /// Workloads by id, in order.
-    pub workloads: Vec<String>,
+    /// In the order in which they are measured.
+    pub workloads: Vec<Item>,
     pub suite: Suite,
     pub footprint: Option<u64>,
     pub seed: u32,
@@ -92,7 +99,7 @@ pub enum News<'a> {
 /// Those of `news`, which end the task, and when no worker can be started.
 pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
     let begin = Instant::now();
-    let mut left: VecDeque<String> = task.workloads.iter().cloned().collect();
+    let mut left: VecDeque<String> = task.workloads.iter().map(|item| item.id.clone()).collect();
     while !left.is_empty() && !interrupted() {
         let job = Job {
             backend: task.device.backend.clone(),

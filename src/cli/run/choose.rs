@@ -1,8 +1,9 @@
 //! Which devices and workloads a command line means.
 
-use super::{Arguments, Backend, Options, Task};
+use super::{Arguments, Backend, Item, Options, Task};
 use crate::{
     contract::Listing,
+    plan::Plan,
     record::{Device, Kind},
     units::{Bytes, Nanos},
     workload::{self, Choice, FAMILIES, Suite},
@@ -39,17 +40,13 @@ fn task(arguments: &Arguments, suite: Suite, globs: &GlobSet, device: Device) ->
         bail!("--footprint: three arrays need {needed}, {usable} are free on {}; choose a smaller one", device.id);
     }
     let choice = Choice { suite, footprint: arguments.footprint, seed: arguments.seed };
-    let chosen = |id: &String| arguments.only.is_empty() || globs.is_match(id);
-    let workloads: Vec<String> = workload::plans(&device, &choice).iter().map(|plan| plan.key.id()).filter(chosen).collect();
+    let chosen = |plan: &Plan| arguments.only.is_empty() || globs.is_match(plan.key.id());
+    let plans: Vec<Plan> = workload::plans(&device, &choice).into_iter().filter(chosen).collect();
+    let suite = shared(suite, plans.len());
+    let target = |plan: &Plan| if plan.sustained { suite.sustained } else { suite.burst };
+    let workloads = plans.iter().map(|plan| Item { id: plan.key.id(), target: target(plan) }).collect();
     let options = Options { nvml_library: arguments.nvml_lib.clone() };
-    Ok(Task {
-        device,
-        suite: shared(suite, workloads.len()),
-        workloads,
-        footprint: arguments.footprint,
-        seed: arguments.seed,
-        options,
-    })
+    Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }
 
 /// A soak's time is that of the device: its workloads share it.

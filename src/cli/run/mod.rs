@@ -6,7 +6,8 @@ mod progress;
 use super::Ending;
 use crate::{
     record::{Document, End, Entry, Header, Line, Outcome, SCHEMA, Software, Writer},
-    runner::{self, News, Options, Task},
+    report::{self, Paper},
+    runner::{self, Item, News, Options, Task},
     store, telemetry,
     units::{Nanos, parse_bytes},
     workload::{SUITES, Suite},
@@ -228,9 +229,10 @@ fn ending(entries: &[Entry]) -> Ending {
 }
 
 fn show(arguments: &Arguments, document: &Document, path: &Path) -> Result<()> {
-    let mut output = std::io::stdout().lock();
     if arguments.json {
-        writeln!(output, "{}", serde_json::to_string_pretty(document)?)?;
+        writeln!(std::io::stdout().lock(), "{}", report::json(document)?)?;
+    } else {
+        write!(anstream::stdout().lock(), "{}", report::sheet(document, Paper::of_environment()))?;
     }
     eprintln!("record: {}", path.display());
     Ok(())

@@ -6,6 +6,7 @@
 use crate::contract::Fault;
 use bytemuck::Pod;
 use memmap2::{MmapMut, MmapOptions};
+use std::cell::RefCell;
 use sysinfo::System;
 
 /// A huge page of x86-64 and of most ARM systems.
@@ -52,6 +53,49 @@ impl Memory {
     }
 }
 
+/// Memory of earlier plans, kept because a first touch takes longer than a launch. It is given again for the same size only, so
+/// that every page stays with the thread that touched it first.
+#[derive(Debug, Default)]
+pub struct Spare(RefCell<Vec<Memory>>);
+
+impl Spare {
+    /// Bytes that a plan may ask for now: what the system has, and what is kept here.
+    #[must_use]
+    pub fn free(&self) -> Option<u64> {
+        let kept: u64 = self.0.borrow().iter().map(|memory| memory.bytes as u64).sum();
+        free().map(|free| free + kept)
+    }
+
+    /// Memory of these sizes, in order.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`], before the system would have to take memory from others.
+    pub fn take(&self, sizes: &[u64]) -> Result<Vec<Memory>, Fault> {
+        let needed = sizes.iter().copied().fold(0, u64::saturating_add);
+        if let Some(free) = self.free().filter(|free| needed > *free) {
+            return Err(Fault::OutOfMemory { needed, free: Some(free) });
+        }
+        let kept: Vec<Option<Memory>> = sizes.iter().map(|&bytes| self.find(bytes)).collect();
+        let missing: u64 = sizes.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(bytes, _)| *bytes).sum();
+        // New memory may take half of what is free; for more, what is kept goes first.
+        if free().is_none_or(|free| missing > free / 2) {
+            self.0.borrow_mut().clear();
+        }
+        sizes.iter().zip(kept).map(|(&bytes, kept)| kept.map_or_else(|| Memory::new(bytes), Ok)).collect()
+    }
+
+    /// Keeps memory that a plan no longer needs.
+    pub fn keep(&self, memory: Vec<Memory>) {
+        self.0.borrow_mut().extend(memory);
+    }
+
+    fn find(&self, bytes: u64) -> Option<Memory> {
+        let mut spare = self.0.borrow_mut();
+        let index = spare.iter().position(|memory| memory.bytes as u64 == bytes)?;
+        Some(spare.swap_remove(index))
+    }
+}
+
 /// Bytes of memory that there are, and that are free now within the limit of our control group; blank when the system does not say.
 #[must_use]
 pub fn total_and_free() -> Option<(u64, u64)> {
@@ -65,7 +109,7 @@ pub fn total_and_free() -> Option<(u64, u64)> {
     (total > 0).then_some((total, free))
 }
 
-/// Bytes that a plan may ask for now.
+/// Bytes that may be asked for now.
 #[must_use]
 pub fn free() -> Option<u64> {
     total_and_free().map(|(_, free)| free.saturating_sub(RESERVE))
@@ -95,6 +139,25 @@ mod tests {
     #[test]
     fn an_empty_buffer_is_empty() {
         assert!(Memory::new(0).expect("nothing").view::<u32>().is_empty());
+    }
+
+    #[test]
+    fn memory_is_given_again_for_the_same_size_only() {
+        let spare = Spare::default();
+        let mut first = spare.take(&[4096, 8192]).expect("12 KiB");
+        let places: Vec<_> = first.iter().map(|memory| memory.view::<u8>().as_ptr()).collect();
+        first[0].view_mut::<u8>()[0] = 7;
+        spare.keep(first);
+        let again = spare.take(&[8192, 100, 4096]).expect("12 KiB and a little");
+        assert_eq!([again[0].view::<u8>().as_ptr(), again[2].view::<u8>().as_ptr()], [places[1], places[0]]);
+        assert_eq!((again[1].view::<u8>().len(), again[1].view::<u8>()[0]), (100, 0));
+    }
+
+    #[test]
+    fn more_than_is_free_is_refused_with_figures() {
+        let spare = Spare::default();
+        let taken = spare.take(&[1 << 50, u64::MAX]);
+        assert!(matches!(taken, Err(Fault::OutOfMemory { needed: u64::MAX, free: Some(_) })), "{taken:?}");
     }
 
     #[test]

@@ -21,7 +21,8 @@ use crate::{
     units::{Megahertz, Nanos},
 };
 use job::Job;
-use prepared::Ready;
+use memory::Spare;
+use prepared::{Host, Ready};
 use std::collections::BTreeMap;
 use sysinfo::{CpuRefreshKind, System};
 use team::Team;
@@ -46,7 +47,8 @@ fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {
     let team = Team::new(topology.cores.clone())?;
     let clock = Monotonic::default();
     let timer = Timer { name: "host monotonic clock", resolution: resolution(clock) };
-    Ok(Box::new(Cpu { devices: [device(&topology)], last_cache: topology.last_cache_bytes(), team, clock, timer }))
+    let last_cache = topology.last_cache_bytes();
+    Ok(Box::new(Cpu { devices: [device(&topology)], spare: Spare::default(), last_cache, team, clock, timer }))
 }
 
 /// Facts of the CPU.
@@ -95,6 +97,7 @@ fn resolution(clock: Monotonic) -> Nanos {
 /// All cores, opened.
 struct Cpu {
     devices: [Device; 1],
+    spare: Spare,
     team: Team,
     clock: Monotonic,
     timer: Timer,
@@ -108,7 +111,7 @@ impl Machine for Cpu {
 
     fn supports(&self, plan: &Plan) -> Result<(), Unsupported> {
         let needed = plan.bytes_allocated();
-        if let Some(free) = memory::free()
+        if let Some(free) = self.spare.free()
             && needed > free
         {
             return Err(Unsupported::Memory { needed, free });
@@ -122,13 +125,10 @@ impl Machine for Cpu {
     }
 
     fn prepare(&self, plan: &Plan, variants: &[Variant]) -> Result<Box<dyn Prepared + '_>, Fault> {
-        match self.supports(plan) {
-            Ok(()) => {}
-            Err(Unsupported::Memory { needed, free }) => return Err(Fault::OutOfMemory { needed, free: Some(free) }),
-            Err(other) => return Err(Fault::failed(plan.key.id(), other)),
-        }
         let job = Job::of(plan).map_err(|unsupported| Fault::failed(plan.key.id(), unsupported))?;
-        Ok(Box::new(Ready::new((&self.team, self.clock, self.timer), job, plan, variants, self.last_cache)?))
+        let Self { team, spare, clock, timer, last_cache, .. } = self;
+        let host = Host { team, spare, clock: *clock, timer: *timer, last_cache: *last_cache };
+        Ok(Box::new(Ready::new(host, job, plan, variants)?))
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -5,7 +5,7 @@ use super::{
     job::{Job, Work},
     kernels::Style,
     launch::Launcher,
-    memory::Memory,
+    memory::{Memory, Spare},
     product,
     stream::Level,
     team::Team,
@@ -16,11 +16,20 @@ use crate::{
     plan::{Buffer, Fold, Pass, Plan, Variant, VariantKind},
 };
 
-/// Launches are made within [`Prepared::finished`], since it is the host itself that works.
-pub struct Ready<'a> {
+/// What all plans of a machine share.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
     pub team: &'a Team,
+    pub spare: &'a Spare,
     pub clock: Monotonic,
     pub timer: Timer,
+    /// Bytes; what is larger is stored past the caches.
+    pub last_cache: u64,
+}
+
+/// Launches are made within [`Prepared::finished`], since it is the host itself that works.
+pub struct Ready<'a> {
+    host: Host<'a>,
     job: Job,
     buffers: Vec<Buffer>,
     seeds: Vec<u32>,
@@ -35,22 +44,15 @@ impl<'a> Ready<'a> {
     ///
     /// # Errors
     /// [`Fault::OutOfMemory`].
-    pub fn new(
-        (team, clock, timer): (&'a Team, Monotonic, Timer),
-        job: Job,
-        plan: &Plan,
-        variants: &[Variant],
-        last_cache: u64,
-    ) -> Result<Self, Fault> {
-        let native = if plan.bytes_allocated() > last_cache { Style::Streaming } else { Style::Cached };
+    pub fn new(host: Host<'a>, job: Job, plan: &Plan, variants: &[Variant]) -> Result<Self, Fault> {
+        let native = if plan.bytes_allocated() > host.last_cache { Style::Streaming } else { Style::Cached };
         let style = |variant: &Variant| if variant.kind == VariantKind::Slow { Style::Slow } else { native };
+        let sizes: Vec<u64> = plan.buffers.iter().map(Buffer::bytes).collect();
         Ok(Self {
-            team,
-            clock,
-            timer,
+            host,
             job,
             seeds: (0..plan.buffers.len()).map(|index| plan.buffer_seed(index)).collect(),
-            memory: plan.buffers.iter().map(|buffer| Memory::new(buffer.bytes())).collect::<Result<_, _>>()?,
+            memory: host.spare.take(&sizes)?,
             buffers: plan.buffers.clone(),
             styles: variants.iter().map(style).collect(),
             started: None,
@@ -67,6 +69,12 @@ impl<'a> Ready<'a> {
     }
 }
 
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        self.host.spare.keep(std::mem::take(&mut self.memory));
+    }
+}
+
 fn missing(what: &str, index: usize) -> Fault {
     Fault::failed(format!("{what} {index}"), "the prepared plan has none of that number")
 }
@@ -74,7 +82,7 @@ fn missing(what: &str, index: usize) -> Fault {
 impl Prepared for Ready<'_> {
     fn fill(&mut self, pass: Pass) -> Result<(), Fault> {
         for ((memory, buffer), seed) in self.memory.iter_mut().zip(&self.buffers).zip(&self.seeds) {
-            contents::fill(self.team, memory, buffer, pass, *seed);
+            contents::fill(self.host.team, memory, buffer, pass, *seed);
         }
         Ok(())
     }
@@ -88,7 +96,7 @@ impl Prepared for Ready<'_> {
     fn finished(&mut self) -> Result<bool, Fault> {
         if let Some((variant, launches)) = self.started.take() {
             let style = self.style(variant).ok_or_else(|| missing("variant", variant))?;
-            let launcher = Launcher { team: self.team, clock: self.clock, style, launches };
+            let launcher = Launcher { team: self.host.team, clock: self.host.clock, style, launches };
             self.spans.extend(launcher.run(&self.job, &mut self.memory));
         }
         Ok(true)
@@ -108,7 +116,7 @@ impl Prepared for Ready<'_> {
 
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault> {
         let (description, memory) = self.buffer(buffer)?;
-        Ok(seeds.iter().map(|&seed| contents::fold(self.team, memory, description, fold, seed)).collect())
+        Ok(seeds.iter().map(|&seed| contents::fold(self.host.team, memory, description, fold, seed)).collect())
     }
 
     fn flip(&mut self, buffer: usize, bit: u64) -> Result<(), Fault> {
@@ -119,11 +127,11 @@ impl Prepared for Ready<'_> {
     }
 
     fn timer(&self) -> Timer {
-        self.timer
+        self.host.timer
     }
 
     fn identity(&self, variant: usize) -> String {
-        let (level, threads) = (Level::detect().name(), self.team.size());
+        let (level, threads) = (Level::detect().name(), self.host.team.size());
         let slow = self.style(variant) == Some(Style::Slow);
         let threads = if slow { (threads / 2).max(1) } else { threads };
         match (self.job.work, self.style(variant)) {

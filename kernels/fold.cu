@@ -1,0 +1,49 @@
+// fold: one word that a wrong element or bit of an output must change.
+//
+// Idea: a wrapping sum of products with odd weights, in any order the same. `bits` hashes the output's 32-bit words; the others are
+// Freivalds' check in integers: the weight of an element is that of its row times that of its column, so the host can compute the
+// same from the inputs alone (R. Freivalds, 1977).
+// Tile: a grid-stride loop, an element a thread; row and column advance by addition, one division a thread.
+// Bound by: memory, about; it is never timed.
+//
+// config bits: THREADS=256 BLOCKS=4 ELEMENT=u32 BITS=1
+// config fp32: THREADS=256 BLOCKS=4 ELEMENT=float BITS=0
+// config fp64: THREADS=256 BLOCKS=4 ELEMENT=double BITS=0
+// config uint32: THREADS=256 BLOCKS=4 ELEMENT=u32 BITS=0
+#include "generator.cuh"
+#include "reduce.cuh"
+
+constexpr u32 ROW = 0x52, COLUMN = 0x43;  // 'R' and 'C': the two weights of an element must differ
+
+__device__ __forceinline__ u32 as_integer(u32 v) { return v; }
+__device__ __forceinline__ u32 as_integer(float v) { return (u32)(i64)v; }
+__device__ __forceinline__ u32 as_integer(double v) { return (u32)(i64)v; }
+
+// out[elements], rows of `columns` -> result[1], to which the sum is added; `bits` takes words and has no use for columns
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) fold(const ELEMENT* out, u32* result, u64 elements, u64 columns, u64 wide_seed) {
+    const u64 stride = (u64)gridDim.x * THREADS;
+    const u64 begin = (u64)blockIdx.x * THREADS + threadIdx.x;
+    const u32 seed = (u32)wide_seed;
+    u32 sum = 0;
+    if (BITS) {
+        for (u64 e = begin; e < elements; e += stride) {
+            sum += as_integer(out[e]) * fold_weight(seed, e);
+        }
+    } else {
+        const u64 rows_apart = stride / columns, columns_apart = stride % columns;
+        u64 row = begin / columns, column = begin % columns;
+        for (u64 e = begin; e < elements; e += stride) {
+            sum += as_integer(out[e]) * fold_weight(seed ^ ROW, row) * fold_weight(seed ^ COLUMN, column);
+            row += rows_apart;
+            column += columns_apart;
+            if (column >= columns) {
+                column -= columns;
+                row++;
+            }
+        }
+    }
+    sum = block_sum<THREADS>(sum);
+    if (threadIdx.x == 0) {
+        atomicAdd(result, sum);
+    }
+}

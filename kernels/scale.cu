@@ -1,0 +1,15 @@
+// scale: c = s * a, fp64.
+//
+// Idea: 16-byte accesses, eight in flight a thread before the first store; persistent blocks (stream.cuh).
+// Tile: 512 threads x 8 x 16 bytes = 64 KiB a turn, two blocks a multiprocessor.
+// Bound by: DRAM bandwidth; one multiplication for 16 bytes moved.
+//
+// config vec4x8: THREADS=512 BLOCKS=2 LOADS=8
+// config vec4x4: THREADS=512 BLOCKS=2 LOADS=4
+// config slow: THREADS=256 BLOCKS=2 LOADS=1
+#include "stream.cuh"
+
+// a[elements] -> c[elements]; s is the factor
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) scale(const double* a, double* c, u64 elements, double s) {
+    stream_one(a, c, elements, [s](double x) { return s * x; });
+}

@@ -1,0 +1,48 @@
+// add: c = a + b, fp32.
+//
+// Idea: all loads of a turn are issued before its first store, for bandwidth is bytes in flight over latency.
+// Tile: four 16-byte loads of each array in flight a thread, 256 threads, 16 KiB of each array a turn; contiguous chunks.
+// Bound by: DRAM bandwidth; one addition for 12 bytes moved.
+
+override THREADS: u32 = 256;
+override UNROLLED: bool = true;
+
+// A workgroup covers `chunk` of the `vectors`.
+struct Scalars { vectors: u32, chunk: u32 }
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;
+var<immediate> p: Scalars;
+
+@compute @workgroup_size(THREADS)
+fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let begin = group.x * p.chunk;
+    let end = min(begin + p.chunk, p.vectors);
+    if UNROLLED {
+        for (var v = begin + lane; v < end; v += 4u * THREADS) {
+            if v + 3u * THREADS < end {
+                let x0 = a[v];
+                let x1 = a[v + THREADS];
+                let x2 = a[v + 2u * THREADS];
+                let x3 = a[v + 3u * THREADS];
+                let y0 = b[v];
+                let y1 = b[v + THREADS];
+                let y2 = b[v + 2u * THREADS];
+                let y3 = b[v + 3u * THREADS];
+                c[v] = x0 + y0;
+                c[v + THREADS] = x1 + y1;
+                c[v + 2u * THREADS] = x2 + y2;
+                c[v + 3u * THREADS] = x3 + y3;
+            } else {
+                for (var t = v; t < end; t += THREADS) {
+                    c[t] = a[t] + b[t];
+                }
+            }
+        }
+    } else {
+        for (var j = 4u * begin + lane; j < 4u * end; j += THREADS) {
+            c[j >> 2u][j & 3u] = a[j >> 2u][j & 3u] + b[j >> 2u][j & 3u];
+        }
+    }
+}

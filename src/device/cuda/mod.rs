@@ -1,0 +1,96 @@
+//! NVIDIA GPUs through the CUDA driver, with kernels compiled ahead: nothing but the driver is needed.
+//!
+//! The driver's library is opened when it is first asked for. The wrapper in between panics where the library or one of its calls
+//! is missing, so the library is looked for before the first call, and a panic is turned into words all the same.
+
+mod facts;
+mod geometry;
+mod image;
+mod launch;
+mod machine;
+mod prepared;
+mod timing;
+
+use crate::contract::{Backend, Fault, Listing, Machine};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub const BACKEND: Backend = Backend { name: "cuda", probe, open };
+
+fn probe() -> Listing {
+    let found = guarded(|| {
+        initialise()?;
+        facts::devices()
+    });
+    let (devices, absent) = match found {
+        Ok(devices) if devices.is_empty() => {
+            (devices, Some("the NVIDIA driver shows no device. Is CUDA_VISIBLE_DEVICES set?".into()))
+        }
+        Ok(devices) => (devices, None),
+        Err(Fault::Failed { why, .. }) => (Vec::new(), Some(why)),
+        Err(fault) => (Vec::new(), Some(fault.to_string())),
+    };
+    Listing { backend: "cuda".into(), devices, absent }
+}
+
+fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {
+    guarded(|| {
+        initialise()?;
+        let all = facts::devices()?;
+        let wanted = |id: &String| {
+            let known = all.iter().position(|device| device.id == *id || device.uuid.as_ref() == Some(id));
+            known
+                .map(|ordinal| (ordinal, all[ordinal].clone()))
+                .ok_or_else(|| Fault::failed(format!("opening {id}"), "no such device"))
+        };
+        let chosen: Vec<_> = ids.iter().map(wanted).collect::<Result<_, _>>()?;
+        let machine = machine::Cuda::open(chosen)?;
+        Ok(Box::new(machine) as Box<dyn Machine>)
+    })
+}
+
+fn initialise() -> Result<(), Fault> {
+    const STARTING: &str = "starting the NVIDIA driver";
+    if !launch::library_present() {
+        return Err(Fault::failed(STARTING, "no NVIDIA driver: libcuda.so.1 is not installed or not on the library path"));
+    }
+    cudarc::driver::result::init().map_err(|error| launch::fault(STARTING, error))
+}
+
+/// Runs driver calls such that a missing library or call becomes words, not a panic on a person's screen.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    std::panic::set_hook(hook);
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Fault::failed("calling the NVIDIA driver", text.unwrap_or("the driver's library lacks a call")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_finds_devices_or_says_why_not() {
+        let listing = probe();
+        assert_eq!(listing.backend, "cuda");
+        assert_eq!(listing.devices.is_empty(), listing.absent.is_some(), "{listing:?}");
+        if !launch::library_present() {
+            assert!(listing.absent.is_some_and(|reason| reason.contains("libcuda.so.1")));
+        }
+    }
+
+    #[test]
+    fn an_unknown_device_is_an_error_not_a_panic() {
+        let outcome = open(&["cuda:4096".into()]).map(|_| ());
+        assert!(matches!(outcome, Err(Fault::Failed { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_panic_becomes_words() {
+        let outcome: Result<(), Fault> = guarded(|| panic!("Missing symbol cuFoo"));
+        assert!(outcome.is_err_and(|fault| fault.to_string().contains("Missing symbol cuFoo")));
+    }
+}

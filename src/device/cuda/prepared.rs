@@ -1,0 +1,210 @@
+//! A plan on a device: buffers filled, kernels launched and timed, output sampled and folded.
+
+use super::{
+    geometry,
+    launch::{Launch, Memory, fault},
+    machine::Opened,
+    timing::{RESOLUTION, Timing},
+};
+use crate::{
+    contract::{Clock, Fault, Prepared, Span, Timer},
+    dtype::Dtype,
+    plan::{Arg, Buffer, Fold, Pass, Plan, Role},
+};
+use cudarc::driver::CudaStream;
+use std::sync::Arc;
+
+/// What an output's bytes are before it is written.
+const POISON: u8 = 0xA5;
+
+/// A variant's kernels with their arguments, one launch a step of the program.
+#[derive(Default)]
+pub struct Loaded {
+    pub launches: Vec<Launch>,
+    /// Hash of the bits.
+    pub identity: String,
+}
+
+/// See [`Prepared`].
+pub struct Ready<'a> {
+    opened: &'a Opened,
+    plan: Plan,
+    stream: Arc<CudaStream>,
+    loaded: Vec<Loaded>,
+    timing: Timing,
+    /// One word, to which a fold adds.
+    sum: Memory,
+    buffers: Vec<Memory>,
+}
+
+impl<'a> Ready<'a> {
+    /// # Errors
+    /// [`Fault`] with the driver's words.
+    pub fn new(
+        opened: &'a Opened,
+        plan: &Plan,
+        buffers: Vec<Memory>,
+        loaded: Vec<Loaded>,
+        clock: &dyn Clock,
+    ) -> Result<Self, Fault> {
+        let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
+        let sum = Memory::allocate(&opened.context, 4)?;
+        let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
+        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, sum, buffers })
+    }
+
+    /// Launches a kernel of the harness itself; it runs in the stream's order.
+    fn harness(&self, stem: &str, name: &str, args: &[Arg], addresses: &[u64]) -> Result<(), Fault> {
+        self.opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
+        let function = self.opened.function(stem, name)?;
+        let units = self.opened.units;
+        let blocks = geometry::grid(stem, function.configuration, args, units).map_err(|reason| Fault::failed(stem, reason))?;
+        let arguments = geometry::pack(args, |index| addresses[index]);
+        Launch::new(function.entry, arguments, blocks, geometry::threads(function.configuration)).enqueue(&self.stream)
+    }
+
+    fn synchronize(&self) -> Result<(), Fault> {
+        self.stream.synchronize().map_err(|error| fault("running a kernel", error))
+    }
+
+    fn buffer(&self, index: usize) -> Result<(Buffer, &Memory), Fault> {
+        let found = self.plan.buffers.get(index).zip(self.buffers.get(index));
+        found
+            .map(|(buffer, memory)| (*buffer, memory))
+            .ok_or_else(|| Fault::failed("finding a buffer", format!("no buffer {index}")))
+    }
+}
+
+impl Prepared for Ready<'_> {
+    fn fill(&mut self, pass: Pass) -> Result<(), Fault> {
+        let code = match pass {
+            Pass::Exact => 0,
+            Pass::Random => 1,
+            Pass::Zeros => 2,
+        };
+        for (index, buffer) in self.plan.buffers.iter().enumerate() {
+            if buffer.role != Role::In {
+                self.buffers[index].set(POISON, &self.stream)?;
+                continue;
+            }
+            let seed = u64::from(self.plan.buffer_seed(index));
+            let args = [Arg::Buffer(0), Arg::Count(buffer.elements), Arg::Count(seed), Arg::Count(code)];
+            self.harness("fill", buffer.dtype.name(), &args, &[self.buffers[index].address()])?;
+        }
+        self.synchronize()
+    }
+
+    fn start(&mut self, variant: usize, launches: u32) -> Result<(), Fault> {
+        let Self { opened, loaded, timing, stream, .. } = self;
+        opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
+        let loaded = loaded.get_mut(variant).ok_or_else(|| Fault::failed("launching", format!("no variant {variant}")))?;
+        timing.batch(stream, variant, launches, || loaded.launches.iter_mut().try_for_each(|launch| launch.enqueue(stream)))
+    }
+
+    fn finished(&mut self) -> Result<bool, Fault> {
+        self.timing.finished()
+    }
+
+    fn spans(&mut self) -> Result<Vec<Span>, Fault> {
+        Ok(self.timing.take())
+    }
+
+    fn sample(&mut self, buffer: usize, elements: &[u64]) -> Result<Vec<f64>, Fault> {
+        let (buffer, memory) = self.buffer(buffer)?;
+        self.synchronize()?;
+        let size = buffer.dtype.bytes();
+        let mut bytes = [0_u8; 8];
+        let one = |element: &u64| {
+            memory.read(element.saturating_mul(size), &mut bytes[..size as usize])?;
+            decoded(buffer.dtype, bytes)
+        };
+        elements.iter().map(one).collect()
+    }
+
+    fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault> {
+        let (of, memory) = self.buffer(buffer)?;
+        let address = memory.address();
+        let (name, elements) = match fold {
+            Fold::Bits => ("bits", of.bytes() / 4),
+            Fold::Values => (of.dtype.name(), of.elements),
+        };
+        let mut sums = Vec::with_capacity(seeds.len());
+        for seed in seeds {
+            self.sum.set(0, &self.stream)?;
+            let counts = [elements, of.columns.max(1), u64::from(*seed)].map(Arg::Count);
+            let args = [&[Arg::Buffer(0), Arg::Buffer(1)], &counts[..]].concat();
+            self.harness("fold", name, &args, &[address, self.sum.address()])?;
+            self.synchronize()?;
+            let mut word = [0_u8; 4];
+            self.sum.read(0, &mut word)?;
+            sums.push(u32::from_le_bytes(word));
+        }
+        Ok(sums)
+    }
+
+    fn flip(&mut self, buffer: usize, bit: u64) -> Result<(), Fault> {
+        self.buffer(buffer)?;
+        self.synchronize()?;
+        let mut byte = [0_u8];
+        self.buffers[buffer].read(bit / 8, &mut byte)?;
+        byte[0] ^= 1 << (bit % 8);
+        self.buffers[buffer].write(bit / 8, &byte)
+    }
+
+    fn timer(&self) -> Timer {
+        Timer { name: "device events", resolution: RESOLUTION }
+    }
+
+    fn identity(&self, variant: usize) -> String {
+        self.loaded.get(variant).map(|loaded| loaded.identity.clone()).unwrap_or_default()
+    }
+}
+
+/// Work that is still under way uses the buffers, which are freed after this.
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        // A failure was told where the work was waited for; here there is nobody left to tell.
+        let _ = self.stream.synchronize();
+    }
+}
+
+/// An element as a double; exact for the formats that kernels write.
+fn decoded(dtype: Dtype, bytes: [u8; 8]) -> Result<f64, Fault> {
+    let [a, b, c, d, ..] = bytes;
+    match dtype {
+        Dtype::Fp64 => Ok(f64::from_le_bytes(bytes)),
+        Dtype::Fp32 => Ok(f64::from(f32::from_le_bytes([a, b, c, d]))),
+        Dtype::Uint32 => Ok(f64::from(u32::from_le_bytes([a, b, c, d]))),
+        other => Err(Fault::failed("sampling", format!("no kernel here writes {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Configuration, kernel};
+
+    fn bytes(of: &[u8]) -> [u8; 8] {
+        let mut all = [POISON; 8];
+        all[..of.len()].copy_from_slice(of);
+        all
+    }
+
+    #[test]
+    fn elements_are_decoded_by_their_format() {
+        assert_eq!(decoded(Dtype::Fp64, (-2.5_f64).to_le_bytes()), Ok(-2.5));
+        assert_eq!(decoded(Dtype::Fp32, bytes(&0.75_f32.to_le_bytes())), Ok(0.75));
+        assert_eq!(decoded(Dtype::Uint32, bytes(&u32::MAX.to_le_bytes())), Ok(4_294_967_295.0));
+        assert!(decoded(Dtype::Bf16, [0; 8]).is_err());
+    }
+
+    #[test]
+    fn every_format_that_kernels_use_can_be_filled_and_folded() {
+        for dtype in [Dtype::Fp32, Dtype::Fp64, Dtype::Uint32] {
+            for stem in ["fill", "fold"] {
+                let found: Option<&Configuration> = kernel(stem).and_then(|kernel| kernel.configuration(dtype.name()));
+                assert!(found.is_some(), "{stem}/{dtype}");
+            }
+        }
+    }
+}

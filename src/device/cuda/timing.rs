@@ -1,0 +1,151 @@
+//! Time by device events: an interval for each launch that is long enough to bear it, else one for the whole batch.
+//!
+//! Every begin is measured from the event before it, not from one origin, because the driver tells differences in single precision:
+//! over long runs a common origin would cost microseconds.
+
+use super::launch::{event, fault};
+use crate::{
+    contract::{Fault, Span},
+    units::Nanos,
+};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream};
+use std::sync::Arc;
+
+/// Launches shorter than this are timed together: two event records cost about a microsecond of device time.
+pub const ALONE: Nanos = Nanos(100_000);
+/// The driver's statement for differences of events (CUDA driver API, cuEventElapsedTime).
+pub const RESOLUTION: Nanos = Nanos(500);
+
+/// A batch of launches under way.
+struct Batch {
+    variant: usize,
+    launches: u32,
+    apart: bool,
+}
+
+/// Events of one stream.
+pub struct Timing {
+    context: Arc<CudaContext>,
+    /// Begin and end of each interval; grows before a batch begins, never during one.
+    pairs: Vec<(CudaEvent, CudaEvent)>,
+    /// An event whose time is known.
+    anchor: CudaEvent,
+    anchor_at: f64,
+    /// Mean length of a variant's launch, when it is known.
+    expected: Vec<Option<Nanos>>,
+    batch: Option<Batch>,
+    spans: Vec<Span>,
+}
+
+impl Timing {
+    /// The stream is idle; `now` is the time of the machine's clock.
+    ///
+    /// # Errors
+    /// [`Fault`] with the driver's words.
+    pub fn new(context: &Arc<CudaContext>, stream: &CudaStream, variants: usize, now: Nanos) -> Result<Self, Fault> {
+        let anchor = event(context)?;
+        record(&anchor, stream)?;
+        anchor.synchronize().map_err(|error| fault("waiting for an event", error))?;
+        Ok(Self {
+            context: context.clone(),
+            pairs: Vec::new(),
+            anchor,
+            anchor_at: now.0 as f64,
+            expected: vec![None; variants],
+            batch: None,
+            spans: Vec::new(),
+        })
+    }
+
+    /// Enqueues `launches` of `launch` with events around them.
+    ///
+    /// # Errors
+    /// [`Fault`] of the launch, or when a batch is still under way.
+    pub fn batch(
+        &mut self,
+        stream: &CudaStream,
+        variant: usize,
+        launches: u32,
+        mut launch: impl FnMut() -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if self.batch.is_some() {
+            return Err(Fault::failed("launching", "the launches before were not waited for"));
+        }
+        let apart = launches == 1 || apart(self.expected[variant]);
+        let intervals = if apart { launches as usize } else { 1 };
+        while self.pairs.len() < intervals {
+            self.pairs.push((event(&self.context)?, event(&self.context)?));
+        }
+        for (begin, end) in &self.pairs[..intervals] {
+            record(begin, stream)?;
+            for _ in 0..if apart { 1 } else { launches } {
+                launch()?;
+            }
+            record(end, stream)?;
+        }
+        self.batch = Some(Batch { variant, launches, apart });
+        Ok(())
+    }
+
+    /// Whether the batch under way is done; takes its times when it is.
+    ///
+    /// # Errors
+    /// [`Fault`] when its work failed.
+    pub fn finished(&mut self) -> Result<bool, Fault> {
+        let Some(Batch { variant, launches, apart }) = self.batch else { return Ok(true) };
+        let intervals = if apart { launches as usize } else { 1 };
+        let done = self.pairs[intervals - 1].1.try_is_complete().map_err(|error| fault("running a kernel", error))?;
+        if !done {
+            return Ok(false);
+        }
+        self.batch = None;
+        let mut total = 0.0;
+        for index in 0..intervals {
+            let (begin, end) = &self.pairs[index];
+            let begin_at = self.anchor_at + elapsed(&self.anchor, begin)?;
+            let took = elapsed(begin, end)?;
+            total += took;
+            self.anchor_at = begin_at + took;
+            std::mem::swap(&mut self.anchor, &mut self.pairs[index].1);
+            self.spans.push(Span {
+                begin: Nanos(begin_at as u64),
+                took: Nanos(took as u64),
+                launches: if apart { 1 } else { launches },
+                intended: None,
+            });
+        }
+        self.expected[variant] = Some(Nanos((total / f64::from(launches)) as u64));
+        Ok(true)
+    }
+
+    /// Spans since the last call.
+    pub fn take(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.spans)
+    }
+}
+
+/// Whether launches of this length are timed each by itself.
+fn apart(expected: Option<Nanos>) -> bool {
+    expected.is_none_or(|length| length >= ALONE)
+}
+
+fn record(event: &CudaEvent, stream: &CudaStream) -> Result<(), Fault> {
+    event.record(stream).map_err(|error| fault("recording an event", error))
+}
+
+/// Nanoseconds between two events that have happened.
+fn elapsed(begin: &CudaEvent, end: &CudaEvent) -> Result<f64, Fault> {
+    begin.elapsed_ms(end).map(|milliseconds| f64::from(milliseconds) * 1e6).map_err(|error| fault("reading an event", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_launches_are_timed_together_once_they_are_known() {
+        assert!(apart(None), "an unknown length is measured first");
+        assert!(apart(Some(ALONE)));
+        assert!(!apart(Some(Nanos(ALONE.0 - 1))));
+    }
+}

@@ -18,6 +18,9 @@ pub struct Arguments {
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
+    /// Only ASCII, whatever the terminal can show
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
 }
 
 /// # Errors

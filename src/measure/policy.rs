@@ -52,13 +52,13 @@ pub fn stop(elapsed: Nanos, launches: u64, target: Nanos, interrupted: bool) -> 
     }
 }
 
-/// Launches of the next slice: about a quarter second, a tenth of the target at most, and no more than what is left.
+/// Launches of the next slice: about a quarter second, a third of the target at most, and no more than what is left.
 #[must_use]
 pub fn slice(launch: Nanos, elapsed: Nanos, target: Nanos, variants: usize) -> u32 {
     let most = if variants > 1 { TURN } else { SLICE };
-    let tenth = Nanos((target.0 / 10).max(1));
+    let third = Nanos((target.0 / 3).max(1));
     let left = Nanos(target.since(elapsed).0.max(1));
-    let time = most.min(tenth).min(left);
+    let time = most.min(third).min(left);
     u32::try_from(time.0.div_ceil(launch.0.max(1))).unwrap_or(u32::MAX).clamp(1, 1 << 20)
 }
 
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_slice_is_short_and_never_empty() {
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(5 * SECOND.0), 1), 250);
-        assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(300_000_000), 1), 30);
+        assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(300_000_000), 1), 100);
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(5 * SECOND.0), 2), 50);
         assert_eq!(slice(Nanos(10 * SECOND.0), Nanos(0), SECOND, 1), 1);
         assert_eq!(slice(Nanos(0), Nanos(0), Nanos(5 * SECOND.0), 1), 1 << 20);

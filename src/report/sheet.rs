@@ -60,7 +60,7 @@ fn heading(document: &Document) -> String {
         node.distribution.clone(),
         node.kernel.as_ref().map(|kernel| format!("kernel {kernel}")),
         node.container.clone(),
-        node.hypervisor.clone(),
+        node.hypervisor.as_ref().map(|name| format!("hypervisor {name}")),
         node.vendor.clone(),
         node.product.clone(),
     ];

@@ -83,12 +83,14 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
 
 /// Bytes of an array that no cache holds: `max(4 × last cache, min(1 GiB, memory / 8))`, rounded down to whole segments.
 ///
-/// Where the memory is not known it is taken to be small: 256 MiB.
+/// Where the memory is not known it is taken to be small, 256 MiB in an array; a software adapter, which stands for no hardware, gets
+/// half of that.
 #[must_use]
 pub fn footprint(device: &Device, choice: &Choice) -> u64 {
     const UNKNOWN: u64 = 256 << 20;
     let rule = || {
-        let memory = device.usable_bytes().map_or(UNKNOWN, |bytes| (bytes / 8).min(1 << 30));
+        let most = if device.kind == Kind::Software { UNKNOWN / 2 } else { 1 << 30 };
+        let memory = device.usable_bytes().map_or(UNKNOWN, |bytes| bytes / 8).min(most);
         memory.max(4 * device.last_cache_bytes())
     };
     let bytes = choice.footprint.unwrap_or_else(rule).max(GRAIN);

@@ -15,7 +15,29 @@ pub fn sum(count: u64, term: impl Fn(u64) -> u32 + Sync) -> u32 {
 
 /// Wrapping sum of `term` over `from..to`, by the widest vectors that this machine has: the sum is the same on all.
 pub fn stretch(from: u64, to: u64, term: impl Fn(u64) -> u32) -> u32 {
-    Arch::new().dispatch(|| (from..to).fold(0_u32, |sum, element| sum.wrapping_add(term(element))))
+    let mut sum = 0_u32;
+    pieces(from, to, |base, first, end| {
+        sum = sum.wrapping_add((first..end).fold(0, |sum, low| sum.wrapping_add(term(base | u64::from(low)))));
+    });
+    sum
+}
+
+/// Cuts `from..to` where the low 16 bits of the index begin anew, and calls `work(base, first, end)` with indices `base | low`
+/// for `first <= low < end`. Within a piece the upper half of the index is visibly constant, so that what the generator makes of
+/// it is computed once and the rest runs in vectors of 32-bit lanes.
+fn pieces(from: u64, to: u64, mut work: impl FnMut(u64, u32, u32)) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut begin = from;
+            while begin < to {
+                let base = begin & !(CHUNK - 1);
+                let end = to.min(base + CHUNK);
+                work(base, (begin - base) as u32, (end - base) as u32);
+                begin = end;
+            }
+        },
+    );
 }
 
 /// [`crate::plan::Fold::Values`] of a vector whose element `e` is `value(e)`.
@@ -44,11 +66,24 @@ pub fn product(plan: &Plan, (m, n, k): (u64, u64, u64), fold_seed: u32) -> u32 {
     let zero = || vec![0_u32; k as usize];
     let row = |mut sums: Vec<u32>, r: u64| {
         let u = weight(fold_seed ^ ROW, r);
-        Arch::new().dispatch(|| (0..k).zip(&mut sums).for_each(|(i, sum)| *sum = sum.wrapping_add(u.wrapping_mul(a(r * k + i)))));
+        pieces(r * k, (r + 1) * k, |base, first, end| {
+            let column = (base + u64::from(first) - r * k) as usize;
+            let part = &mut sums[column..column + (end - first) as usize];
+            (first..end).zip(part).for_each(|(low, sum)| *sum = sum.wrapping_add(u.wrapping_mul(a(base | u64::from(low)))));
+        });
         sums
     };
     let left = (0..m).into_par_iter().fold(zero, row).reduce(zero, add);
-    let right = |i: u64| stretch(0, n, |c| b(i * n + c).wrapping_mul(weight(fold_seed ^ COLUMN, c)));
+    let weights: Vec<u32> = (0..n).map(|c| weight(fold_seed ^ COLUMN, c)).collect();
+    let right = |i: u64| {
+        let mut sum = 0_u32;
+        pieces(i * n, (i + 1) * n, |base, first, end| {
+            let column = (base + u64::from(first) - i * n) as usize;
+            let terms = (first..end).zip(&weights[column..]).map(|(low, v)| v.wrapping_mul(b(base | u64::from(low))));
+            sum = terms.fold(sum, u32::wrapping_add);
+        });
+        sum
+    };
     (0..k).into_par_iter().map(|i| left[i as usize].wrapping_mul(right(i))).reduce(|| 0, u32::wrapping_add)
 }
 
@@ -73,6 +108,14 @@ mod tests {
     fn chunks_cover_every_element_once() {
         for count in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 3] {
             assert_eq!(sum(count, |e| e as u32), (0..count).fold(0_u32, |sum, e| sum.wrapping_add(e as u32)));
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_stretch_join_over_every_boundary() {
+        for (from, to) in [(0, 0), (3, 4), (CHUNK - 2, CHUNK + 2), ((1 << 32) - 5, (1 << 32) + 70_000)] {
+            let expected = (from..to).fold(0_u32, |sum, e| sum.wrapping_add(first(3, e)));
+            assert_eq!(words(3, from, to), expected, "{from}..{to}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Choice, footprint, oracle, supports};
 use crate::{
     dtype::{Dtype, Precision},
     plan::{Arg, Buffer, Check, Op, Pass, Plan, Role, Step, Submit, WorkloadKey, weyl},
-    record::{Device, RateUnit, Work},
+    record::{Device, Kind, RateUnit, Work},
     units::{Bytes, Flops, binary},
 };
 
@@ -105,7 +105,10 @@ fn scalars(name: &str, segments: u64, passes: u64, seed: u32) -> Vec<Arg> {
 
 /// Pieces of 16 KiB, but enough for every unit to have one, and at most [`MOST_SEGMENTS`]; a power of two.
 fn segments(bytes: u64, device: &Device) -> u64 {
-    let units = u64::from(device.units.unwrap_or(1)).next_power_of_two();
+    // Where a GPU does not say how many units it has, enough for a middling one.
+    const UNKNOWN: u32 = 64;
+    let guess = if device.kind == Kind::Gpu { UNKNOWN } else { 1 };
+    let units = u64::from(device.units.unwrap_or(guess)).next_power_of_two();
     let pieces = (bytes >> 14).max(1).next_power_of_two();
     pieces.max(units).min(MOST_SEGMENTS).min((bytes >> 8).max(1))
 }
@@ -222,10 +225,7 @@ fn dot_fold(plan: &Plan, seed: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        plan::{COLUMN, ROW, weight},
-        record::Kind,
-    };
+    use crate::plan::{COLUMN, ROW, weight};
 
     fn tiny(name: &str) -> Plan {
         let device = Device { precisions: vec!["fp64".into()], units: Some(2), ..Device::new("x:0", "x", Kind::Fake, "x") };

@@ -42,7 +42,9 @@ pub fn bars(title: &str, entries: &[&Entry], label: fn(&Entry) -> String, paper:
 fn bar(entry: &Entry, label: fn(&Entry) -> String) -> Option<Bar> {
     let Rate { unit, burst, status, .. } = entry.rate.as_ref()?;
     let rate = burst.filter(|burst| burst.value.is_finite() && burst.value > 0.0)?;
-    let note = if entry.workload.family == "cache" { level(&entry.device, &entry.workload.shape) } else { String::new() };
+    // Only with a single array the shape is the whole footprint, in whatever way a family counts.
+    let alone = entry.workload.family == "cache" && ["read", "write"].contains(&entry.workload.operation.as_str());
+    let note = if alone { level(&entry.device, &entry.workload.shape) } else { String::new() };
     Some(Bar { label: label(entry), rate, unit: *unit, status: status.name(), note })
 }
 

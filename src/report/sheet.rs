@@ -2,7 +2,7 @@
 
 use super::{HEADING, Paper, WIDTH, figure, rates, table::wrapped};
 use crate::{
-    record::{Device, Document, Entry, Kind, Outcome, Rate},
+    record::{Device, Document, Entry, Kind, Outcome, Rate, Status},
     units::Bytes,
 };
 use anstyle::{AnsiColor, Style};
@@ -15,9 +15,7 @@ const LEGEND: &str = "\
 Decimal units; sizes in KiB, MiB, GiB are binary. matmul counts 2mnk operations; memory counts every
 byte read plus every byte written. burst: best second of the first three, or all of a shorter one;
 sustained: work over elapsed time after the first half second; ±: 95 % interval of the figure before.
-ok: verified before timing, and the output hashed after. p50, p99: time of one launch.
-status: steady, the interval was reached; budget, the time ran out first; not_steady, it drifted
-to the end; burst_only, too short to say anything of the long run.";
+ok: verified before timing, and the output hashed after. p50, p99: time of one launch.";
 
 /// The whole run.
 #[must_use]
@@ -30,8 +28,7 @@ pub fn sheet(document: &Document, paper: Paper) -> String {
         text.push_str(&notes(&entries, paper));
         text.push_str(&troubles(&entries, paper));
     }
-    let legend: String = LEGEND.lines().map(|line| paper.text(line) + "\n").collect();
-    let _ = write!(text, "\n{legend}\n{}\n", closing(document));
+    let _ = write!(text, "\n{}\n{}\n", legend(document, paper), closing(document));
     text
 }
 
@@ -45,6 +42,22 @@ pub fn brief(entry: &Entry) -> String {
         None => format!("{id}  {}: {}", entry.outcome.name(), entry.reason.as_deref().unwrap_or("no rate")),
     };
     Paper { unicode: true }.text(&line)
+}
+
+/// What the figures mean, and each status that stands beside one.
+fn legend(document: &Document, paper: Paper) -> String {
+    let meaning = |status| match status {
+        Status::Steady => "steady: the interval was reached",
+        Status::Budget => "budget: the time ran out first",
+        Status::NotSteady => "not_steady: it drifted to the end",
+        Status::BurstOnly => "burst_only: too short to say anything of the long run",
+    };
+    let statuses = || document.entries.iter().filter_map(|entry| entry.rate.as_ref()).map(|rate| rate.status);
+    let each = [Status::Steady, Status::Budget, Status::NotSteady, Status::BurstOnly];
+    let present: Vec<String> =
+        each.into_iter().filter(|status| statuses().any(|s| s == *status)).map(|s| meaning(s).into()).collect();
+    let lines: Vec<String> = LEGEND.lines().map(|line| paper.text(line)).collect();
+    format!("{}\n{}", lines.join("\n"), wrapped(&present, WIDTH))
 }
 
 fn heading(document: &Document, paper: Paper) -> String {
@@ -182,7 +195,7 @@ fn closing(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{End, Header, Interval, Node, Pair, RateUnit, SCHEMA, Software, Status, Sustained, Work, Workload};
+    use crate::record::{End, Header, Interval, Node, Pair, RateUnit, SCHEMA, Software, Sustained, Work, Workload};
 
     const PAPER: Paper = Paper { unicode: true };
 
@@ -263,7 +276,7 @@ mod tests {
         let pair = Some(Pair { with: "x@slow".into(), ratio, pairs: 9 });
         let noted = Entry { load: "together(8)".into(), pair, ..entry("stream", "triad", "1GiB", 4.3e12) };
         let text = shown(vec![noted]);
-        assert!(text.contains("@own: measured together(8)") && text.contains("2.3 ±4.3% times the rate of x@slow"), "{text}");
+        assert!(text.contains("@own: measured together(8)") && text.contains("2.30 ±4.3% times the rate of x@slow"), "{text}");
     }
 
     #[test]

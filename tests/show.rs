@@ -195,7 +195,9 @@ fn no_colour_leaves_the_program_unless_a_terminal_wants_it() {
         let line = format!("{} show {}", env!("CARGO_BIN_EXE_assay"), path.display());
         let mut command = Command::new("script");
         command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null());
-        ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"].into_iter().for_each(|name| drop(command.env_remove(name)));
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
         let output = command.envs(environment.iter().copied()).output().expect("`script` is part of util-linux");
         assert!(text(&output.stdout).contains("Invented accelerator"), "{}", text(&output.stdout));
         text(&output.stdout).contains(ESCAPE)

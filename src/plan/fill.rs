@@ -66,15 +66,29 @@ pub const fn buffer_seed(seed: u32, buffer: u32) -> u32 {
 #[inline]
 #[must_use]
 pub const fn small(seed: u32, element: u64) -> i32 {
-    (((first(seed, element) >> 16) * (2 * SPREAD as u32 + 1)) >> 16) as i32 - SPREAD
+    keyed_small(key(seed, element), element as u32)
+}
+
+/// [`small`] by the key of its element and the low half of its index: keys change but once in 2³² elements, so that a loop over
+/// a block computes its key once.
+#[inline]
+#[must_use]
+pub const fn keyed_small(key: u32, low: u32) -> i32 {
+    (((mix(low ^ key) >> 16) * (2 * SPREAD as u32 + 1)) >> 16) as i32 - SPREAD
 }
 
 /// A single-precision value of the random pass.
 #[inline]
 #[must_use]
 pub const fn random_f32(seed: u32, element: u64) -> f32 {
-    let key = key(seed, element);
-    let one = first(seed, element);
+    keyed_f32(key(seed, element), element as u32)
+}
+
+/// [`random_f32`] by key and low half, as [`keyed_small`].
+#[inline]
+#[must_use]
+pub const fn keyed_f32(key: u32, low: u32) -> f32 {
+    let one = mix(low ^ key);
     let two = next(one, key);
     let fixed = (one.count_ones() << 19) as i32 + (two >> 13) as i32 - (16 << 19) - (1 << 18);
     fixed as f32 * (1.0 / (1 << 20) as f32)
@@ -84,8 +98,14 @@ pub const fn random_f32(seed: u32, element: u64) -> f32 {
 #[inline]
 #[must_use]
 pub const fn random_f64(seed: u32, element: u64) -> f64 {
-    let key = key(seed, element);
-    let one = first(seed, element);
+    keyed_f64(key(seed, element), element as u32)
+}
+
+/// [`random_f64`] by key and low half, as [`keyed_small`].
+#[inline]
+#[must_use]
+pub const fn keyed_f64(key: u32, low: u32) -> f64 {
+    let one = mix(low ^ key);
     let two = next(one, key);
     let three = next(two, key);
     // (popcount << 47) + (two << 15 | three >> 17) - (16 << 47) - (1 << 46), put together from signed 32-bit integers: every

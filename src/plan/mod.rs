@@ -21,8 +21,8 @@ mod kernels;
 mod shaders;
 
 pub use fill::{
-    COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, first, key, mix, next, random_f32, random_f64, small, value,
-    weight, weyl,
+    COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, first, key, keyed_f32, keyed_f64, keyed_small, mix, next,
+    random_f32, random_f64, small, value, weight, weyl,
 };
 pub use kernels::*;
 pub use shaders::*;

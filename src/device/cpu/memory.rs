@@ -1,201 +1,168 @@
-//! Arrays: anonymous memory in huge pages, touched first by the thread that will use it, so that it lies on that thread's node.
+//! Memory of a plan: anonymous maps in huge pages, asked for only when they fit.
+//!
+//! Ordinary pages cost a walk of the page table every 4 KiB, which shows in every stream kernel; most systems give huge pages
+//! only to those who ask. Pages are touched first by the thread that uses them, so that they lie on its memory node.
 
-use super::{pool::Pool, topology};
-use crate::{
-    contract::Fault,
-    dtype::Dtype,
-    plan::{Buffer, COLUMN, Fold, Pass, ROW, first, random_f32, random_f64, small, weight},
-};
-use bytemuck::{AnyBitPattern, NoUninit, cast_slice, cast_slice_mut};
-use memmap2::{Advice, MmapMut};
-use pulp::Arch;
-use rayon::prelude::*;
-use std::{cell::RefCell, ops::Range};
+use crate::contract::Fault;
+use bytemuck::Pod;
+use memmap2::{MmapMut, MmapOptions};
+use std::cell::RefCell;
+use sysinfo::System;
 
-/// Parts begin at multiples of this many bytes, so that vectors and lines are whole.
-const GRAIN: usize = 4096;
-/// Memory that is left to others.
+/// A huge page of x86-64 and of most ARM systems.
+const HUGE: usize = 2 << 20;
+
+/// Left to the system and to ourselves when a plan asks for memory.
 const RESERVE: u64 = 64 << 20;
 
-/// A buffer of a plan in memory.
-pub struct Array {
-    memory: MmapMut,
-    pub buffer: Buffer,
+/// A zeroed buffer that begins with a huge page.
+#[derive(Debug)]
+pub struct Memory {
+    map: MmapMut,
+    begin: usize,
+    bytes: usize,
 }
 
-/// Memory of earlier plans, kept because a first touch costs far more than a launch. It is given again for the same size only, so
+impl Memory {
+    /// # Errors
+    /// [`Fault::OutOfMemory`] when the system refuses; whether it fits is asked before, by [`free`], since systems promise
+    /// more than they have.
+    pub fn new(bytes: u64) -> Result<Self, Fault> {
+        let refused = || Fault::OutOfMemory { needed: bytes, free: free() };
+        let size = usize::try_from(bytes).map_err(|_| refused())?;
+        let slack = if size >= HUGE { HUGE } else { 0 };
+        let whole = size.checked_add(slack).filter(|whole| isize::try_from(*whole).is_ok()).ok_or_else(refused)?;
+        let map = MmapOptions::new().len(whole.max(1)).map_anon().map_err(|_| refused())?;
+        let begin = if slack == 0 { 0 } else { map.as_ptr().addr().next_multiple_of(HUGE) - map.as_ptr().addr() };
+        #[cfg(target_os = "linux")]
+        if slack != 0 {
+            // Advice that is not taken costs speed, and that is what is measured.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+        Ok(Self { map, begin, bytes: size })
+    }
+
+    #[must_use]
+    pub fn view<T: Pod>(&self) -> &[T] {
+        bytemuck::cast_slice(&self.map[self.begin..self.begin + self.bytes])
+    }
+
+    #[must_use]
+    pub fn view_mut<T: Pod>(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.map[self.begin..self.begin + self.bytes])
+    }
+}
+
+/// Memory of earlier plans, kept because a first touch takes longer than a launch. It is given again for the same size only, so
 /// that every page stays with the thread that touched it first.
-#[derive(Default)]
-pub struct Spare(RefCell<Vec<MmapMut>>);
+#[derive(Debug, Default)]
+pub struct Spare(RefCell<Vec<Memory>>);
 
 impl Spare {
-    /// Bytes that are kept; they are free for plans.
+    /// Bytes that a plan may ask for now: what the system has, and what is kept here.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.borrow().iter().map(|memory| memory.len() as u64).sum()
+    pub fn free(&self) -> Option<u64> {
+        let kept: u64 = self.0.borrow().iter().map(|memory| memory.bytes as u64).sum();
+        free().map(|free| free + kept)
     }
 
-    /// Takes back the memory of arrays that are no longer needed.
-    pub fn keep(&self, arrays: Vec<Array>) {
-        self.0.borrow_mut().extend(arrays.into_iter().map(|array| array.memory));
-    }
-
-    /// Arrays for a plan.
+    /// Memory of these sizes, in order.
     ///
     /// # Errors
-    /// [`Fault::OutOfMemory`], before the system has to take memory back by force.
-    pub fn arrays(&self, buffers: &[Buffer]) -> Result<Vec<Array>, Fault> {
-        let taken: Vec<_> = buffers.iter().map(|buffer| self.take(buffer.bytes())).collect();
-        let missing: u64 = buffers.iter().zip(&taken).filter(|(_, taken)| taken.is_none()).map(|(buffer, _)| buffer.bytes()).sum();
-        if topology::available().is_some_and(|free| missing > free / 2) {
+    /// [`Fault::OutOfMemory`], before the system would have to take memory from others.
+    pub fn take(&self, sizes: &[u64]) -> Result<Vec<Memory>, Fault> {
+        let needed = sizes.iter().copied().fold(0, u64::saturating_add);
+        if let Some(free) = self.free().filter(|free| needed > *free) {
+            return Err(Fault::OutOfMemory { needed, free: Some(free) });
+        }
+        let kept: Vec<Option<Memory>> = sizes.iter().map(|&bytes| self.find(bytes)).collect();
+        let missing: u64 = sizes.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(bytes, _)| *bytes).sum();
+        // New memory may take half of what is free; for more, what is kept goes first.
+        if free().is_none_or(|free| missing > free / 2) {
             self.0.borrow_mut().clear();
         }
-        buffers.iter().zip(taken).map(|(buffer, memory)| Array::new(*buffer, memory)).collect()
+        sizes.iter().zip(kept).map(|(&bytes, kept)| kept.map_or_else(|| Memory::new(bytes), Ok)).collect()
     }
 
-    fn take(&self, bytes: u64) -> Option<MmapMut> {
+    /// Keeps memory that a plan no longer needs.
+    pub fn keep(&self, memory: Vec<Memory>) {
+        self.0.borrow_mut().extend(memory);
+    }
+
+    fn find(&self, bytes: u64) -> Option<Memory> {
         let mut spare = self.0.borrow_mut();
-        let index = spare.iter().position(|memory| memory.len() as u64 == bytes)?;
+        let index = spare.iter().position(|memory| memory.bytes as u64 == bytes)?;
         Some(spare.swap_remove(index))
     }
 }
 
-impl Array {
-    fn new(buffer: Buffer, memory: Option<MmapMut>) -> Result<Self, Fault> {
-        if let Some(memory) = memory {
-            return Ok(Self { memory, buffer });
-        }
-        let needed = buffer.bytes();
-        let free = topology::available();
-        let refused = Fault::OutOfMemory { needed, free };
-        if free.is_some_and(|free| needed > free.saturating_sub(RESERVE)) {
-            return Err(refused);
-        }
-        let bytes = usize::try_from(needed).map_err(|_| refused.clone())?;
-        let memory = MmapMut::map_anon(bytes.max(1)).map_err(|_| refused)?;
-        // A kernel without huge pages gives small ones; the measurement then shows it.
-        #[cfg(target_os = "linux")]
-        let _ = memory.advise(Advice::HugePage);
-        Ok(Self { memory, buffer })
+/// Bytes of memory that there are, and that are free now within the limit of our control group; blank when the system does not say.
+#[must_use]
+pub fn total_and_free() -> Option<(u64, u64)> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    let (mut total, mut free) = (system.total_memory(), system.available_memory());
+    if let Some(limits) = system.cgroup_limits() {
+        total = total.min(limits.total_memory);
+        free = free.min(limits.free_memory);
+    }
+    (total > 0).then_some((total, free))
+}
+
+/// Bytes that may be asked for now.
+#[must_use]
+pub fn free() -> Option<u64> {
+    total_and_free().map(|(_, free)| free.saturating_sub(RESERVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_buffer_is_zeroed_and_begins_with_a_huge_page() {
+        let mut memory = Memory::new((4 << 20) + 12).expect("4 MiB");
+        assert_eq!(memory.view::<u32>().len(), (1 << 20) + 3);
+        assert!(memory.view::<u32>().iter().all(|word| *word == 0));
+        assert_eq!(memory.view::<u8>().as_ptr().addr() % HUGE, 0);
+        memory.view_mut::<u32>()[7] = 9;
+        assert_eq!(memory.view::<u32>()[6..9], [0, 9, 0]);
     }
 
-    #[must_use]
-    pub fn view<T: AnyBitPattern>(&self) -> &[T] {
-        cast_slice(&self.memory[..self.buffer.bytes() as usize])
-    }
-
-    pub fn view_mut<T: AnyBitPattern + NoUninit>(&mut self) -> &mut [T] {
-        let bytes = self.buffer.bytes() as usize;
-        cast_slice_mut(&mut self.memory[..bytes])
-    }
-
-    /// One part a thread, in order, each beginning at a whole page.
-    pub fn parts(&mut self, count: usize) -> Vec<(usize, &mut [u8])> {
-        let bytes = self.buffer.bytes() as usize;
-        let mut rest = &mut self.memory[..bytes];
-        let mut begin = 0;
-        ranges(bytes, GRAIN, count)
-            .into_iter()
-            .map(|range| {
-                let (part, after) = std::mem::take(&mut rest).split_at_mut(range.len());
-                rest = after;
-                let at = begin;
-                begin += range.len();
-                (at, part)
-            })
-            .collect()
-    }
-
-    /// Inputs by the generator.
-    pub fn fill(&mut self, pool: &Pool, pass: Pass, seed: u32) {
-        let dtype = self.buffer.dtype;
-        pool.each(self.parts(pool.size()), |(begin, part)| {
-            let from = *begin as u64 / dtype.bytes();
-            generate(dtype, pass, seed, from, part);
-        });
-    }
-
-    /// Every byte 0xA5, by the threads that will write the array.
-    pub fn poison(&mut self, pool: &Pool) {
-        pool.each(self.parts(pool.size()), |(_, part)| part.fill(0xA5));
-    }
-
-    #[must_use]
-    pub fn sample(&self, element: u64) -> f64 {
-        let element = element as usize;
-        match self.buffer.dtype {
-            Dtype::Fp64 => self.view::<f64>()[element],
-            Dtype::Uint32 => f64::from(self.view::<u32>()[element]),
-            _ => f64::from(self.view::<f32>()[element]),
+    #[test]
+    fn what_no_machine_has_is_refused() {
+        for bytes in [u64::MAX, u64::MAX / 2, 1 << 62, i64::MAX as u64] {
+            assert!(matches!(Memory::new(bytes), Err(Fault::OutOfMemory { .. })), "{bytes}");
         }
     }
 
-    pub fn flip(&mut self, bit: u64) {
-        self.memory[(bit / 8) as usize] ^= 1 << (bit % 8);
+    #[test]
+    fn an_empty_buffer_is_empty() {
+        assert!(Memory::new(0).expect("nothing").view::<u32>().is_empty());
     }
 
-    /// See [`Fold`].
-    #[must_use]
-    pub fn fold(&self, pool: &Pool, fold: Fold, seed: u32) -> u32 {
-        match (fold, self.buffer.dtype) {
-            (Fold::Bits, _) => sum(pool, self.view::<u32>(), 1, move |word: u32, index, _| word.wrapping_mul(weight(seed, index))),
-            (Fold::Values, Dtype::Fp64) => self.values(pool, self.view::<f64>(), seed, |value| value as i64 as u32),
-            (Fold::Values, Dtype::Uint32) => self.values(pool, self.view::<u32>(), seed, |value| value),
-            (Fold::Values, _) => self.values(pool, self.view::<f32>(), seed, |value| value as i64 as u32),
-        }
+    #[test]
+    fn memory_is_given_again_for_the_same_size_only() {
+        let spare = Spare::default();
+        let mut first = spare.take(&[4096, 8192]).expect("12 KiB");
+        let places: Vec<_> = first.iter().map(|memory| memory.view::<u8>().as_ptr()).collect();
+        first[0].view_mut::<u8>()[0] = 7;
+        spare.keep(first);
+        let again = spare.take(&[8192, 100, 4096]).expect("12 KiB and a little");
+        assert_eq!([again[0].view::<u8>().as_ptr(), again[2].view::<u8>().as_ptr()], [places[1], places[0]]);
+        assert_eq!((again[1].view::<u8>().len(), again[1].view::<u8>()[0]), (100, 0));
     }
 
-    fn values<T: Copy + Sync>(&self, pool: &Pool, view: &[T], seed: u32, integer: impl Fn(T) -> u32 + Sync) -> u32 {
-        sum(pool, view, self.buffer.columns, |value, row, column| {
-            integer(value).wrapping_mul(weight(seed ^ ROW, row)).wrapping_mul(weight(seed ^ COLUMN, column))
-        })
+    #[test]
+    fn more_than_is_free_is_refused_with_figures() {
+        let spare = Spare::default();
+        let taken = spare.take(&[1 << 50, u64::MAX]);
+        assert!(matches!(taken, Err(Fault::OutOfMemory { needed: u64::MAX, free: Some(_) })), "{taken:?}");
     }
-}
 
-/// Sum of a term of each element and its row and column, by all threads.
-fn sum<T: Copy + Sync>(pool: &Pool, view: &[T], columns: u64, term: impl Fn(T, u64, u64) -> u32 + Sync) -> u32 {
-    // A vector is taken in pieces as rows of one column, a matrix row by row.
-    let chunk = if columns == 1 { GRAIN } else { columns as usize };
-    let each = |(index, part): (usize, &[T])| {
-        let from = (index * chunk) as u64;
-        // Inlined for the vectors of the dispatch to reach the innermost loop.
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                if columns == 1 {
-                    (0..part.len()).fold(0_u32, |sum, i| sum.wrapping_add(term(part[i], from + i as u64, 0)))
-                } else {
-                    (0..part.len()).fold(0_u32, |sum, i| sum.wrapping_add(term(part[i], index as u64, i as u64)))
-                }
-            },
-        )
-    };
-    pool.threads.install(|| view.par_chunks(chunk).enumerate().map(each).reduce(|| 0, u32::wrapping_add))
-}
-
-/// `bytes` in `count` consecutive ranges of whole grains; the last takes what is left.
-pub fn ranges(length: usize, grain: usize, count: usize) -> Vec<Range<usize>> {
-    let grains = length.div_ceil(grain);
-    let at = |index: usize| (grains * index / count * grain).min(length);
-    (0..count).map(|index| at(index)..at(index + 1)).collect()
-}
-
-/// Fills `part`, which begins at element `from`.
-fn generate(dtype: Dtype, pass: Pass, seed: u32, from: u64, part: &mut [u8]) {
-    let arch = Arch::new();
-    match (pass, dtype) {
-        (Pass::Zeros, _) => part.fill(0),
-        (_, Dtype::Uint32) => each(arch, cast_slice_mut(part), from, |e| first(seed, e)),
-        (Pass::Exact, Dtype::Fp64) => each(arch, cast_slice_mut(part), from, |e| f64::from(small(seed, e))),
-        (Pass::Exact, _) => each(arch, cast_slice_mut(part), from, |e| small(seed, e) as f32),
-        (Pass::Random, Dtype::Fp64) => each(arch, cast_slice_mut(part), from, |e| random_f64(seed, e)),
-        (Pass::Random, _) => each(arch, cast_slice_mut(part), from, |e| random_f32(seed, e)),
+    #[test]
+    fn free_memory_is_part_of_all_memory() {
+        let (total, free) = total_and_free().expect("this system tells");
+        assert!(0 < free && free <= total);
     }
-}
-
-fn each<T: Send>(arch: Arch, part: &mut [T], from: u64, value: impl Fn(u64) -> T) {
-    arch.dispatch(
-        #[inline(always)]
-        || (0..part.len()).for_each(|i| part[i] = value(from + i as u64)),
-    );
 }

@@ -1,170 +1,201 @@
-//! Which cores may be used, and what caches and memory lie behind them.
+//! Which hardware threads to measure on, and the caches they share: physical cores, one thread each.
 //!
-//! Linux tells by files under /sys and /proc; where one is missing, as in some containers, the fact stays blank or the simplest
-//! assumption is made: every allowed logical CPU is a core.
+//! Two hardware threads of a core share its ports and its first cache, so a second one measures the sharing and not the core.
+//! A process in a container may be given fewer cores than the machine has, by affinity or by a quota of time; both are respected.
+//! Where the system tells nothing (other systems than Linux, some sandboxes) every allowed thread counts as a core and caches stay
+//! unknown.
 
 use crate::record::Cache;
-use core_affinity::CoreId;
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
-const CPUS: &str = "/sys/devices/system/cpu";
+/// Where Linux tells of processors and memory nodes.
+const SYSTEM: &str = "/sys/devices/system";
 
-/// What the measured threads run on.
-#[derive(Clone, Debug)]
+/// The part of the machine that this process may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// One hardware thread of each physical core that this process may use.
-    pub cores: Vec<CoreId>,
+    /// One hardware thread of each physical core, by the system's number.
+    pub cores: Vec<usize>,
+    /// Caches that these cores reach, data or unified, by level.
     pub caches: Vec<Cache>,
-    pub model: String,
-    pub memory_bytes: Option<u64>,
-    pub memory_free_bytes: Option<u64>,
-    /// Highest clock, in MHz, where the machine tells.
+    pub memory_nodes: Option<u32>,
+    /// Highest clock in megahertz.
     pub boost_mhz: Option<u32>,
-    pub numa_nodes: usize,
 }
 
 impl Topology {
+    /// Of this process on this machine.
     #[must_use]
     pub fn read() -> Self {
-        let allowed = core_affinity::get_core_ids().filter(|ids| !ids.is_empty()).unwrap_or_else(|| vec![CoreId { id: 0 }]);
-        let mut cores = one_thread_a_core(allowed, |id| sibling_key(Path::new(CPUS), id));
-        cores.truncate(quota(&fs::read_to_string("/sys/fs/cgroup/cpu.max").unwrap_or_default()).unwrap_or(cores.len()).max(1));
-        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let parallel = std::thread::available_parallelism().map_or(1, usize::from);
+        let allowed = core_affinity::get_core_ids().map(|ids| ids.into_iter().map(|id| id.id).collect());
+        let allowed: Vec<usize> = allowed.filter(|ids: &Vec<_>| !ids.is_empty()).unwrap_or_else(|| (0..parallel).collect());
+        Self::of(Path::new(SYSTEM), &allowed, parallel)
+    }
+
+    /// From a folder like `/sys/devices/system`, for hardware threads `allowed` and a quota of `most` threads at a time.
+    fn of(system: &Path, allowed: &[usize], most: usize) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut cores: Vec<usize> = allowed.to_vec();
+        cores.sort_unstable();
+        cores.retain(|&thread| seen.insert(siblings(system, thread)));
+        cores.truncate(most.max(1));
+        let clock = |thread: &usize| number(&processor(system, *thread).join("cpufreq/cpuinfo_max_freq"));
         Self {
-            caches: caches(Path::new(CPUS), &cores),
-            model: model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
-            memory_bytes: kibibytes(&meminfo, "MemTotal:"),
-            memory_free_bytes: kibibytes(&meminfo, "MemAvailable:"),
-            boost_mhz: number(&Path::new(CPUS).join("cpu0/cpufreq/cpuinfo_max_freq"))
-                .and_then(|khz| u32::try_from(khz / 1000).ok()),
-            numa_nodes: (0..1024)
-                .take_while(|node| Path::new(&format!("/sys/devices/system/node/node{node}")).is_dir())
-                .count()
-                .max(1),
+            caches: caches(system, &cores),
+            memory_nodes: memory_nodes(system),
+            boost_mhz: cores.iter().filter_map(clock).max().and_then(|kilohertz| u32::try_from(kilohertz / 1000).ok()),
             cores,
         }
     }
+
+    /// Bytes of the last cache level; what is usual where it is unknown.
+    #[must_use]
+    pub fn last_cache_bytes(&self) -> u64 {
+        const USUAL: u64 = 32 << 20;
+        self.caches.iter().max_by_key(|cache| cache.level).map_or(USUAL, |cache| cache.bytes)
+    }
 }
 
-/// Memory that can be had now, in bytes.
-#[must_use]
-pub fn available() -> Option<u64> {
-    kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+fn processor(system: &Path, thread: usize) -> PathBuf {
+    system.join(format!("cpu/cpu{thread}"))
 }
 
-/// The first allowed thread of each core.
-fn one_thread_a_core(allowed: Vec<CoreId>, key: impl Fn(usize) -> Option<(u64, u64)>) -> Vec<CoreId> {
-    let mut seen = BTreeSet::new();
-    allowed.into_iter().filter(|core| key(core.id).is_none_or(|key| seen.insert(key))).collect()
-}
-
-/// Package and core of a hardware thread.
-fn sibling_key(cpus: &Path, id: usize) -> Option<(u64, u64)> {
-    let topology = cpus.join(format!("cpu{id}/topology"));
-    Some((number(&topology.join("physical_package_id"))?, number(&topology.join("core_id"))?))
+fn text(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    text(path)?.parse().ok()
 }
 
-/// Whole CPUs of a cgroup v2 quota, such as `150000 100000`; none where there is no limit.
-fn quota(text: &str) -> Option<usize> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    let (quota, period): (u64, u64) = (quota.parse().ok()?, period.parse().ok()?);
-    usize::try_from(quota.checked_div(period)?.max(1)).ok()
+/// What tells a core from others: the list of its threads, or the thread itself.
+fn siblings(system: &Path, thread: usize) -> String {
+    let folder = processor(system, thread).join("topology");
+    let lists = ["core_cpus_list", "thread_siblings_list"];
+    lists.iter().find_map(|name| text(&folder.join(name))).unwrap_or_else(|| thread.to_string())
 }
 
-fn kibibytes(meminfo: &str, field: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
-}
-
-fn model(cpuinfo: &str) -> String {
-    let named = |key: &str| {
-        let line = cpuinfo.lines().find(|line| line.starts_with(key))?;
-        line.split_once(':').map(|(_, name)| name.trim().to_owned())
+/// `32K`, `1024K`, `32M` or plain bytes.
+fn size(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.as_bytes().last()? {
+        b'K' => (&text[..text.len() - 1], 1 << 10),
+        b'M' => (&text[..text.len() - 1], 1 << 20),
+        b'G' => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
     };
-    named("model name").or_else(|| named("Processor")).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+    digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// Data and unified caches of the cores in use, each instance counted once.
-fn caches(cpus: &Path, cores: &[CoreId]) -> Vec<Cache> {
+/// Each instance once, summed by level.
+fn caches(system: &Path, cores: &[usize]) -> Vec<Cache> {
     let mut seen = BTreeSet::new();
-    let mut caches: Vec<Cache> = Vec::new();
-    for core in cores {
-        for index in 0..8 {
-            let folder = cpus.join(format!("cpu{}/cache/index{index}", core.id));
-            let read = |file: &str| fs::read_to_string(folder.join(file)).ok().map(|text| text.trim().to_owned());
-            let (Some(kind), Some(level), Some(size), Some(shared)) =
-                (read("type"), read("level").and_then(|level| level.parse::<u8>().ok()), read("size"), read("shared_cpu_list"))
-            else {
-                continue;
-            };
-            let Some(bytes) = size.strip_suffix('K').and_then(|kib| kib.parse::<u64>().ok()).map(|kib| kib << 10) else { continue };
+    let mut levels: BTreeMap<u8, Cache> = BTreeMap::new();
+    for &core in cores {
+        for index in 0.. {
+            let folder = processor(system, core).join(format!("cache/index{index}"));
+            let Some(kind) = text(&folder.join("type")) else { break };
+            let level = number(&folder.join("level")).and_then(|level| u8::try_from(level).ok());
+            let bytes = text(&folder.join("size")).as_deref().and_then(size);
+            let (Some(level), Some(bytes)) = (level, bytes) else { continue };
+            let shared = text(&folder.join("shared_cpu_list")).unwrap_or_else(|| core.to_string());
             if kind == "Instruction" || !seen.insert((level, shared)) {
                 continue;
             }
-            match caches.iter_mut().find(|cache| cache.level == level) {
-                Some(cache) => {
-                    cache.bytes += bytes;
-                    cache.instances += 1;
-                }
-                None => caches.push(Cache { level, bytes, instances: 1 }),
-            }
+            let cache = levels.entry(level).or_insert(Cache { level, bytes: 0, instances: 0 });
+            cache.bytes += bytes;
+            cache.instances += 1;
         }
     }
-    caches
+    levels.into_values().collect()
+}
+
+fn memory_nodes(system: &Path) -> Option<u32> {
+    let names = fs::read_dir(system.join("node")).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let count = names.filter(|name| name.strip_prefix("node").is_some_and(|rest| rest.parse::<u32>().is_ok())).count();
+    u32::try_from(count).ok().filter(|count| *count > 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A machine of two cores of two threads each, numbered as on most servers: 0 and 2 are one core.
+    struct Machine(PathBuf);
+
+    impl Machine {
+        fn new(name: &str) -> Self {
+            let root = std::env::temp_dir().join(format!("assay-topology-{name}-{}", std::process::id()));
+            let machine = Self(root);
+            for thread in 0..4 {
+                let core = [thread % 2, thread % 2 + 2].map(|thread| thread.to_string()).join(",");
+                machine.put(&format!("cpu/cpu{thread}/topology/core_cpus_list"), &core);
+                machine.put(&format!("cpu/cpu{thread}/cpufreq/cpuinfo_max_freq"), "3700000");
+                let rows =
+                    [("1", "Data", "32K", core.as_str()), ("1", "Instruction", "32K", &core), ("3", "Unified", "32M", "0-3")];
+                for (index, (level, kind, bytes, shared)) in rows.iter().enumerate() {
+                    for (name, value) in [("level", level), ("type", kind), ("size", bytes), ("shared_cpu_list", shared)] {
+                        machine.put(&format!("cpu/cpu{thread}/cache/index{index}/{name}"), value);
+                    }
+                }
+            }
+            machine.put("node/node0/cpulist", "0-3");
+            machine.put("node/online", "0");
+            machine
+        }
+
+        fn put(&self, path: &str, text: &str) {
+            let path = self.0.join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the test");
+            fs::write(path, format!("{text}\n")).expect("a file for the test");
+        }
+    }
+
+    impl Drop for Machine {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
     #[test]
     fn one_thread_of_each_core_is_taken() {
-        let ids: Vec<_> = (0..8).map(|id| CoreId { id }).collect();
-        let cores = one_thread_a_core(ids.clone(), |id| Some((0, id as u64 / 2)));
-        assert_eq!(cores.iter().map(|core| core.id).collect::<Vec<_>>(), [0, 2, 4, 6]);
-        assert_eq!(one_thread_a_core(ids, |_| None).len(), 8, "no topology: every thread counts");
+        let machine = Machine::new("cores");
+        let topology = Topology::of(&machine.0, &[3, 0, 1, 2], 4);
+        assert_eq!(topology.cores, [0, 1]);
+        assert_eq!((topology.memory_nodes, topology.boost_mhz), (Some(1), Some(3_700)));
     }
 
     #[test]
-    fn a_quota_limits_whole_cpus() {
-        assert_eq!(quota("150000 100000"), Some(1));
-        assert_eq!(quota("50000 100000"), Some(1));
-        assert_eq!(quota("400000 100000\n"), Some(4));
-        assert_eq!((quota("max 100000"), quota(""), quota("1 0")), (None, None, None));
+    fn affinity_and_quota_are_respected() {
+        let machine = Machine::new("affinity");
+        assert_eq!(Topology::of(&machine.0, &[2, 3], 4).cores, [2, 3]);
+        assert_eq!(Topology::of(&machine.0, &[0, 1, 2, 3], 1).cores, [0]);
+        assert_eq!(Topology::of(&machine.0, &[0, 1], 0).cores, [0]);
     }
 
     #[test]
-    fn facts_are_read_from_text() {
-        assert_eq!(kibibytes("MemTotal:       24 kB\nMemAvailable:   12 kB\n", "MemAvailable:"), Some(12 << 10));
-        assert_eq!(kibibytes("", "MemTotal:"), None);
-        assert_eq!(model("processor\t: 0\nmodel name\t: AMD EPYC\n"), "AMD EPYC");
-        assert_eq!(model(""), std::env::consts::ARCH);
+    fn a_shared_cache_counts_once_and_instructions_do_not() {
+        let machine = Machine::new("caches");
+        let topology = Topology::of(&machine.0, &[0, 1, 2, 3], 4);
+        let expected = [Cache { level: 1, bytes: 64 << 10, instances: 2 }, Cache { level: 3, bytes: 32 << 20, instances: 1 }];
+        assert_eq!(topology.caches, expected);
+        assert_eq!(topology.last_cache_bytes(), 32 << 20);
     }
 
     #[test]
-    fn caches_shared_by_cores_are_counted_once() {
-        let root = std::env::temp_dir().join(format!("assay-caches-{}", std::process::id()));
-        for (cpu, index, level, size, shared) in
-            [(0, 0, "1", "32K", "0"), (1, 0, "1", "32K", "1"), (0, 3, "3", "1024K", "0-1"), (1, 3, "3", "1024K", "0-1")]
-        {
-            let folder = root.join(format!("cpu{cpu}/cache/index{index}"));
-            fs::create_dir_all(&folder).expect("temporary folder");
-            for (file, text) in [("type", "Unified"), ("level", level), ("size", size), ("shared_cpu_list", shared)] {
-                fs::write(folder.join(file), text).expect("writes");
-            }
-        }
-        let found = caches(&root, &[CoreId { id: 0 }, CoreId { id: 1 }]);
-        fs::remove_dir_all(&root).expect("own folder");
-        assert_eq!(found, [Cache { level: 1, bytes: 64 << 10, instances: 2 }, Cache { level: 3, bytes: 1 << 20, instances: 1 }]);
+    fn a_machine_that_tells_nothing_still_has_cores() {
+        let topology = Topology::of(Path::new("/nonexistent"), &[0, 1, 2], 2);
+        assert_eq!((topology.cores.as_slice(), topology.caches.len(), topology.memory_nodes), (&[0, 1][..], 0, None));
+        assert!(topology.last_cache_bytes() > 0);
     }
 
     #[test]
-    fn this_machine_has_a_core() {
-        let topology = Topology::read();
-        assert!(!topology.cores.is_empty() && !topology.model.is_empty());
+    fn sizes_are_read_in_every_unit() {
+        assert_eq!(["32K", "1024K", "32M", "1G", "512"].map(size), [32 << 10, 1 << 20, 32 << 20, 1 << 30, 512].map(Some));
+        assert_eq!(["", "K", "x", "99999999999999999999G"].map(size), [None; 4]);
     }
 }

@@ -9,6 +9,8 @@ use crate::{
 const MOST: i32 = 4;
 /// A figure whose interval is not known gets this many.
 const UNSURE: i32 = 3;
+/// Below this a first digit says too little alone.
+const SMALL: f64 = 3.55;
 
 /// A decimal prefix shared by figures that are to be compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,14 +49,16 @@ pub fn quoted(unit: RateUnit, interval: Interval) -> String {
     format!("{} {} {}", scale.figure(interval), scale.symbol(), spread(interval))
 }
 
-/// `value` with the digits that an interval of `half` to either side supports, two at least and four at most.
+/// `value` with the digits that an interval of `half` to either side supports, two at least and four at most: to the first digit
+/// of `half`, and to its second where the first is small (the rule of the Particle Data Group).
 #[must_use]
 pub fn digits(value: f64, half: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
     }
     let place = |x: f64| x.abs().log10().floor() as i32;
-    let supported = if half > 0.0 { place(value) - place(half) + 1 } else { UNSURE };
+    let second = half > 0.0 && half / 10_f64.powi(place(half)) < SMALL;
+    let supported = if half > 0.0 { place(value) - place(half) + 1 + i32::from(second) } else { UNSURE };
     let last = place(value) + 1 - supported.clamp(2, MOST);
     let unit = 10_f64.powi(last);
     // What is rounded up to the next power of ten has a digit more than it should.
@@ -100,6 +104,7 @@ mod tests {
     fn digits_end_where_the_interval_begins() {
         let shown = |share| digits(51.7384, 51.7384 * share);
         assert_eq!([shown(1e-6), shown(0.001), shown(0.01), shown(0.1), shown(0.9)], ["51.74", "51.74", "51.7", "52", "52"]);
+        assert_eq!([digits(48.374, 0.14), digits(28.196, 0.08), digits(9.367, 0.027)], ["48.37", "28.20", "9.367"], "one spread");
         assert_eq!([digits(51.7384, 0.0), digits(1234.5, 900.0), digits(12_345.0, 1.0)], ["51.7", "1200", "12350"]);
         assert_eq!([digits(0.012_341, 1e-9), digits(9.999_96, 1e-9), digits(0.0, 1.0)], ["0.01234", "10.00", "0"]);
     }

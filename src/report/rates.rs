@@ -41,11 +41,13 @@ fn sections<'a>(entries: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
     sections
 }
 
-/// Operations in the order in which people know them.
-fn rank(entry: &Entry) -> (usize, &str) {
+/// Operations in the order in which people know them, squares before other shapes.
+fn rank(entry: &Entry) -> (usize, &str, bool) {
     const KNOWN: [&str; 7] = ["read", "write", "copy", "scale", "add", "triad", "dot"];
     let operation = entry.workload.operation.as_str();
-    (KNOWN.iter().position(|name| *name == operation).unwrap_or(KNOWN.len()), operation)
+    let mut sides = entry.workload.shape.split('x');
+    let first = sides.next();
+    (KNOWN.iter().position(|name| *name == operation).unwrap_or(KNOWN.len()), operation, sides.any(|side| Some(side) != first))
 }
 
 /// A shape as a number, so that ladders stand in order.
@@ -142,4 +144,72 @@ fn cells(entry: &Entry, scale: Scale, shared: bool) -> Vec<String> {
         mean(telemetry.and_then(|telemetry| telemetry.sm_mhz)),
         mean(telemetry.and_then(|telemetry| telemetry.watts)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Device, Kind, Rate, Status, Work, Workload};
+
+    fn entry(family: &str, operation: &str, (precision, shape): (&str, &str), variant: &str) -> Entry {
+        let workload = Workload {
+            id: format!("{family}/{precision}/{operation}/{shape}"),
+            family: family.into(),
+            operation: operation.into(),
+            variant: variant.into(),
+            precision: precision.into(),
+            shape: shape.into(),
+        };
+        let burst = Some(Interval { value: 1.5e12, low: 1.49e12, high: 1.51e12 });
+        let rate = Rate {
+            unit: RateUnit::Flops,
+            burst,
+            sustained: None,
+            status: Status::BurstOnly,
+            steady: false,
+            multimodal: None,
+            limiter: None,
+        };
+        let device = Device::new("fake:0", "fake", Kind::Fake, "invented");
+        let blank = Entry::without(device, workload, Work::default(), Outcome::Measured, String::new());
+        Entry { rate: Some(rate), ..blank }
+    }
+
+    fn shown(entries: &[Entry]) -> String {
+        rates(&entries.iter().collect::<Vec<_>>(), Paper { unicode: true })
+    }
+
+    #[test]
+    fn squares_stand_in_order_before_other_shapes() {
+        let shapes = ["16x4096x4096", "2048x2048x2048", "512x512x512"];
+        let entries: Vec<Entry> = shapes.iter().map(|shape| entry("matmul", "matmul", ("fp32", shape), "own")).collect();
+        let text = shown(&entries);
+        let places: Vec<_> = ["512x512x512", "2048x2048x2048", "16x4096x4096"].iter().map(|shape| text.find(shape)).collect();
+        assert!(places.is_sorted() && places[0].is_some(), "{text}");
+    }
+
+    #[test]
+    fn a_variant_stands_in_the_title_when_all_share_it_and_in_the_row_when_not() {
+        let own = entry("stream", "triad", ("fp64", "1GiB"), "own");
+        let slow = entry("stream", "triad", ("fp64", "1GiB"), "slow");
+        assert!(shown(std::slice::from_ref(&own)).contains("stream fp64 by own, TFLOP/s"));
+        let both = shown(&[own, slow]);
+        assert!(both.contains("stream fp64, TFLOP/s") && both.contains("triad 1GiB  slow"), "{both}");
+    }
+
+    #[test]
+    fn the_widest_table_keeps_to_its_paper() {
+        let shape = ("fp32.fp32.fp32", "123456789x123456789x123456789x123456789x123456789x123456789x123456789x1");
+        let text = shown(&[entry("matmul", "matmul", shape, "own"), entry("matmul", "matmul", ("fp64", "2x2x2"), "own")]);
+        assert!(text.contains(shape.1), "nothing is cut: {text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH + HEADING_CODES), "{text}");
+    }
+
+    /// Characters that make a title bold.
+    const HEADING_CODES: usize = 8;
+
+    #[test]
+    fn nothing_measured_is_no_table() {
+        assert_eq!(shown(&[]), "");
+    }
 }

@@ -1,9 +1,12 @@
 //! The sheet: a run for a person's eyes.
 
-use super::{HEADING, Paper, WIDTH, figure, rates, table::wrapped};
+use super::{
+    HEADING, Paper, WIDTH, figure, rates,
+    table::{folded, wrapped},
+};
 use crate::{
-    record::{Device, Document, Entry, Kind, Outcome, Rate, Status},
-    units::Bytes,
+    record::{Document, Entry, Kind, Outcome, Rate, Status},
+    units::{Bytes, binary},
 };
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
@@ -14,8 +17,8 @@ const LABEL: Style = AnsiColor::Yellow.on_default().bold();
 const LEGEND: &str = "\
 Decimal units; sizes in KiB, MiB, GiB are binary. matmul counts 2mnk operations; memory counts every
 byte read plus every byte written. burst: best second of the first three, or all of a shorter one;
-sustained: work over elapsed time after the first half second; ±: 95 % interval of the figure before.
-ok: verified before timing, and the output hashed after. p50, p99: time of one launch.";
+sustained: work over elapsed time after the first half second; ±: 95 % interval of what it follows.
+ok: verified before timing, and the output hashed after; p50, p99: time of one launch.";
 
 /// The whole run.
 #[must_use]
@@ -23,7 +26,7 @@ pub fn sheet(document: &Document, paper: Paper) -> String {
     let mut text = heading(document, paper);
     for device in rates::distinct(&document.entries, |entry| &entry.device.id) {
         let entries: Vec<&Entry> = document.entries.iter().filter(|entry| entry.device.id == device.device.id).collect();
-        let _ = write!(text, "\n{}\n", about(&device.device, paper));
+        let _ = write!(text, "\n{}\n", about(&entries, paper));
         text.push_str(&rates::rates(&entries, paper));
         text.push_str(&notes(&entries, paper));
         text.push_str(&troubles(&entries, paper));
@@ -57,7 +60,7 @@ fn legend(document: &Document, paper: Paper) -> String {
     let present: Vec<String> =
         each.into_iter().filter(|status| statuses().any(|s| s == *status)).map(|s| meaning(s).into()).collect();
     let lines: Vec<String> = LEGEND.lines().map(|line| paper.text(line)).collect();
-    format!("{}\n{}", lines.join("\n"), wrapped(&present, WIDTH))
+    format!("{}\n{}", lines.join("\n"), wrapped(&present, ";", WIDTH))
 }
 
 fn heading(document: &Document, paper: Paper) -> String {
@@ -76,7 +79,7 @@ fn heading(document: &Document, paper: Paper) -> String {
         node.product.clone(),
     ];
     let facts: Vec<String> = facts.into_iter().flatten().map(|fact| paper.text(&fact)).collect();
-    let node = if facts.is_empty() { "unknown node".to_owned() } else { wrapped(&facts, WIDTH) };
+    let node = if facts.is_empty() { "unknown node".to_owned() } else { wrapped(&facts, ",", WIDTH) };
     let software = &header.assay;
     let commit = software.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
     let run = [
@@ -86,7 +89,7 @@ fn heading(document: &Document, paper: Paper) -> String {
         format!("started {}", header.started_at),
         lasted(document),
     ];
-    format!("{HEADING}{node}{HEADING:#}\n{}\n", wrapped(&run.map(|part| paper.text(&part)), WIDTH))
+    format!("{HEADING}{node}{HEADING:#}\n{}\n", wrapped(&run.map(|part| paper.text(&part)), ",", WIDTH))
 }
 
 /// How long the run took, or that nobody saw its end.
@@ -101,24 +104,28 @@ fn lasted(document: &Document) -> String {
     if seconds < 120.0 { format!("{word} {seconds:.0} s") } else { format!("{word} {:.0} min", seconds / 60.0) }
 }
 
-fn about(device: &Device, paper: Paper) -> String {
+fn about(entries: &[&Entry], paper: Paper) -> String {
+    let Some(device) = entries.first().map(|entry| &entry.device) else { return String::new() };
+    let timer = entries.iter().find_map(|entry| entry.latency.as_ref());
     let facts = [
         Some(device.kind.name().to_owned()),
-        device.architecture.clone(),
+        device.architecture.as_ref().map(|name| format!("architecture {name}")),
         device.units.map(|units| format!("{units} {}", if device.kind == Kind::Cpu { "cores" } else { "units" })),
         device.memory_bytes.map(|bytes| Bytes(bytes).to_string()),
         device.api.clone(),
         device.driver.as_ref().map(|driver| format!("driver {driver}")),
         device.uuid.clone(),
         device.bus.clone(),
+        timer.map(|latency| format!("timed by {} to {}", latency.timer, figure::time(latency.resolution))),
     ];
-    let facts: Vec<String> = facts.into_iter().flatten().map(|fact| paper.text(&fact)).collect();
+    let caches = device.caches.iter().map(|cache| format!("L{} {}", cache.level, binary(cache.bytes)));
+    let facts: Vec<String> = facts.into_iter().flatten().chain(caches).map(|fact| paper.text(&fact)).collect();
     let name = paper.text(&format!("{}  {}", device.id, device.model));
     let label = match device.kind {
         Kind::Gpu | Kind::Cpu => String::new(),
         kind => format!("\n{LABEL}{}: NOT HARDWARE; no figure below is one of an accelerator{LABEL:#}", kind.name().to_uppercase()),
     };
-    format!("{HEADING}{name}{HEADING:#}{label}\n{}", wrapped(&facts, WIDTH))
+    format!("{HEADING}{name}{HEADING:#}{label}\n{}", wrapped(&facts, ",", WIDTH))
 }
 
 /// What is to be known of measured entries beside their figures.
@@ -129,7 +136,8 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
         let pair = entry.pair.as_ref().map(|pair| {
             let (ratio, spread) =
                 (figure::digits(pair.ratio.value, (pair.ratio.high - pair.ratio.low) / 2.0), figure::spread(pair.ratio));
-            format!("{ratio} {spread} times the rate of {}, in {} interleaved pairs", pair.with, pair.pairs)
+            let other = pair.with.strip_prefix(&entry.workload.id).unwrap_or(&pair.with);
+            format!("{ratio} {spread} times the rate of {other}, in {} interleaved pairs", pair.pairs)
         });
         let found = [
             entry.reason.clone(),
@@ -138,13 +146,8 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
             pair,
         ];
         for note in found.into_iter().flatten() {
-            let _ = writeln!(
-                text,
-                "  {}@{}: {}",
-                paper.text(&entry.workload.id),
-                paper.text(&entry.workload.variant),
-                paper.text(&note)
-            );
+            let note = paper.text(&format!("{}@{}: {note}", entry.workload.id, entry.workload.variant));
+            let _ = writeln!(text, "  {}", indented(&folded(&note, WIDTH - 2)));
         }
     }
     if text.is_empty() { text } else { format!("\nnotes\n{text}") }
@@ -171,10 +174,17 @@ fn troubles(entries: &[&Entry], paper: Paper) -> String {
     let mut text = String::new();
     for (outcome, reason, ids) in groups {
         let style = if outcome == Outcome::Skipped { Style::new() } else { ALARM };
-        let ids = wrapped(&ids, WIDTH - 2).replace('\n', "\n  ");
-        let _ = write!(text, "\n{style}{}{style:#}: {}\n  {ids}\n", outcome.name(), paper.text(reason));
+        let ids = indented(&wrapped(&ids, ",", WIDTH - 2));
+        let reason = paper.text(&format!("{}: {reason}", outcome.name()));
+        let reason = folded(&reason, WIDTH).replacen(outcome.name(), &format!("{style}{}{style:#}", outcome.name()), 1);
+        let _ = write!(text, "\n{reason}\n  {ids}\n");
     }
     text
+}
+
+/// Lines after the first moved in by two.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n  ")
 }
 
 fn closing(document: &Document) -> String {
@@ -195,7 +205,7 @@ fn closing(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{End, Header, Interval, Node, Pair, RateUnit, SCHEMA, Software, Sustained, Work, Workload};
+    use crate::record::{Device, End, Header, Interval, Node, Pair, RateUnit, SCHEMA, Software, Sustained, Work, Workload};
 
     const PAPER: Paper = Paper { unicode: true };
 
@@ -273,10 +283,10 @@ mod tests {
     #[test]
     fn what_qualifies_a_figure_is_noted() {
         let ratio = Interval { value: 2.3, low: 2.2, high: 2.4 };
-        let pair = Some(Pair { with: "x@slow".into(), ratio, pairs: 9 });
+        let pair = Some(Pair { with: "stream/fp64/triad/1GiB@slow".into(), ratio, pairs: 9 });
         let noted = Entry { load: "together(8)".into(), pair, ..entry("stream", "triad", "1GiB", 4.3e12) };
         let text = shown(vec![noted]);
-        assert!(text.contains("@own: measured together(8)") && text.contains("2.30 ±4.3% times the rate of x@slow"), "{text}");
+        assert!(text.contains("@own: measured together(8)") && text.contains("2.30 ±4.3% times the rate of @slow"), "{text}");
     }
 
     #[test]

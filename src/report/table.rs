@@ -99,15 +99,15 @@ pub fn pad(text: &str, width: usize, align: Align) -> String {
     }
 }
 
-/// Parts with commas between, on as many lines of at most `width` columns as they need; lines after the first are indented.
-/// A part is never broken.
+/// Parts with `mark` and a blank between, on as many lines of at most `width` columns as they need; lines after the first are
+/// indented. A part is never broken.
 #[must_use]
-pub fn wrapped(parts: &[String], width: usize) -> String {
+pub fn wrapped(parts: &[String], mark: &str, width: usize) -> String {
     let mut text = String::new();
     let mut column = 0;
     for (index, part) in parts.iter().enumerate() {
         let last = index + 1 == parts.len();
-        let length = part.width() + usize::from(!last);
+        let length = part.width() + if last { 0 } else { mark.width() };
         if index > 0 && column + 1 + length > width {
             text.push_str("\n  ");
             column = 2;
@@ -116,10 +116,17 @@ pub fn wrapped(parts: &[String], width: usize) -> String {
             column += 1;
         }
         text.push_str(part);
-        text.push_str(if last { "" } else { "," });
+        text.push_str(if last { "" } else { mark });
         column += length;
     }
     text
+}
+
+/// A sentence on as many lines as it needs.
+#[must_use]
+pub fn folded(sentence: &str, width: usize) -> String {
+    let words: Vec<String> = sentence.split_whitespace().map(str::to_owned).collect();
+    wrapped(&words, "", width)
 }
 
 #[cfg(test)]
@@ -158,7 +165,8 @@ mod tests {
 
     #[test]
     fn parts_are_wrapped_and_never_broken() {
-        assert_eq!(wrapped(&cells(&["one", "two", "a-long-part"]), 9), "one, two,\n  a-long-part");
-        assert_eq!(wrapped(&[], 9), "");
+        assert_eq!(wrapped(&cells(&["one", "two", "a-long-part"]), ",", 9), "one, two,\n  a-long-part");
+        assert_eq!(folded("one two  three", 8), "one two\n  three");
+        assert_eq!(wrapped(&[], ",", 9), "");
     }
 }

@@ -93,17 +93,20 @@ impl Sum for Nanos {
     }
 }
 
-/// `value` with a decimal prefix and four significant digits: `1.234 G`; the unit follows the prefix.
+/// The decimal prefix that suits `value`: what to divide it by, and the prefix's letter.
 #[must_use]
-pub fn scaled(value: f64, unit: &str) -> String {
+pub fn prefix(value: f64) -> (f64, &'static str) {
     const PREFIXES: [(f64, &str); 8] =
         [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")];
     let magnitude = value.abs();
-    let (scale, prefix) = PREFIXES.into_iter().find(|(scale, _)| magnitude >= *scale).unwrap_or(if magnitude == 0.0 {
-        (1.0, "")
-    } else {
-        (1e-9, "n")
-    });
+    let none = if magnitude == 0.0 { (1.0, "") } else { (1e-9, "n") };
+    PREFIXES.into_iter().find(|(scale, _)| magnitude >= *scale).unwrap_or(none)
+}
+
+/// `value` with a decimal prefix and four significant digits: `1.234 G`; the unit follows the prefix.
+#[must_use]
+pub fn scaled(value: f64, unit: &str) -> String {
+    let (scale, prefix) = prefix(value);
     let shown = value / scale;
     let decimals = if shown.abs() >= 100.0 {
         1

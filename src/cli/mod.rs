@@ -3,8 +3,11 @@
 //! Data go to stdout, everything else to stderr. Exit codes: 0 done and good; 1 a bad verdict; 2 bad input or usage; 3 nothing
 //! could be measured or judged; 130 interrupted.
 
+mod completions;
 mod devices;
+mod man;
 mod run;
+mod schema;
 mod show;
 mod worker;
 
@@ -14,6 +17,12 @@ use std::process::ExitCode;
 /// Measures what accelerators sustain, verified, and turns it into capacity.
 #[derive(Debug, Parser)]
 #[command(name = "assay", version, about, arg_required_else_help = true, propagate_version = true)]
+#[command(after_help = "Examples:
+  assay run                       measure every accelerator, within a minute each
+  assay show run.jsonl            read a record again
+  assay devices                   what there is to measure, or why there is nothing
+
+Exit codes: 0 done and good, 1 a bad verdict, 2 bad input or usage, 3 nothing could be measured, 130 interrupted")]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,6 +33,9 @@ enum Command {
     Devices(devices::Arguments),
     Run(run::Arguments),
     Show(show::Arguments),
+    Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
 }
@@ -45,6 +57,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Worker(arguments) => Ok(worker::run(&arguments)),
     };
     match ending {

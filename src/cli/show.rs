@@ -18,6 +18,9 @@ pub struct Arguments {
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
+    /// Only ASCII, whatever the terminal can show
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
 }
 
 /// # Errors
@@ -30,7 +33,8 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     if arguments.json {
         writeln!(std::io::stdout().lock(), "{}", report::json(&document)?)?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::sheet(&document, Paper::of_environment()))?;
+        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
+        write!(anstream::stdout().lock(), "{}", report::sheet(&document, paper))?;
     }
     Ok(Ending::Good)
 }

@@ -1,17 +1,25 @@
 //! Records for people and for programs: every form in its own file. Nothing here measures or judges; it shows.
 
+mod chart;
+mod figure;
 mod json;
+mod rates;
 mod sheet;
 mod table;
 
 pub use json::json;
 pub use sheet::{brief, sheet};
-pub use table::{Align, Table};
+
+use anstyle::Style;
+
+/// Columns of the reader's terminal that a sheet may use.
+const WIDTH: usize = 100;
+const HEADING: Style = Style::new().bold();
 
 /// What the reader's terminal can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paper {
-    /// Block characters; else bars are made of `#`.
+    /// Block characters and signs; else ASCII alone.
     pub unicode: bool,
 }
 
@@ -23,5 +31,39 @@ impl Paper {
             ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         let named = |locale: String| locale.to_ascii_lowercase().replace('-', "").contains("utf8");
         Self { unicode: locale.is_some_and(named) }
+    }
+
+    /// Text of a record as it may be printed: a file from elsewhere must not reach the terminal's controls.
+    fn text(self, text: &str) -> String {
+        let harmless = text.chars().map(|c| match c {
+            '\n' | '\t' => ' ',
+            c if c.is_control() => '?',
+            c => c,
+        });
+        if self.unicode {
+            return harmless.collect();
+        }
+        let mut ascii = String::with_capacity(text.len());
+        for c in harmless {
+            match c {
+                '±' => ascii.push_str("+-"),
+                'µ' => ascii.push('u'),
+                '✓' => ascii.push('y'),
+                c => ascii.push(if c.is_ascii() { c } else { '?' }),
+            }
+        }
+        ascii
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_never_reach_the_terminal_and_ascii_is_ascii() {
+        let hostile = "a\u{1b}[2J\r\nb µs ±1 ®";
+        assert_eq!(Paper { unicode: true }.text(hostile), "a?[2J? b µs ±1 ®");
+        assert_eq!(Paper { unicode: false }.text(hostile), "a?[2J? b us +-1 ?");
     }
 }

@@ -1,40 +1,37 @@
 //! The sheet: a run for a person's eyes.
 
-use super::{Align, Paper, Table};
+use super::{
+    HEADING, Paper, WIDTH, figure, rates,
+    table::{folded, wrapped},
+};
 use crate::{
-    record::{Device, Document, Entry, Interval, Kind, Outcome, Rate, RateUnit},
-    units::{Bytes, Nanos, parse_bytes, scaled},
+    record::{Document, Entry, Kind, Outcome, Rate, Status},
+    units::{Bytes, binary},
 };
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 
-const HEADING: Style = Style::new().bold();
-const ALARM: Style = AnsiColor::Red.on_default();
-const LABEL: Style = AnsiColor::Yellow.on_default();
-/// Characters of a full bar.
-const BAR: usize = 16;
+const ALARM: Style = AnsiColor::Red.on_default().bold();
+const LABEL: Style = AnsiColor::Yellow.on_default().bold();
 
-const LEGEND: &str = "Decimal units. matmul counts 2mnk operations, memory every byte read plus every byte written.
-burst: best second of the first three; sustained: work over elapsed time after the first half second;
-±: 95 % interval; p50, p99: time of one launch. Every measured entry was verified before it was timed.";
+const LEGEND: &str = "\
+Decimal units; sizes in KiB, MiB, GiB are binary. matmul counts 2mnk operations; memory counts every
+byte read plus every byte written. burst: best second of the first three, or all of a shorter one;
+sustained: work over elapsed time after the first half second; ±: 95 % interval of what it follows.
+ok: verified before timing, and the output hashed after; p50, p99: time of one launch.";
 
 /// The whole run.
 #[must_use]
 pub fn sheet(document: &Document, paper: Paper) -> String {
-    let mut text = heading(document);
-    let mut devices: Vec<&Device> = Vec::new();
-    for entry in &document.entries {
-        if devices.iter().all(|device| device.id != entry.device.id) {
-            devices.push(&entry.device);
-        }
+    let mut text = heading(document, paper);
+    for device in rates::distinct(&document.entries, |entry| &entry.device.id) {
+        let entries: Vec<&Entry> = document.entries.iter().filter(|entry| entry.device.id == device.device.id).collect();
+        let _ = write!(text, "\n{}\n", about(&entries, paper));
+        text.push_str(&rates::rates(&entries, paper));
+        text.push_str(&notes(&entries, paper));
+        text.push_str(&troubles(&entries, paper));
     }
-    for device in devices {
-        let entries: Vec<&Entry> = document.entries.iter().filter(|entry| entry.device.id == device.id).collect();
-        let _ = write!(text, "\n{}\n", about(device));
-        text.push_str(&families(&entries, paper));
-        text.push_str(&troubles(&entries));
-    }
-    let _ = write!(text, "\n{LEGEND}\n{}\n", closing(document));
+    let _ = write!(text, "\n{}\n{}\n", legend(document, paper), closing(document));
     text
 }
 
@@ -43,187 +40,151 @@ pub fn sheet(document: &Document, paper: Paper) -> String {
 pub fn brief(entry: &Entry) -> String {
     let id = format!("{}@{}", entry.workload.id, entry.workload.variant);
     let best = entry.rate.as_ref().and_then(|rate| rate.best().map(|best| (rate, best)));
-    match best.filter(|_| entry.outcome == Outcome::Measured) {
-        Some((rate, best)) => format!("{id}  {} {} ({})", figure(rate.unit, best.value), spread(best), rate.status.name()),
+    let line = match best.filter(|_| entry.outcome == Outcome::Measured) {
+        Some((rate, best)) => format!("{id}  {} ({})", figure::quoted(rate.unit, best), rate.status.name()),
         None => format!("{id}  {}: {}", entry.outcome.name(), entry.reason.as_deref().unwrap_or("no rate")),
-    }
+    };
+    Paper { unicode: true }.text(&line)
 }
 
-fn heading(document: &Document) -> String {
-    let header = &document.header;
-    let node = &header.node;
+/// What the figures mean, and each status that stands beside one.
+fn legend(document: &Document, paper: Paper) -> String {
+    let meaning = |status| match status {
+        Status::Steady => "steady: the interval was reached",
+        Status::Budget => "budget: the time ran out first",
+        Status::NotSteady => "not_steady: it drifted to the end",
+        Status::BurstOnly => "burst_only: too short to say anything of the long run",
+    };
+    let statuses = || document.entries.iter().filter_map(|entry| entry.rate.as_ref()).map(|rate| rate.status);
+    let each = [Status::Steady, Status::Budget, Status::NotSteady, Status::BurstOnly];
+    let present: Vec<String> =
+        each.into_iter().filter(|status| statuses().any(|s| s == *status)).map(|s| meaning(s).into()).collect();
+    let lines: Vec<String> = LEGEND.lines().map(|line| paper.text(line)).collect();
+    format!("{}\n{}", lines.join("\n"), wrapped(&present, ";", WIDTH))
+}
+
+fn heading(document: &Document, paper: Paper) -> String {
+    let (header, node) = (&document.header, &document.header.node);
     let facts = [
         node.hostname.clone(),
         node.cpu_model.clone(),
+        node.sockets.filter(|sockets| *sockets > 1).map(|sockets| format!("{sockets} sockets")),
         node.physical_cores.map(|cores| format!("{cores} cores")),
         node.memory_bytes.map(|bytes| Bytes(bytes).to_string()),
         node.distribution.clone(),
         node.kernel.as_ref().map(|kernel| format!("kernel {kernel}")),
-        node.container.clone(),
+        node.container.as_ref().map(|name| format!("container {name}")),
         node.hypervisor.as_ref().map(|name| format!("hypervisor {name}")),
         node.vendor.clone(),
         node.product.clone(),
     ];
-    let facts: Vec<String> = facts.into_iter().flatten().collect();
-    let ended = document.end.as_ref().map_or("not ended".to_owned(), |end| {
-        let state = if end.interrupted { "interrupted" } else { "ended" };
-        format!("{state} {}", end.ended_at)
-    });
+    let facts: Vec<String> = facts.into_iter().flatten().map(|fact| paper.text(&fact)).collect();
+    let node = if facts.is_empty() { "unknown node".to_owned() } else { wrapped(&facts, ",", WIDTH) };
     let software = &header.assay;
-    let (method, version, started) = (software.method, &software.version, &header.started_at);
-    format!(
-        "{HEADING}{}{HEADING:#}\n{} suite, assay {version}, method {method}, started {started}, {ended}\n",
-        if facts.is_empty() { "unknown node".to_owned() } else { facts.join(", ") },
-        header.suite
-    )
+    let commit = software.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
+    let run = [
+        format!("{} suite", header.suite),
+        format!("assay {}{commit}", software.version),
+        format!("method {}", software.method),
+        format!("started {}", header.started_at),
+        lasted(document),
+    ];
+    format!("{HEADING}{node}{HEADING:#}\n{}\n", wrapped(&run.map(|part| paper.text(&part)), ",", WIDTH))
 }
 
-fn about(device: &Device) -> String {
-    let label = match device.kind {
-        Kind::Gpu | Kind::Cpu => String::new(),
-        kind => format!("  {LABEL}[{}: not hardware]{LABEL:#}", kind.name()),
+/// How long the run took, or that nobody saw its end.
+fn lasted(document: &Document) -> String {
+    let Some(end) = &document.end else { return "not ended: it was killed, or is still going".into() };
+    let word = if end.interrupted { "interrupted after" } else { "took" };
+    let times = (document.header.started_at.parse(), end.ended_at.parse());
+    let (Ok(from), Ok(to)): (Result<jiff::Timestamp, _>, Result<jiff::Timestamp, _>) = times else {
+        return format!("ended {}", end.ended_at);
     };
+    let seconds = to.duration_since(from).as_secs_f64();
+    if seconds < 120.0 { format!("{word} {seconds:.0} s") } else { format!("{word} {:.0} min", seconds / 60.0) }
+}
+
+fn about(entries: &[&Entry], paper: Paper) -> String {
+    let Some(device) = entries.first().map(|entry| &entry.device) else { return String::new() };
+    let timer = entries.iter().find_map(|entry| entry.latency.as_ref());
     let facts = [
-        device.architecture.clone(),
+        Some(device.kind.name().to_owned()),
+        device.architecture.as_ref().map(|name| format!("architecture {name}")),
         device.units.map(|units| format!("{units} {}", if device.kind == Kind::Cpu { "cores" } else { "units" })),
         device.memory_bytes.map(|bytes| Bytes(bytes).to_string()),
+        device.api.clone(),
         device.driver.as_ref().map(|driver| format!("driver {driver}")),
         device.uuid.clone(),
+        device.bus.clone(),
+        timer.map(|latency| format!("timed by {} to {}", latency.timer, figure::time(latency.resolution))),
     ];
-    let facts: Vec<String> = facts.into_iter().flatten().collect();
-    format!("{HEADING}{}  {}{HEADING:#}, {}{label}", device.id, device.model, facts.join(", "))
-}
-
-/// A table a family; bars are scaled to the best of the same operation and precision.
-fn families(entries: &[&Entry], paper: Paper) -> String {
-    let mut text = String::new();
-    let mut families: Vec<&str> = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.outcome == Outcome::Measured) {
-        if !families.contains(&entry.workload.family.as_str()) {
-            families.push(&entry.workload.family);
-        }
-    }
-    for family in families {
-        let mut rows: Vec<&&Entry> =
-            entries.iter().filter(|entry| entry.outcome == Outcome::Measured && entry.workload.family == family).collect();
-        rows.sort_by(|a, b| group(a).cmp(&group(b)).then(extent(a).total_cmp(&extent(b))));
-        let mut table = Table::new(&[
-            (family_head(family), Align::Left),
-            ("", Align::Left),
-            ("burst", Align::Right),
-            ("sustained", Align::Right),
-            ("±", Align::Right),
-            ("status", Align::Left),
-            ("p50", Align::Right),
-            ("p99", Align::Right),
-            ("MHz", Align::Right),
-            ("W", Align::Right),
-            ("variant", Align::Left),
-        ]);
-        for entry in &rows {
-            table.row(cells(entry, &rows, paper));
-        }
-        text.push('\n');
-        for line in table.lines() {
-            let _ = writeln!(text, "  {line}");
-        }
-    }
-    text
-}
-
-fn family_head(family: &str) -> &'static str {
-    ["matmul", "stream", "cache"].into_iter().find(|name| *name == family).unwrap_or("workload")
-}
-
-fn group(entry: &Entry) -> (String, String) {
-    (entry.workload.operation.clone(), entry.workload.precision.clone())
-}
-
-/// A shape as a number, so that ladders stand in order.
-fn extent(entry: &Entry) -> f64 {
-    let shape = &entry.workload.shape;
-    parse_bytes(shape).map_or_else(|_| shape.split('x').filter_map(|side| side.parse::<f64>().ok()).product(), |bytes| bytes as f64)
-}
-
-fn cells(entry: &Entry, rows: &[&&Entry], paper: Paper) -> Vec<String> {
-    let Some(rate) = &entry.rate else { return vec![name(entry)] };
-    let quantile = |of: fn(&crate::record::Summary) -> Nanos| {
-        let service = entry.latency.as_ref().and_then(|latency| latency.service.as_ref());
-        service.map(|service| of(service).to_string()).unwrap_or_default()
+    let caches = device.caches.iter().map(|cache| format!("L{} {}", cache.level, binary(cache.bytes)));
+    let facts: Vec<String> = facts.into_iter().flatten().chain(caches).map(|fact| paper.text(&fact)).collect();
+    let name = paper.text(&format!("{}  {}", device.id, device.model));
+    let label = match device.kind {
+        Kind::Gpu | Kind::Cpu => String::new(),
+        kind => format!("\n{LABEL}{}: NOT HARDWARE; no figure below is one of an accelerator{LABEL:#}", kind.name().to_uppercase()),
     };
-    let telemetry = entry.telemetry.as_ref();
-    vec![
-        name(entry),
-        bar(entry, rows, paper),
-        rate.burst.map(|burst| figure(rate.unit, burst.value)).unwrap_or_default(),
-        rate.sustained.map(|sustained| figure(rate.unit, sustained.value)).unwrap_or_default(),
-        rate.best().map(spread).unwrap_or_default(),
-        rate.status.name().replace('_', " "),
-        quantile(|service| service.p50),
-        quantile(|service| service.p99),
-        telemetry.and_then(|t| t.sm_mhz).map(|clock| format!("{:.0}", clock.mean)).unwrap_or_default(),
-        telemetry.and_then(|t| t.watts).map(|power| format!("{:.0}", power.mean)).unwrap_or_default(),
-        entry.workload.variant.clone(),
-    ]
+    format!("{HEADING}{name}{HEADING:#}{label}\n{}", wrapped(&facts, ",", WIDTH))
 }
 
-/// The id without the family, which heads the table.
-fn name(entry: &Entry) -> String {
-    let id = &entry.workload.id;
-    id.strip_prefix(&format!("{}/", entry.workload.family)).unwrap_or(id).to_owned()
-}
-
-fn figure(unit: RateUnit, value: f64) -> String {
-    scaled(value, unit.symbol())
-}
-
-/// Half the width of an interval as a share of its value. A width that was not had (fewer than three blocks) is blank.
-fn spread(interval: Interval) -> String {
-    let half = (interval.high - interval.low) / 2.0 / interval.value;
-    match half {
-        half if !half.is_finite() || half > 10.0 => "?".into(),
-        half if half >= 0.1 => format!("{:.0} %", half * 100.0),
-        half => format!("{:.2} %", half * 100.0),
+/// What is to be known of measured entries beside their figures.
+fn notes(entries: &[&Entry], paper: Paper) -> String {
+    let mut text = String::new();
+    for entry in entries.iter().filter(|entry| entry.outcome == Outcome::Measured) {
+        let rate = entry.rate.as_ref();
+        let pair = entry.pair.as_ref().map(|pair| {
+            let (ratio, spread) =
+                (figure::digits(pair.ratio.value, (pair.ratio.high - pair.ratio.low) / 2.0), figure::spread(pair.ratio));
+            let other = pair.with.strip_prefix(&entry.workload.id).unwrap_or(&pair.with);
+            format!("{ratio} {spread} times the rate of {other}, in {} interleaved pairs", pair.pairs)
+        });
+        let found = [
+            entry.reason.clone(),
+            (entry.load != "alone").then(|| format!("measured {}", entry.load)),
+            rate.and_then(limited),
+            pair,
+        ];
+        for note in found.into_iter().flatten() {
+            let note = paper.text(&format!("{}@{}: {note}", entry.workload.id, entry.workload.variant));
+            let _ = writeln!(text, "  {}", indented(&folded(&note, WIDTH - 2)));
+        }
     }
+    if text.is_empty() { text } else { format!("\nnotes\n{text}") }
 }
 
-fn best(rate: &Rate) -> f64 {
-    let value = rate.best().map_or(0.0, |best| best.value);
-    if rate.unit == RateUnit::Seconds { 1.0 / value } else { value }
-}
-
-/// A bar in eighths of a character, full for the best row of the same operation and precision.
-fn bar(entry: &Entry, rows: &[&&Entry], paper: Paper) -> String {
-    let of = |entry: &Entry| entry.rate.as_ref().map_or(0.0, best);
-    let most = rows.iter().filter(|row| group(row) == group(entry)).map(|row| of(row)).fold(0.0, f64::max);
-    let share = if most > 0.0 { of(entry) / most } else { 0.0 };
-    if !paper.unicode {
-        return "#".repeat((share * BAR as f64).round() as usize);
-    }
-    let eighths = (share * (BAR * 8) as f64).round() as usize;
-    let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
-    format!("{}{rest}", "█".repeat(eighths / 8))
+fn limited(rate: &Rate) -> Option<String> {
+    let limiter = rate.limiter.as_ref().filter(|limiter| *limiter != "none").map(|limiter| format!("held down by {limiter}"));
+    let two_levels = (rate.multimodal == Some(true)).then(|| "two clock levels were seen".to_owned());
+    let found: Vec<String> = limiter.into_iter().chain(two_levels).collect();
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 /// Entries that are not measured, together where the reason is the same.
-fn troubles(entries: &[&Entry]) -> String {
-    let mut groups: Vec<(Outcome, String, Vec<&str>)> = Vec::new();
+fn troubles(entries: &[&Entry], paper: Paper) -> String {
+    let mut groups: Vec<(Outcome, &str, Vec<String>)> = Vec::new();
     for entry in entries.iter().filter(|entry| entry.outcome != Outcome::Measured) {
-        let reason = entry.reason.clone().unwrap_or_else(|| "no reason given".into());
+        let reason = entry.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("no reason was given");
+        let id = paper.text(&entry.workload.id);
         match groups.iter_mut().find(|(outcome, known, _)| *outcome == entry.outcome && *known == reason) {
-            Some((_, _, ids)) => ids.push(&entry.workload.id),
-            None => groups.push((entry.outcome, reason, vec![&entry.workload.id])),
+            Some((_, _, ids)) => ids.push(id),
+            None => groups.push((entry.outcome, reason, vec![id])),
         }
     }
     let mut text = String::new();
     for (outcome, reason, ids) in groups {
         let style = if outcome == Outcome::Skipped { Style::new() } else { ALARM };
-        let _ = write!(text, "\n  {style}{}{style:#}: {reason}\n", outcome.name());
-        for id in ids {
-            let _ = writeln!(text, "    {id}");
-        }
+        let ids = indented(&wrapped(&ids, ",", WIDTH - 2));
+        let reason = paper.text(&format!("{}: {reason}", outcome.name()));
+        let reason = folded(&reason, WIDTH).replacen(outcome.name(), &format!("{style}{}{style:#}", outcome.name()), 1);
+        let _ = write!(text, "\n{reason}\n  {ids}\n");
     }
     text
+}
+
+/// Lines after the first moved in by two.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n  ")
 }
 
 fn closing(document: &Document) -> String {
@@ -231,9 +192,11 @@ fn closing(document: &Document) -> String {
     let verified = || document.entries.iter().filter_map(|entry| entry.verified.as_ref());
     let launches: u64 = verified().map(|verified| verified.launches).sum();
     let hashed: u64 = verified().map(|verified| verified.hashed).sum();
-    let mut text = format!("{} measured", count(Outcome::Measured));
+    let mut text = format!("{HEADING}{} measured{HEADING:#}", count(Outcome::Measured));
     for outcome in [Outcome::Skipped, Outcome::Failed, Outcome::Invalid] {
-        let _ = write!(text, ", {} {}", count(outcome), outcome.name());
+        let bad = outcome != Outcome::Skipped && count(outcome) > 0;
+        let style = if bad { ALARM } else { Style::new() };
+        let _ = write!(text, ", {style}{} {}{style:#}", count(outcome), outcome.name());
     }
     let _ = write!(text, "; {launches} launches timed, {hashed} outputs hashed.");
     text
@@ -242,7 +205,9 @@ fn closing(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{End, Header, Node, SCHEMA, Software, Status, Sustained, Work, Workload};
+    use crate::record::{Device, End, Header, Interval, Node, Pair, RateUnit, SCHEMA, Software, Sustained, Work, Workload};
+
+    const PAPER: Paper = Paper { unicode: true };
 
     fn entry(family: &str, operation: &str, shape: &str, value: f64) -> Entry {
         let workload = Workload {
@@ -254,7 +219,7 @@ mod tests {
             shape: shape.into(),
         };
         let device = Device::new("fake:0", "fake", Kind::Fake, "invented");
-        let burst = Interval { value, low: value * 0.99, high: value * 1.01 };
+        let burst = Interval { value: value * 1.02, low: value * 1.01, high: value * 1.03 };
         let sustained = Sustained { value, low: value * 0.998, high: value * 1.002, p05: value, p50: value, p95: value };
         let rate = Rate {
             unit: RateUnit::Bytes,
@@ -280,43 +245,60 @@ mod tests {
             suite: "quick".into(),
             command: Vec::new(),
         };
-        let end =
-            End { ended_at: "2026-01-01T00:01:00Z".into(), measured: 0, skipped: 0, failed: 0, invalid: 0, interrupted: false };
+        let ended_at = "2026-01-01T00:01:00Z".into();
+        let end = End { ended_at, measured: 0, skipped: 0, failed: 0, invalid: 0, interrupted: false };
         Document { header, end: Some(end), entries, warnings: Vec::new() }
     }
 
-    #[test]
-    fn ladders_stand_in_order_with_bars_to_scale() {
-        let entries = vec![entry("cache", "read", "2MiB", 5e9), entry("cache", "read", "512KiB", 1e10)];
-        let text = sheet(&document(entries), Paper { unicode: true });
-        let (small, large) = (text.find("512KiB").expect("shown"), text.find("2MiB").expect("shown"));
-        assert!(small < large, "{text}");
-        assert!(text.contains(&"█".repeat(16)) && text.contains(&format!("{} ", "█".repeat(8))), "{text}");
-        let plain = sheet(&document(vec![entry("cache", "read", "2MiB", 5e9)]), Paper { unicode: false });
-        assert!(plain.contains(&"#".repeat(16)) && !plain.contains('█'));
+    fn shown(entries: Vec<Entry>) -> String {
+        sheet(&document(entries), PAPER)
     }
 
     #[test]
     fn a_number_never_stands_without_its_status_and_interval() {
-        let text = sheet(&document(vec![entry("stream", "triad", "1GiB", 4.3e12)]), Paper { unicode: true });
-        let line = text.lines().find(|line| line.contains("triad")).expect("a row");
-        assert!(line.contains("4.300 TB/s") && line.contains("0.20 %") && line.contains("budget"), "{line}");
-        assert!(text.contains("not hardware"), "a fake says so");
+        let text = shown(vec![entry("stream", "triad", "1GiB", 4.3e12)]);
+        let line = text.lines().find(|line| line.contains("triad 1GiB")).expect("a row");
+        assert!(["4.39 ±0.98%", "4.300 ±0.20%", "budget"].iter().all(|part| line.contains(part)), "{line}");
+        assert!(text.contains("stream fp64 by own, TB/s") && text.contains("FAKE: NOT HARDWARE"), "{text}");
+        assert!(line.contains(" no"), "nothing verified it: {line}");
     }
 
     #[test]
     fn what_was_not_measured_is_told_with_its_reason_once() {
         let skipped =
             |shape| Entry { outcome: Outcome::Skipped, reason: Some("too long".into()), ..entry("cache", "read", shape, 1.0) };
-        let text = sheet(&document(vec![skipped("1MiB"), skipped("2MiB")]), Paper { unicode: true });
+        let text = shown(vec![skipped("1MiB"), skipped("2MiB")]);
         assert_eq!(text.matches("too long").count(), 1);
-        assert!(text.contains("cache/fp64/read/1MiB") && text.contains("0 measured, 2 skipped"));
+        assert!(text.contains("  cache/fp64/read/1MiB, cache/fp64/read/2MiB\n"), "{text}");
+        assert!(text.contains("0 measured") && text.contains("2 skipped") && !text.contains("burst  "), "{text}");
+    }
+
+    #[test]
+    fn figures_of_an_invalid_entry_are_not_shown() {
+        let invalid = Entry { outcome: Outcome::Invalid, reason: None, ..entry("stream", "triad", "1GiB", 4.3e12) };
+        let text = shown(vec![invalid]);
+        assert!(!text.contains("4.3") && text.contains("no reason was given"), "{text}");
+    }
+
+    #[test]
+    fn what_qualifies_a_figure_is_noted() {
+        let ratio = Interval { value: 2.3, low: 2.2, high: 2.4 };
+        let pair = Some(Pair { with: "stream/fp64/triad/1GiB@slow".into(), ratio, pairs: 9 });
+        let noted = Entry { load: "together(8)".into(), pair, ..entry("stream", "triad", "1GiB", 4.3e12) };
+        let text = shown(vec![noted]);
+        assert!(text.contains("@own: measured together(8)") && text.contains("2.30 ±4.3% times the rate of @slow"), "{text}");
     }
 
     #[test]
     fn a_line_of_an_entry_says_what_came_of_it() {
-        assert_eq!(brief(&entry("stream", "triad", "1GiB", 2e10)), "stream/fp64/triad/1GiB@own  20.00 GB/s 0.20 % (budget)");
-        let failed = Entry { outcome: Outcome::Failed, reason: Some("lost".into()), ..entry("stream", "copy", "1GiB", 1.0) };
-        assert_eq!(brief(&failed), "stream/fp64/copy/1GiB@own  failed: lost");
+        assert_eq!(brief(&entry("stream", "triad", "1GiB", 2e10)), "stream/fp64/triad/1GiB@own  20.00 GB/s ±0.20% (budget)");
+        let failed = Entry { outcome: Outcome::Failed, reason: Some("lost\n".into()), ..entry("stream", "dot", "1GiB", 1.0) };
+        assert_eq!(brief(&failed), "stream/fp64/dot/1GiB@own  failed: lost ");
+    }
+
+    #[test]
+    fn a_run_without_an_end_says_so() {
+        let open = Document { end: None, ..document(Vec::new()) };
+        assert!(sheet(&open, PAPER).contains("not ended") && shown(Vec::new()).contains("took 60 s"));
     }
 }

@@ -14,12 +14,14 @@ use crate::{
 
 const DTYPES: [Dtype; 2] = [Dtype::Fp32, Dtype::Fp64];
 const TRANSFORMER: [(u64, u64, u64); 3] = [(16, 4096, 4096), (512, 4096, 4096), (64, 14336, 4096)];
+/// The feed-forward has by far the largest operand: the quick suite leaves it out.
+const QUICK: usize = 2;
 
 /// Squares for a kind of device: smallest, the one that a decision hangs on, largest of the quick and of the standard suite.
 fn squares(kind: Kind) -> (u64, u64, u64, u64) {
     match kind {
         Kind::Gpu => (1024, 8192, 8192, 16384),
-        Kind::Cpu => (256, 2048, 4096, 4096),
+        Kind::Cpu => (256, 2048, 2048, 4096),
         Kind::Software | Kind::Replay | Kind::Fake => (128, 512, 1024, 2048),
     }
 }
@@ -27,13 +29,15 @@ fn squares(kind: Kind) -> (u64, u64, u64, u64) {
 /// Plans for every precision the device has; where it lacks one, the shape that a decision hangs on, so that the record says so.
 pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
     let (smallest, mut decisive, quick, standard) = squares(device.kind);
-    let largest = if choice.suite.thorough { standard } else { quick };
+    let (largest, transformer) = if choice.suite.thorough { (standard, TRANSFORMER.len()) } else { (quick, QUICK) };
     let fits = |plan: &Plan| device.usable_bytes().is_none_or(|usable| plan.bytes_allocated() <= usable / 2);
     while decisive > smallest && !fits(&plan(Dtype::Fp64, (decisive, decisive, decisive), device, choice.seed)) {
         decisive /= 2;
     }
-    let shapes =
-        std::iter::successors(Some(smallest), |n| Some(n * 2)).take_while(|n| *n <= largest).map(|n| (n, n, n)).chain(TRANSFORMER);
+    let shapes = std::iter::successors(Some(smallest), |n| Some(n * 2))
+        .take_while(|n| *n <= largest)
+        .map(|n| (n, n, n))
+        .chain(TRANSFORMER.into_iter().take(transformer));
     let shapes: Vec<_> = shapes.collect();
     let of = |dtype: Dtype| {
         let known = supports(device, dtype.name());

@@ -1,4 +1,4 @@
-"""numpy's product (OpenBLAS), launched on demand: matmul.py fp32|fp64 N, with the protocol of cpu.rs."""
+"""numpy's product (OpenBLAS), launched on demand: matmul.py fp32|fp64 N, with the protocol of cpu_peer.rs."""
 
 import sys
 import time

@@ -74,6 +74,8 @@ fn what_is_no_record_is_refused_in_one_sentence() {
     refused(&written("foreign-object", "{\"benchmark\": 1}\n"), &["not a record", "schema"]);
     refused(&written("foreign-list", "[1, 2, 3]\n"), &["not a record"]);
     refused(&written("foreign-schema", "{\"schema\": \"other.tool/1\"}\n"), &["other.tool/1"]);
+    let long = format!("{{\"schema\": \"{}\\u001b[2J\"}}\n", "long".repeat(100_000));
+    refused(&written("foreign-schema-long", long), &["longlong"]);
     refused(&written("not-utf-8", b"\xff\xfe{\"schema\"}\n"), &["not a record"]);
     refused(&written("pretty", serde_json::to_string_pretty(&fixture::document()).expect("plain data")), &["not a record"]);
     refused(Path::new("/dev/zero"), &["not a record"]);
@@ -158,8 +160,8 @@ fn a_hundred_megabytes_of_garbage_are_refused_fast_and_in_little_memory() {
     ];
     for path in files {
         let begin = Instant::now();
-        // Half a gigabyte of address space, of which the program itself maps a good part.
-        let limited = "ulimit -v 524288 && exec \"$0\" show \"$1\"";
+        // Address space, of which the program itself maps a good part.
+        let limited = "ulimit -v 262144 && exec \"$0\" show \"$1\"";
         let output = Command::new("sh").args(["-c", limited, env!("CARGO_BIN_EXE_assay")]).arg(&path).output().expect("starts");
         let took = begin.elapsed();
         check_refused(&path, &output, &[]);

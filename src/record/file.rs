@@ -235,18 +235,31 @@ fn parse(path: &Path, mut reader: impl BufRead) -> Result<Document, Unreadable> 
     Ok(document)
 }
 
+/// What the first line of a record says before all else.
+#[derive(Deserialize)]
+struct Named {
+    schema: String,
+}
+
+/// A name from a foreign file, fit for a message.
+fn shortened(name: &str) -> String {
+    name.chars().take(60).filter(|c| !c.is_control()).collect()
+}
+
 /// The header, with a clear word for anything else that a file may begin with.
 fn header(path: &Path, bytes: &[u8]) -> Result<Header, Unreadable> {
     let foreign = |why: &str| Unreadable::Foreign { path: path.to_owned(), why: why.into() };
-    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| foreign("its first line is not JSON"))?;
-    let schema = value.get("schema").and_then(|s| s.as_str()).ok_or_else(|| foreign("its first line names no schema"))?;
-    let version = schema.strip_prefix(FAMILY).ok_or_else(|| foreign(&format!("its schema is {schema}")))?;
+    // Only the name is kept: whatever else stands there may be megabytes of something foreign.
+    let named: Named = serde_json::from_slice(bytes)
+        .map_err(|error| foreign(if error.is_data() { "its first line names no schema" } else { "its first line is not JSON" }))?;
+    let version =
+        named.schema.strip_prefix(FAMILY).ok_or_else(|| foreign(&format!("its schema is {}", shortened(&named.schema))))?;
     match version.parse::<u32>() {
         Ok(VERSION) => {}
-        Ok(newer) if newer > VERSION => return Err(Unreadable::Newer { path: path.to_owned(), found: schema.into() }),
-        _ => return Err(foreign(&format!("its schema is {schema}"))),
+        Ok(newer) if newer > VERSION => return Err(Unreadable::Newer { path: path.to_owned(), found: named.schema.clone() }),
+        _ => return Err(foreign(&format!("its schema is {}", shortened(&named.schema)))),
     }
-    match serde_json::from_value(value) {
+    match serde_json::from_slice(bytes) {
         Ok(Line::Run(header)) => Ok(*header),
         Ok(_) => Err(foreign("its first line is not the line of a run")),
         Err(error) => Err(foreign(&format!("its first line is not the line of a run: {error}"))),

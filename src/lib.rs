@@ -1,4 +1,4 @@
-//! assay: what accelerators sustain, verified, explained, and turned into capacity.
+//! assay: what accelerators sustain, measured by kernels whose results are verified in the same run.
 //!
 //! The floors from the ground up; imports run down only (`tests/tidy` holds them).
 

@@ -14,7 +14,7 @@ mod worker;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Measures what accelerators sustain, verified, and turns it into capacity.
+/// Measures what accelerators sustain, with kernels whose results are verified in the same run.
 #[derive(Debug, Parser)]
 #[command(name = "assay", version, about, arg_required_else_help = true, propagate_version = true)]
 #[command(after_help = "Examples:

@@ -1,6 +1,6 @@
 //! Cache: the stream kernels over footprints from the first cache to memory.
 //!
-//! A footprint is that of all arrays together over all units; a launch goes over it as often as it takes to move
+//! A footprint is that of each array over all units together; a launch goes over it as often as it takes to move
 //! a fixed number of bytes, so that launches are long enough to be timed one by one wherever the data lies.
 
 use super::{Choice, footprint, is_gpu, stream};

@@ -1,0 +1,99 @@
+//! Global memory: allocations far apart, so that a stray access hits nothing instead of a neighbour.
+
+use crate::fault::Fault;
+
+/// Address of the first allocation; every further one begins [`APART`] bytes later. Looks like a device address, and is none of the
+/// host's.
+const BASE: u64 = 0x7_0000_0000_0000;
+/// Distance between the beginnings of two allocations, so that an address tells its allocation by a shift.
+const APART: u64 = 1 << 36;
+/// What fresh memory is filled with: no small integer, no plausible float.
+const POISON: u8 = 0xa5;
+
+/// The memory of one device. Addresses are never used twice, so that a dangling pointer is always seen.
+#[derive(Default)]
+pub struct Memory {
+    /// By number; freed ones leave a gap.
+    allocations: Vec<Option<Vec<u8>>>,
+}
+
+impl Memory {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Address of `bytes` new bytes, poisoned. Allocations of nothing still have an address.
+    pub fn allocate(&mut self, bytes: usize) -> u64 {
+        self.allocations.push(Some(vec![POISON; bytes]));
+        BASE + (self.allocations.len() as u64 - 1) * APART
+    }
+
+    /// # Errors
+    /// [`Fault::IllegalAddress`] where no allocation begins.
+    pub fn free(&mut self, address: u64) -> Result<(), Fault> {
+        let stray = Fault::IllegalAddress { address, bytes: 0, what: "freeing" };
+        let slot = address.checked_sub(BASE).filter(|offset| offset % APART == 0).map(|offset| offset / APART);
+        let kept = slot.and_then(|slot| self.allocations.get_mut(usize::try_from(slot).ok()?)).ok_or(stray.clone())?;
+        kept.take().map(|_| ()).ok_or(stray)
+    }
+
+    /// Beginning and length of the allocation that holds `address`.
+    #[must_use]
+    pub fn allocation(&self, address: u64) -> Option<(u64, u64)> {
+        let slot = address.checked_sub(BASE)? / APART;
+        let kept = self.allocations.get(usize::try_from(slot).ok()?)?.as_ref()?;
+        (address - BASE - slot * APART < kept.len() as u64).then_some((BASE + slot * APART, kept.len() as u64))
+    }
+
+    /// The bytes at `address`.
+    ///
+    /// # Errors
+    /// [`Fault::IllegalAddress`] where any of them lies outside an allocation.
+    pub fn bytes(&self, address: u64, length: usize) -> Result<&[u8], Fault> {
+        let find = || {
+            let slot = address.checked_sub(BASE)? / APART;
+            let begin = usize::try_from(address - BASE - slot * APART).ok()?;
+            self.allocations.get(usize::try_from(slot).ok()?)?.as_ref()?.get(begin..begin.checked_add(length)?)
+        };
+        find().ok_or(Fault::IllegalAddress { address, bytes: length as u64, what: "reading" })
+    }
+
+    /// The bytes at `address`, to be written.
+    ///
+    /// # Errors
+    /// [`Fault::IllegalAddress`] where any of them lies outside an allocation.
+    pub fn bytes_mut(&mut self, address: u64, length: usize) -> Result<&mut [u8], Fault> {
+        let stray = Fault::IllegalAddress { address, bytes: length as u64, what: "writing" };
+        let Some(offset) = address.checked_sub(BASE) else {
+            return Err(stray);
+        };
+        let (slot, begin) = (offset / APART, (offset % APART) as usize);
+        let end = begin.checked_add(length);
+        let kept = usize::try_from(slot).ok().and_then(|slot| self.allocations.get_mut(slot)?.as_mut());
+        kept.zip(end).and_then(|(kept, end)| kept.get_mut(begin..end)).ok_or(stray)
+    }
+}
+
+#[test]
+fn an_access_past_the_end_is_illegal() {
+    let mut memory = Memory::new();
+    let at = memory.allocate(16);
+    assert_eq!(memory.bytes(at, 16).unwrap(), [POISON; 16]);
+    memory.bytes_mut(at + 12, 4).unwrap().copy_from_slice(&7_u32.to_le_bytes());
+    assert_eq!(memory.bytes(at + 12, 4).unwrap(), 7_u32.to_le_bytes());
+    assert!(memory.bytes(at + 13, 4).is_err() && memory.bytes_mut(at + 16, 1).is_err() && memory.bytes(at - 1, 1).is_err());
+    assert_eq!(memory.allocation(at + 15), Some((at, 16)));
+    assert_eq!(memory.allocation(at + 16), None);
+    assert!(memory.bytes(0, 1).is_err() && memory.bytes(u64::MAX, 1).is_err());
+}
+
+#[test]
+fn freed_memory_is_gone_for_good() {
+    let mut memory = Memory::new();
+    let at = memory.allocate(4);
+    assert!(memory.free(at + 1).is_err());
+    memory.free(at).unwrap();
+    assert!(memory.free(at).is_err() && memory.bytes(at, 4).is_err());
+    assert_ne!(memory.allocate(4), at);
+}

@@ -20,6 +20,8 @@ pub struct Job {
     pub geometry: Geometry,
     /// Contents before the launch; `Err` is so many bytes of poison.
     pub buffers: Vec<Result<Vec<u8>, usize>>,
+    /// Bytes before which the first buffer cannot be reached, and the only blocks that run: the far end of a huge launch.
+    pub window: Option<(usize, (u64, u64))>,
     pub arguments: Vec<Argument>,
     /// By buffer.
     pub expected: Vec<(usize, Expected)>,
@@ -83,14 +85,18 @@ impl Job {
     pub fn run(&self, module: &Module, options: &Options) -> Outcome {
         let kernel = &module.kernels()[0];
         let mut memory = Memory::new();
+        let far = |number: usize| self.window.filter(|_| number == 0).map_or(0, |(from, _)| from);
+        let clusters = self.window.map_or(options.clusters, |(_, blocks)| blocks);
+        let options = Options { clusters, ..*options };
         let addresses: Vec<u64> = self
             .buffers
             .iter()
-            .map(|contents| match contents {
-                Err(bytes) => memory.allocate(*bytes),
+            .enumerate()
+            .map(|(number, contents)| match contents {
+                Err(bytes) => memory.allocate_window(far(number), *bytes),
                 Ok(bytes) => {
-                    let at = memory.allocate(bytes.len());
-                    memory.bytes_mut(at, bytes.len()).expect("just allocated").copy_from_slice(bytes);
+                    let at = memory.allocate_window(far(number), bytes.len());
+                    memory.bytes_mut(at + far(number) as u64, bytes.len()).expect("just allocated").copy_from_slice(bytes);
                     at
                 }
             })
@@ -105,12 +111,12 @@ impl Job {
             };
             parameters.extend_from_slice(&bytes[..bytes.len().min(parameter.bytes as usize)]);
         }
-        match simt::launch(kernel, &self.geometry, &parameters, &mut memory, options) {
+        match simt::launch(kernel, &self.geometry, &parameters, &mut memory, &options) {
             Err(fault) => Outcome::Fault(fault),
             Ok(counters) => {
                 let wrong = self.expected.iter().find_map(|(buffer, expected)| {
                     let bytes = self.buffers[*buffer].as_ref().map_or_else(|bytes| *bytes, Vec::len);
-                    let found = memory.bytes(addresses[*buffer], bytes).map_err(|fault| fault.to_string());
+                    let found = memory.bytes(addresses[*buffer] + far(*buffer) as u64, bytes).map_err(|fault| fault.to_string());
                     found.and_then(expected).err()
                 });
                 match (wrong, self.claim.and_then(|claim| claim.refuted(&counters))) {

@@ -3,8 +3,11 @@
 //! `ASSAY_LONG=1` runs the long form: 100 schedules a kernel, and 300 random mutations a family.
 
 mod job;
+mod mutations;
 
 mod planted;
+mod random;
+mod shipped;
 
 mod stems;
 

@@ -1,0 +1,108 @@
+//! Random mutations of every family's PTX: at least 95 in 100 must be caught, and each that is not must be argued equivalent in
+//! `tests/mutants/equivalent.toml`.
+
+use crate::planted::{Index, index, read};
+use crate::random::{Dice, mutated};
+use crate::stems::{Macros, jobs};
+use crate::{first_alarm, long, on_all_cores};
+use simt::Module;
+use std::collections::BTreeMap;
+
+/// Mutations of a family in the long form; the short form takes the first of them.
+const LONG: usize = 300;
+const SHORT: usize = 40;
+/// Caught of a hundred, at the least.
+const CAUGHT: usize = 95;
+
+/// A kernel by its place in a family.
+struct Subject<'a> {
+    stem: &'a str,
+    macros: &'a Macros,
+    text: String,
+    /// Instructions after which a mutation is taken to run for ever.
+    steps: u64,
+}
+
+/// Which kernels are mutated together.
+fn family(stem: &str, arch: &str) -> String {
+    match stem {
+        "copy" | "scale" | "add" | "triad" | "write" | "read" | "dot" => "stream".into(),
+        "fill" | "fold" => "checking".into(),
+        "matmul" if arch < "80" => "matmul through registers".into(),
+        "matmul" => "matmul by asynchronous copies".into(),
+        other => other.into(),
+    }
+}
+
+fn subjects(index: &Index) -> BTreeMap<String, Vec<Subject<'_>>> {
+    let mut families: BTreeMap<String, Vec<Subject<'_>>> = BTreeMap::new();
+    let mut seen = Vec::new();
+    for mutant in &index.mutants {
+        if seen.contains(&&mutant.right) {
+            continue;
+        }
+        seen.push(&mutant.right);
+        let text = read(&mutant.right).expect("just written");
+        let steps = steps(&mutant.stem, &mutant.macros, &text);
+        let subject = Subject { stem: &mutant.stem, macros: &mutant.macros, text, steps };
+        families.entry(family(&mutant.stem, &mutant.arch)).or_default().push(subject);
+    }
+    families
+}
+
+/// Twenty times what the right kernel takes for its longest job.
+fn steps(stem: &str, macros: &Macros, text: &str) -> u64 {
+    let module = Module::parse(text).expect("a right kernel");
+    let jobs = jobs(stem, macros).expect("known");
+    let taken = jobs.iter().map(|job| match job.run(&module, &simt::Options::default()) {
+        crate::Outcome::Right(counters) => counters.instructions,
+        other => panic!("{stem}: {}: {other:?}", job.name),
+    });
+    taken.max().unwrap_or(0) * 20 + 10_000
+}
+
+struct Tried {
+    change: String,
+    mechanism: &'static str,
+}
+
+/// Mutations that parse, drawn in turn from the family's kernels, and what caught each.
+fn tried(subjects: &[Subject<'_>], count: usize) -> Vec<Tried> {
+    let mut dice = Dice::new(0x5eed_0001);
+    let mut drawn = Vec::new();
+    while drawn.len() < count {
+        let subject = &subjects[drawn.len() % subjects.len()];
+        let mutation = mutated(&subject.text, &mut dice);
+        let module = mutation.as_ref().and_then(|mutation| Module::parse(&mutation.text).ok());
+        if let (Some(mutation), Some(module)) = (mutation, module) {
+            drawn.push((subject, mutation.change, module));
+        }
+    }
+    on_all_cores(&drawn, |(subject, change, module)| {
+        let jobs = jobs(subject.stem, subject.macros).expect("known");
+        let alarm = first_alarm(&jobs, module, 0..12, 1, subject.steps);
+        Tried {
+            change: format!("{}: {change}", subject.stem),
+            mechanism: alarm.map_or("right", |(_, outcome)| outcome.mechanism()),
+        }
+    })
+}
+
+#[test]
+fn random_mutations_are_caught() {
+    let index = index();
+    let mut bad = Vec::new();
+    for (family, subjects) in subjects(&index) {
+        let tried = tried(&subjects, if long() { LONG } else { SHORT });
+        let mut by: BTreeMap<&str, usize> = BTreeMap::new();
+        tried.iter().for_each(|one| *by.entry(one.mechanism).or_default() += 1);
+        println!("{family}: {} mutations, {by:?}", tried.len());
+        let alive: Vec<&Tried> = tried.iter().filter(|one| one.mechanism == "right").collect();
+        if (tried.len() - alive.len()) * 100 < CAUGHT * tried.len() {
+            bad.push(format!("{family}: {} of {} survive", alive.len(), tried.len()));
+        }
+        let unargued = alive.iter().filter(|one| !index.equivalent.iter().any(|known| known.change == one.change));
+        bad.extend(unargued.map(|one| format!("{family}: survives and is not argued equivalent: {}", one.change)));
+    }
+    assert!(bad.is_empty(), "\n{}", bad.join("\n"));
+}

@@ -6,28 +6,62 @@ use serde::Deserialize;
 use simt::Module;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Instructions after which a mutant is taken to run for ever; right jobs need a hundredth.
-const STEPS: u64 = 20_000_000;
+const STEPS: u64 = 4_000_000;
 
-#[derive(Deserialize)]
-struct Mutant {
+/// A kernel with a bug, and without.
+#[derive(Clone, Deserialize)]
+pub struct Mutant {
     name: String,
-    stem: String,
-    macros: Macros,
+    pub stem: String,
+    pub macros: Macros,
+    pub arch: String,
     /// Mechanisms, any of which will do.
     caught: Vec<String>,
-    right: String,
+    pub right: String,
     wrong: String,
+}
+
+/// A mutation that changes nothing that can be seen.
+#[derive(Clone, Deserialize)]
+pub struct Equivalent {
+    pub change: String,
+    /// Why it changes nothing.
+    pub because: String,
+}
+
+/// What `tests/mutants/build` wrote.
+#[derive(Clone, Deserialize)]
+pub struct Index {
+    pub mutants: Vec<Mutant>,
+    pub equivalent: Vec<Equivalent>,
 }
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mutants")
 }
 
+/// A file that `tests/mutants/build` wrote.
+pub fn read(name: &str) -> Result<String, String> {
+    std::fs::read_to_string(folder().join(name)).map_err(|error| format!("{name}: {error}"))
+}
+
+/// The mutants, compiled once a run.
+pub fn index() -> Index {
+    static INDEX: OnceLock<Index> = OnceLock::new();
+    let build = || {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mutants/build");
+        let built = Command::new(script).arg(folder()).output().expect("python3 runs");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        serde_json::from_str(&read("index.json").expect("just written")).expect("as written")
+    };
+    INDEX.get_or_init(build).clone()
+}
+
 /// What became of a mutant: `Err` with the reason if it was not caught as it should be.
 fn judged(mutant: &Mutant, seed: u64) -> Result<(), String> {
-    let read = |name: &str| std::fs::read_to_string(folder().join(name)).map_err(|error| format!("{name}: {error}"));
     let parse = |name: &str| Module::parse(&read(name)?).map_err(|error| format!("{name}: {error}"));
     let jobs = jobs(&mutant.stem, &mutant.macros).ok_or("no jobs are known for it")?;
     if let Some((at, outcome)) = first_alarm(&jobs, &parse(&mutant.right)?, 0..1, seed, STEPS) {
@@ -42,11 +76,7 @@ fn judged(mutant: &Mutant, seed: u64) -> Result<(), String> {
 
 #[test]
 fn every_planted_bug_is_caught() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mutants/build");
-    let built = Command::new(script).arg(folder()).output().expect("python3 runs");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let index = std::fs::read_to_string(folder().join("index.json")).expect("just written");
-    let mutants: Vec<Mutant> = serde_json::from_str(&index).expect("as written");
+    let mutants = index().mutants;
     let seed = seed();
     let judged = on_all_cores(&mutants, |mutant| judged(mutant, seed));
     let missed: Vec<String> = mutants
@@ -56,4 +86,9 @@ fn every_planted_bug_is_caught() {
         .collect();
     assert!(missed.is_empty(), "{} of {} mutants:\n{}", missed.len(), mutants.len(), missed.join("\n"));
     assert!(mutants.len() >= 30, "only {} mutants are listed", mutants.len());
+}
+
+#[test]
+fn every_equivalent_mutation_says_why() {
+    assert!(index().equivalent.iter().all(|one| one.because.len() > 20));
 }

@@ -1,6 +1,6 @@
 //! The jobs of the shipped kernels: shapes whole and ragged, inputs from the generator, references written independently of them.
 
-use crate::job::{Argument, Claim, Job, equals, filled};
+use crate::job::{Argument, Claim, Expected, Job, equals, filled};
 use assay::plan;
 use simt::Geometry;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ fn double(buffer: u32, at: usize) -> f64 {
 
 fn elementwise(macros: &Macros, inputs: u64, flops: u64, value: fn(f64, f64) -> f64) -> Vec<Job> {
     let turns = turn(macros, inputs) * 2;
-    let job = |elements: u64, whole: bool| {
+    let job = |elements: u64| {
         let mut buffers: Vec<_> = (0..inputs as u32).map(|buffer| filled(elements as usize, |at| double(buffer, at))).collect();
         buffers.push(Err(elements as usize * 8));
         let mut arguments: Vec<_> = (0..=inputs as usize).map(Argument::Buffer).collect();
@@ -61,17 +61,18 @@ fn elementwise(macros: &Macros, inputs: u64, flops: u64, value: fn(f64, f64) -> 
             name: format!("{elements} elements"),
             geometry: geometry(macros, BLOCKS),
             buffers,
+            window: None,
             arguments,
             expected: vec![(inputs as usize, equals(move |at| value(double(0, at), if inputs > 1 { double(1, at) } else { 0.0 })))],
-            claim: whole.then_some(claim),
+            claim: Some(claim),
         }
     };
-    vec![job(turns * 4, true), job(turns * 3 + 2 * constant(macros, "THREADS") + 77, false), job(5, false)]
+    vec![job(turns * 4), job(turns * 3 + 2 * constant(macros, "THREADS") + 77), job(5)]
 }
 
 fn triad(macros: &Macros) -> Vec<Job> {
     let turns = turn(macros, 2) * 2;
-    let job = |elements: u64, passes: u64, whole: bool| Job {
+    let job = |elements: u64, passes: u64| Job {
         name: format!("{elements} elements, {passes} passes"),
         geometry: geometry(macros, BLOCKS),
         buffers: vec![
@@ -79,6 +80,7 @@ fn triad(macros: &Macros) -> Vec<Job> {
             filled(elements as usize, |at| double(1, at)),
             Err(elements as usize * 8),
         ],
+        window: None,
         arguments: vec![
             Argument::Buffer(0),
             Argument::Buffer(1),
@@ -89,35 +91,37 @@ fn triad(macros: &Macros) -> Vec<Job> {
         ],
         // The compiler contracts the product and the sum into one rounding.
         expected: vec![(2, equals(|at| 3.25_f64.mul_add(double(1, at), double(0, at))))],
-        claim: whole.then_some(Claim {
+        claim: Some(Claim {
             flops: 2 * elements * passes,
             tensor_flops: 0,
             read: 16 * elements * passes,
             written: 8 * elements * passes,
         }),
     };
-    vec![job(turns * 4, 1, true), job(turns * 4, 2, true), job(turns * 2 + 301, 1, false)]
+    vec![job(turns * 4, 1), job(turns * 4, 2), job(turns * 2 + 301, 1), job(turns * 3 + 2 * constant(macros, "THREADS") + 8, 1)]
 }
 
 fn write(macros: &Macros) -> Vec<Job> {
     let words = turn(macros, 1) * 4;
-    let job = |words: u64, whole: bool| Job {
+    let job = |words: u64| Job {
         name: format!("{words} words"),
         geometry: geometry(macros, BLOCKS),
         buffers: vec![Err(words as usize * 4)],
+        window: None,
         arguments: vec![Argument::Buffer(0), Argument::Word(words), Argument::Word(u64::from(SEED))],
         expected: vec![(0, equals(|at| plan::weyl(SEED, at as u64)))],
-        claim: whole.then_some(Claim { written: words * 4, ..Claim::default() }),
+        claim: Some(Claim { written: words * 4, ..Claim::default() }),
     };
-    vec![job(words * 4, true), job(words * 3 + 1111, false), job(3, false)]
+    vec![job(words * 4), job(words * 3 + 1111), job(7), job(4)]
 }
 
 fn read(macros: &Macros) -> Vec<Job> {
     let segment = turn(macros, 1) * 4;
-    let job = |length: u64, segments: u64, passes: u64, whole: bool| Job {
+    let job = |length: u64, segments: u64, passes: u64| Job {
         name: format!("{segments} segments of {length} words, {passes} passes"),
         geometry: geometry(macros, BLOCKS),
         buffers: vec![filled((length * segments) as usize, |at| plan::first(SEED, at as u64)), Err(segments as usize * 4)],
+        window: None,
         arguments: vec![
             Argument::Buffer(0),
             Argument::Buffer(1),
@@ -132,14 +136,15 @@ fn read(macros: &Macros) -> Vec<Job> {
                 words.fold(0_u32, |sum, word| sum.wrapping_add(plan::first(SEED, word))).wrapping_mul(passes as u32)
             }),
         )],
-        claim: whole.then_some(Claim { read: length * segments * passes * 4, written: segments * 4, ..Claim::default() }),
+        claim: Some(Claim { read: length * segments * passes * 4, written: segments * 4, ..Claim::default() }),
     };
-    vec![job(segment * 2, 4, 2, true), job(segment + 4 * 77, 5, 1, false), job(1021, 4, 1, false)]
+    vec![job(segment * 2, 4, 2), job(segment + 4 * 77, 5, 1), job(1021, 4, 3), job(8, 4, 1)]
 }
 
 /// Additions beyond two an element: each thread joins its sums, and a block's threads join theirs.
-fn reduction(macros: &Macros, segments: u64) -> u64 {
-    let (threads, held) = (constant(macros, "THREADS"), (constant(macros, "LOADS") / 2).max(1));
+fn reduction(macros: &Macros, length: u64, segments: u64) -> u64 {
+    let threads = constant(macros, "THREADS");
+    let held = if length % 2 == 0 { (constant(macros, "LOADS") / 2).max(1) } else { 1 };
     segments * (threads * (held - 1) + 5 * threads + threads / 32)
 }
 
@@ -147,7 +152,7 @@ fn dot(macros: &Macros) -> Vec<Job> {
     let segment = turn(macros, 2) * 2;
     // Small integers, so that the order of summation does not matter.
     let small = |buffer: u32, at: u64| f64::from(plan::small(plan::buffer_seed(SEED, buffer), at));
-    let job = |length: u64, segments: u64, whole: bool| Job {
+    let job = |length: u64, segments: u64| Job {
         name: format!("{segments} segments of {length} elements"),
         geometry: geometry(macros, BLOCKS),
         buffers: vec![
@@ -155,6 +160,7 @@ fn dot(macros: &Macros) -> Vec<Job> {
             filled((length * segments) as usize, |at| small(1, at as u64)),
             Err(segments as usize * 8),
         ],
+        window: None,
         arguments: vec![
             Argument::Buffer(0),
             Argument::Buffer(1),
@@ -168,14 +174,34 @@ fn dot(macros: &Macros) -> Vec<Job> {
                 (at as u64 * length..(at as u64 + 1) * length).map(|element| small(0, element) * small(1, element)).sum::<f64>()
             }),
         )],
-        claim: whole.then_some(Claim {
-            flops: 2 * length * segments + reduction(macros, segments),
+        claim: Some(Claim {
+            flops: 2 * length * segments + reduction(macros, length, segments),
             tensor_flops: 0,
             read: length * segments * 16,
             written: segments * 8,
         }),
     };
-    vec![job(segment * 2, 4, true), job(segment + 2 * 77, 5, false), job(1021, 4, false)]
+    vec![job(segment * 2, 4), job(segment + 2 * 77, 5), job(1021, 4), job(4, 4)]
+}
+
+/// Elements that do not fit 32 bits, and the number of blocks of 256 threads before them.
+const BEYOND: u64 = 1 << 32;
+const FAR_BLOCKS: u32 = 1 << 24;
+
+fn fill_expected(element: &str, pass: u64, from: u64) -> Expected {
+    match element {
+        "float" => equals(move |at| match pass {
+            0 => plan::small(SEED, from + at as u64) as f32,
+            1 => plan::random_f32(SEED, from + at as u64),
+            _ => 0.0,
+        }),
+        "double" => equals(move |at| match pass {
+            0 => f64::from(plan::small(SEED, from + at as u64)),
+            1 => plan::random_f64(SEED, from + at as u64),
+            _ => 0.0,
+        }),
+        _ => equals(move |at| if pass > 1 { 0 } else { plan::first(SEED, from + at as u64) }),
+    }
 }
 
 fn fill(macros: &Macros) -> Vec<Job> {
@@ -185,33 +211,29 @@ fn fill(macros: &Macros) -> Vec<Job> {
         name: format!("{elements} elements, pass {pass}"),
         geometry: geometry(macros, BLOCKS),
         buffers: vec![Err(elements as usize * bytes)],
+        window: None,
         arguments: vec![Argument::Buffer(0), Argument::Word(elements), Argument::Word(u64::from(SEED)), Argument::Word(pass)],
-        expected: vec![(
-            0,
-            match element.as_str() {
-                "float" => equals(move |at| match pass {
-                    0 => plan::small(SEED, at as u64) as f32,
-                    1 => plan::random_f32(SEED, at as u64),
-                    _ => 0.0,
-                }),
-                "double" => equals(move |at| match pass {
-                    0 => f64::from(plan::small(SEED, at as u64)),
-                    1 => plan::random_f64(SEED, at as u64),
-                    _ => 0.0,
-                }),
-                _ => equals(move |at| if pass > 1 { 0 } else { plan::first(SEED, at as u64) }),
-            },
-        )],
-        claim: None,
+        expected: vec![(0, fill_expected(&element, pass, 0))],
+        claim: Some(Claim { written: elements * bytes as u64, ..Claim::default() }).filter(|_| element == "u32"),
     };
-    vec![job(4000, 0), job(4001, 1), job(333, 2)]
+    let far = |pass: u64| Job {
+        name: format!("elements beyond 2^32, pass {pass}"),
+        geometry: geometry(macros, FAR_BLOCKS + 3),
+        window: Some((BEYOND as usize * bytes, (u64::from(FAR_BLOCKS), u64::MAX))),
+        expected: vec![(0, fill_expected(&element, pass, BEYOND))],
+        arguments: vec![Argument::Buffer(0), Argument::Word(BEYOND + 600), Argument::Word(u64::from(SEED)), Argument::Word(pass)],
+        claim: None,
+        ..job(600, pass)
+    };
+    vec![job(4000, 0), job(4001, 1), job(333, 2), far(0), far(1)]
 }
 
 fn fold(macros: &Macros) -> Vec<Job> {
     let element = macros["ELEMENT"].clone();
+    let bytes = if element == "double" { 8 } else { 4 };
     let hashes = constant(macros, "BITS") == 1;
-    let job = |elements: u64, columns: u64| {
-        let integer = |at: usize| plan::small(SEED, at as u64) as u32;
+    let job = |from: u64, elements: u64, columns: u64| {
+        let integer = move |at: usize| plan::small(SEED, at as u64) as u32;
         let contents = match element.as_str() {
             "float" => filled(elements as usize, |at| plan::small(SEED, at as u64) as f32),
             "double" => filled(elements as usize, |at| f64::from(plan::small(SEED, at as u64))),
@@ -224,15 +246,17 @@ fn fold(macros: &Macros) -> Vec<Job> {
                 plan::weight(7 ^ plan::ROW, at / columns).wrapping_mul(plan::weight(7 ^ plan::COLUMN, at % columns))
             }
         };
-        let sum = (0..elements).fold(0_u32, |sum, at| sum.wrapping_add(integer(at as usize).wrapping_mul(weight(at))));
+        let sum = (0..elements).fold(0_u32, |sum, at| sum.wrapping_add(integer(at as usize).wrapping_mul(weight(from + at))));
+        let far = from > 0;
         Job {
-            name: format!("{elements} elements in rows of {columns}"),
-            geometry: geometry(macros, BLOCKS),
+            name: format!("{elements} elements from {from} in rows of {columns}"),
+            geometry: geometry(macros, if far { FAR_BLOCKS + 3 } else { BLOCKS }),
             buffers: vec![contents, filled(1, |_| 11_u32)],
+            window: far.then_some((from as usize * bytes, (u64::from(FAR_BLOCKS), u64::MAX))),
             arguments: vec![
                 Argument::Buffer(0),
                 Argument::Buffer(1),
-                Argument::Word(elements),
+                Argument::Word(from + elements),
                 Argument::Word(columns),
                 Argument::Word(7),
             ],
@@ -240,16 +264,29 @@ fn fold(macros: &Macros) -> Vec<Job> {
             claim: None,
         }
     };
-    vec![job(5000, 50), job(3001, 3001), job(4096, 7)]
+    vec![
+        job(0, 5000, 50),
+        job(0, 3001, 3001),
+        job(0, 4096, 7),
+        job(BEYOND, 600, 77),
+        // Rows and columns that do not fit 32 bits themselves.
+        job(BEYOND, 600, 1),
+        job(BEYOND, 600, BEYOND * 2),
+    ]
 }
+
+/// Steps of k that pass through shared memory together.
+const SLAB: u64 = 16;
 
 fn matmul(macros: &Macros) -> Vec<Job> {
     let (tile_m, tile_n) = (constant(macros, "TILE_M"), constant(macros, "TILE_N"));
     let threads = 32 * constant(macros, "WARPS_M") * constant(macros, "WARPS_N");
     let small = |buffer: u32, at: u64| plan::small(plan::buffer_seed(SEED, buffer), at) as f32;
-    let job = |m: u64, n: u64, k: u64, whole: bool| {
+    let job = |m: u64, n: u64, k: u64| {
         let product = move |at: u64| (0..k).map(|l| small(0, at / n * k + l) * small(1, l * n + at % n)).sum::<f32>();
         let right: Vec<f32> = (0..m * n).map(product).collect();
+        // Ragged edges are padded with zeros, in shared memory only.
+        let flops = 2 * m.next_multiple_of(tile_m) * n.next_multiple_of(tile_n) * k.next_multiple_of(SLAB);
         // Each tile reads its rows of A and its columns of B once.
         let read = 4 * (m * k * n.div_ceil(tile_n) + k * n * m.div_ceil(tile_m));
         Job {
@@ -260,6 +297,7 @@ fn matmul(macros: &Macros) -> Vec<Job> {
                 filled((k * n) as usize, |at| small(1, at as u64)),
                 Err((m * n) as usize * 4),
             ],
+            window: None,
             arguments: vec![
                 Argument::Buffer(0),
                 Argument::Buffer(1),
@@ -269,9 +307,16 @@ fn matmul(macros: &Macros) -> Vec<Job> {
                 Argument::Word(k),
             ],
             expected: vec![(2, equals(move |at| right[at]))],
-            claim: whole.then_some(Claim { flops: 2 * m * n * k, tensor_flops: 0, read, written: 4 * m * n }),
+            claim: Some(Claim { flops, tensor_flops: 0, read, written: 4 * m * n }),
         }
     };
     // More than one band of tiles, ragged in every direction, and whole.
-    vec![job(tile_m * 9, tile_n, 48, true), job(tile_m + 3, tile_n * 2 + 5, 37, false), job(2 * tile_m, tile_n, 96, true)]
+    vec![
+        job(tile_m * 9, tile_n, 48),
+        job(2 * tile_m, tile_n, 96),
+        job(tile_m + 3, tile_n * 2 + 5, 37),
+        job(tile_m - 5, tile_n - 4, 16),
+        job(tile_m + 34, 35, 17),
+        job(1, 1, 1),
+    ]
 }

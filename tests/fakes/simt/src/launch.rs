@@ -78,6 +78,8 @@ pub struct Options {
     /// Warp instructions of a cluster after which it is taken to run for ever.
     pub steps: u64,
     pub multiprocessors: u32,
+    /// The only clusters to execute, by number; all by default. So the far end of a launch that is too large can be tested.
+    pub clusters: (u64, u64),
 }
 
 impl Default for Options {
@@ -92,6 +94,7 @@ impl Default for Options {
             races: true,
             steps: 200_000_000,
             multiprocessors: 4,
+            clusters: (0, u64::MAX),
         }
     }
 }
@@ -131,7 +134,8 @@ pub fn launch(
     check(kernel, geometry, parameters)?;
     let mut counters = Counters::default();
     let [x, y, z] = [0, 1, 2].map(|axis| geometry.grid[axis] / geometry.cluster[axis]);
-    for number in 0..u64::from(x) * u64::from(y) * u64::from(z) {
+    let (first, end) = options.clusters;
+    for number in first..end.min(u64::from(x) * u64::from(y) * u64::from(z)) {
         let place = [number % u64::from(x), number / u64::from(x) % u64::from(y), number / u64::from(x) / u64::from(y)];
         Cluster::new(kernel, geometry, parameters, memory, options, place.map(|one| one as u32)).run(&mut counters)?;
     }

@@ -14,7 +14,13 @@ const POISON: u8 = 0xa5;
 #[derive(Default)]
 pub struct Memory {
     /// By number; freed ones leave a gap.
-    allocations: Vec<Option<Vec<u8>>>,
+    allocations: Vec<Option<Allocation>>,
+}
+
+/// Bytes that can be reached, from an offset on.
+struct Allocation {
+    from: usize,
+    bytes: Vec<u8>,
 }
 
 impl Memory {
@@ -25,7 +31,13 @@ impl Memory {
 
     /// Address of `bytes` new bytes, poisoned. Allocations of nothing still have an address.
     pub fn allocate(&mut self, bytes: usize) -> u64 {
-        self.allocations.push(Some(vec![POISON; bytes]));
+        self.allocate_window(0, bytes)
+    }
+
+    /// Address of an allocation of which only `bytes` from `offset` on can be reached: for the far end of what is too large for a
+    /// test, up to 64 GiB.
+    pub fn allocate_window(&mut self, offset: usize, bytes: usize) -> u64 {
+        self.allocations.push(Some(Allocation { from: offset, bytes: vec![POISON; bytes] }));
         BASE + (self.allocations.len() as u64 - 1) * APART
     }
 
@@ -43,7 +55,8 @@ impl Memory {
     pub fn allocation(&self, address: u64) -> Option<(u64, u64)> {
         let slot = address.checked_sub(BASE)? / APART;
         let kept = self.allocations.get(usize::try_from(slot).ok()?)?.as_ref()?;
-        (address - BASE - slot * APART < kept.len() as u64).then_some((BASE + slot * APART, kept.len() as u64))
+        let begin = BASE + slot * APART + kept.from as u64;
+        (begin..begin + kept.bytes.len() as u64).contains(&address).then_some((begin, kept.bytes.len() as u64))
     }
 
     /// The bytes at `address`.
@@ -54,7 +67,9 @@ impl Memory {
         let find = || {
             let slot = address.checked_sub(BASE)? / APART;
             let begin = usize::try_from(address - BASE - slot * APART).ok()?;
-            self.allocations.get(usize::try_from(slot).ok()?)?.as_ref()?.get(begin..begin.checked_add(length)?)
+            let kept = self.allocations.get(usize::try_from(slot).ok()?)?.as_ref()?;
+            let begin = begin.checked_sub(kept.from)?;
+            kept.bytes.get(begin..begin.checked_add(length)?)
         };
         find().ok_or(Fault::IllegalAddress { address, bytes: length as u64, what: "reading" })
     }
@@ -69,9 +84,12 @@ impl Memory {
             return Err(stray);
         };
         let (slot, begin) = (offset / APART, (offset % APART) as usize);
-        let end = begin.checked_add(length);
         let kept = usize::try_from(slot).ok().and_then(|slot| self.allocations.get_mut(slot)?.as_mut());
-        kept.zip(end).and_then(|(kept, end)| kept.get_mut(begin..end)).ok_or(stray)
+        let within = kept.and_then(|kept| {
+            let begin = begin.checked_sub(kept.from)?;
+            kept.bytes.get_mut(begin..begin.checked_add(length)?)
+        });
+        within.ok_or(stray)
     }
 }
 
@@ -86,6 +104,15 @@ fn an_access_past_the_end_is_illegal() {
     assert_eq!(memory.allocation(at + 15), Some((at, 16)));
     assert_eq!(memory.allocation(at + 16), None);
     assert!(memory.bytes(0, 1).is_err() && memory.bytes(u64::MAX, 1).is_err());
+}
+
+#[test]
+fn a_window_is_reached_at_its_offset_only() {
+    let mut memory = Memory::new();
+    let at = memory.allocate_window(1 << 35, 8);
+    memory.bytes_mut(at + (1 << 35) + 4, 4).unwrap().fill(1);
+    assert_eq!(memory.bytes(at + (1 << 35), 8).unwrap(), [POISON, POISON, POISON, POISON, 1, 1, 1, 1]);
+    assert!(memory.bytes(at, 1).is_err() && memory.bytes(at + (1 << 35) + 8, 1).is_err() && memory.bytes_mut(at, 1).is_err());
 }
 
 #[test]

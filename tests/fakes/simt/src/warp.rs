@@ -86,6 +86,8 @@ pub(crate) struct Warp {
     /// Number in its block.
     pub number: u32,
     pub registers: Vec<Lanes>,
+    /// By register: the lanes that have written it.
+    pub written: Vec<u32>,
     pub groups: Vec<Group>,
     /// Lanes that have threads.
     pub all: u32,
@@ -118,6 +120,7 @@ impl Warp {
             block,
             number,
             registers: classes.iter().map(poison).collect(),
+            written: vec![0; classes.len()],
             groups: vec![Group { pc: 0, mask: all, wait: None, timed_out: false }],
             all,
             copies: Vec::new(),

@@ -41,8 +41,7 @@ fn a_warp_exchanges_votes_and_elects() {
 
 #[test]
 fn a_shuffle_waits_for_the_lanes_it_names() {
-    let apart =
-        "setp.lt.u32 %p0, %r0, 16;\n@%p0 bra LOW;\nshfl.sync.idx.b32 %r1, %r0, 0, 31, -1;\nLOW:\nst.global.u32 [%rd1], %r1;";
+    let apart = "mov.u32 %r1, 0;\nsetp.lt.u32 %p0, %r0, 16;\n@%p0 bra LOW;\nshfl.sync.idx.b32 %r1, %r0, 0, 31, -1;\nLOW:\nst.global.u32 [%rd1], %r1;";
     let Fault::Deadlock(who) = run("", apart, 32).unwrap_err() else {
         panic!("the lanes that went on and ended must be missed");
     };

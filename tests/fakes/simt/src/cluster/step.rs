@@ -69,9 +69,24 @@ impl Cluster<'_> {
             Flow::Next
         } else {
             self.counters.instructions += 1;
-            self.execute(warp, at, mask, instruction).map_err(|fault| self.located(fault, warp, instruction))?
+            let done = self.initialised(warp, mask, instruction).and_then(|()| self.execute(warp, at, mask, instruction));
+            done.map_err(|fault| self.located(fault, warp, instruction))?
         };
+        if matches!(flow, Flow::Next) {
+            let written = &mut self.warps[warp].written;
+            instruction.uses.writes.iter().for_each(|register| written[*register as usize] |= mask);
+        }
         self.follow(warp, at, flow).map_err(|fault| self.located(fault, warp, instruction))
+    }
+
+    /// Refuses registers that nothing was ever written to.
+    fn initialised(&self, warp: usize, mask: u32, instruction: &Instruction) -> Result<(), Fault> {
+        let written = &self.warps[warp].written;
+        let guard = instruction.guard.iter().map(|(register, _)| register);
+        match instruction.uses.reads.iter().chain(guard).find(|register| written[**register as usize] & mask != mask) {
+            None => Ok(()),
+            Some(register) => Err(Fault::Broken(format!("register {register} of the kernel is read before it is written"))),
+        }
     }
 
     fn guard(&self, warp: usize, instruction: &Instruction) -> u32 {

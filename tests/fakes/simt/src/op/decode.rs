@@ -1,6 +1,7 @@
 //! From statements to instructions: the opcode is looked up, each operand is held to the width that it takes.
 
 use super::convert::Scalar;
+use super::uses::uses;
 use super::{Address, Instruction, Lanewise, Op, Source, Space, Special, arithmetic, bits, compare, convert, float, memory, sync};
 use crate::text::{Body, Class, ParseError, Statement, Term};
 
@@ -215,7 +216,7 @@ fn instruction(body: &Body, statement: &Statement) -> Result<Instruction, ParseE
     let parts: Vec<&str> = statement.opcode.split('.').collect();
     let decoded = operation(&parts, &mut operands).and_then(|op| operands.end().map(|()| op));
     let op = decoded.map_err(|why| ParseError::new(statement.line, format!("`{}`: {why}", statement.opcode)))?;
-    Ok(Instruction { op, guard: statement.guard, line: statement.line, opcode: statement.opcode.clone() })
+    Ok(Instruction { uses: uses(&op), op, guard: statement.guard, line: statement.line, opcode: statement.opcode.clone() })
 }
 
 fn operation(parts: &[&str], operands: &mut Operands<'_>) -> Result<Op, Refusal> {

@@ -8,8 +8,10 @@ mod decode;
 mod float;
 mod memory;
 mod sync;
+mod uses;
 
 pub(crate) use decode::{ones, program};
+pub(crate) use uses::Uses;
 
 /// One value a lane.
 pub(crate) type Lanes = [u64; 32];
@@ -348,6 +350,7 @@ pub(crate) enum Op {
 #[derive(Clone, Debug)]
 pub(crate) struct Instruction {
     pub op: Op,
+    pub uses: Uses,
     /// Register, and whether it runs where that is false.
     pub guard: Option<(u32, bool)>,
     pub line: u32,

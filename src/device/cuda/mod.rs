@@ -53,6 +53,9 @@ fn initialise() -> Result<(), Fault> {
     if !launch::library_present() {
         return Err(Fault::failed(STARTING, "no NVIDIA driver: libcuda.so.1 is not installed or not on the library path"));
     }
+    if let Some(call) = launch::lacking() {
+        return Err(Fault::failed(STARTING, format!("the NVIDIA driver is too old: its library lacks {call}")));
+    }
     cudarc::driver::result::init().map_err(|error| launch::fault(STARTING, error))
 }
 

@@ -149,7 +149,8 @@ impl Chip {
             97 => self.shared_optin() as i32,
             106 => self.blocks() as i32,
             111 => i32::from(self.sm >= 80) * 1024,
-            115 => i32::from(self.driver >= 11020),
+            115 if self.driver < 11020 => return None,
+            115 => 1,
             120 | 127 => modern,
             0 | 200.. => return None,
             // Some are zero on every such chip: integrated, ECC, the slot. Everything else is a feature that this chip has not.

@@ -50,6 +50,7 @@ fn run(machine: &Scripted, plan: &Plan, variants: &[Variant]) -> Vec<Entry> {
         interrupted: &|| false,
         readings: &|_, _| Readings::default(),
         expected: None,
+        ended: &|_| {},
     };
     measure(machine, plan, variants, &context)
 }
@@ -222,7 +223,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         ],
     };
     let profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND) };
-    let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None };
+    let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None, ended: &|_| {} };
     let entry = measure(&machine, &plan("stop"), &[Variant::own("a")], &context).remove(0);
     assert_eq!((entry.outcome, entry.reason.as_deref()), (Outcome::Measured, Some("interrupted")));
     let telemetry = entry.telemetry.expect("telemetry");

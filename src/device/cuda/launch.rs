@@ -53,6 +53,7 @@ const NEEDED: &[&str] = &[
     "cuModuleUnload",
     "cuStreamCreate",
     "cuStreamDestroy_v2",
+    "cuStreamQuery",
     "cuStreamSynchronize",
 ];
 
@@ -350,6 +351,19 @@ impl Launch {
             )
         }
         .map_err(|error| fault("launching a kernel", error))
+    }
+}
+
+/// Whether all work of a stream is done.
+///
+/// # Errors
+/// [`Fault`] with the driver's words, also those of work that failed.
+pub fn idle(stream: &CudaStream) -> Result<bool, Fault> {
+    stream.context().bind_to_thread().map_err(|error| fault("binding the device", error))?;
+    // SAFETY: the stream lives as long as it is borrowed.
+    match unsafe { sys::cuStreamQuery(stream.cu_stream()) } {
+        CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+        result => result.result().map(|()| true).map_err(|error| fault("running a kernel", error)),
     }
 }
 

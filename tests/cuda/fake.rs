@@ -87,6 +87,13 @@ impl Fake {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// Planned failures that no process met: a script that names a call which is never made passes every test.
+    pub fn unfired(&self) -> Vec<String> {
+        let log = self.log();
+        let planned = log.lines().filter_map(|line| line.strip_prefix("planned "));
+        planned.filter(|script| !self.fired(script)).map(Into::into).collect()
+    }
+
     /// Whether a planned failure has happened.
     pub fn fired(&self, script: &str) -> bool {
         self.log().lines().any(|line| line.strip_prefix("fired ") == Some(script))

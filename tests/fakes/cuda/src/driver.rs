@@ -82,6 +82,7 @@ impl Driver {
         let script = variable("ASSAY_FAKE_FAULT").unwrap_or_default();
         let mut script = Script::parse(&script).map_err(|why| format!("ASSAY_FAKE_FAULT: {why}"))?;
         script.spend(&log.text());
+        script.planned().for_each(|text| log.write(&format!("planned {text}")));
         let null = |device| (Self::null(device), Stream { device, ..Stream::default() });
         Ok(Self {
             streams: (0..chip.devices).map(null).collect(),
@@ -158,12 +159,11 @@ impl Driver {
         if needs == Needs::Context { self.healthy() } else { Ok(()) }
     }
 
-    /// What is told when the process ends.
+    /// What is told when the process ends of itself.
     fn summary(&self) -> String {
-        let unfired = self.script.unfired().map(|text| format!("unfired {text}"));
         let calls = self.calls.iter().map(|(name, count)| format!("calls {name} {count}"));
         let launches = format!("launches interpreted {} repeated {}", self.memo.interpreted, self.memo.repeated);
-        unfired.chain(calls).chain([launches]).collect::<Vec<_>>().join("\n")
+        calls.chain([launches]).collect::<Vec<_>>().join("\n")
     }
 }
 

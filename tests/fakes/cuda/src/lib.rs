@@ -15,7 +15,6 @@ mod image;
 mod launch;
 mod log;
 mod memory;
-mod pending;
 mod script;
 mod status;
 mod work;

@@ -65,8 +65,8 @@ impl Script {
         found
     }
 
-    /// Failures that never happened.
-    pub fn unfired(&self) -> impl Iterator<Item = &str> {
+    /// Failures that may still happen.
+    pub fn planned(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|one| !one.fired && !one.spent).map(|one| one.text.as_str())
     }
 }
@@ -100,15 +100,15 @@ fn a_failure_happens_at_its_time_and_once() {
     let oom = What::Fails(Status::OUT_OF_MEMORY);
     assert_eq!([pass("alloc"), pass("alloc"), pass("alloc")], [None, Some(oom), None]);
     assert_eq!([pass("cuStreamQuery"), pass("cuStreamQuery")], [Some(What::Fails(Status(702))); 2]);
-    assert_eq!(script.unfired().count(), 0);
+    assert_eq!(script.planned().count(), 0);
 }
 
 #[test]
-fn what_another_process_met_is_spent_and_the_rest_is_told() {
+fn what_another_process_met_is_spent_and_the_rest_is_still_planned() {
     let mut script = Script::parse("illegal@launch/copy:1,lost@cuMemAlloc_v2:9").unwrap();
     script.spend("calls cuInit 1\nfired illegal@launch/copy:1\n");
     assert_eq!(script.pass(|place| place == "launch/copy"), None);
-    assert_eq!(script.unfired().collect::<Vec<_>>(), ["lost@cuMemAlloc_v2:9"]);
+    assert_eq!(script.planned().collect::<Vec<_>>(), ["lost@cuMemAlloc_v2:9"]);
 }
 
 #[test]

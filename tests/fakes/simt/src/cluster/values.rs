@@ -1,0 +1,108 @@
+//! Registers, special registers, and instructions that only move or convert them.
+
+use super::Cluster;
+use super::step::Flow;
+use crate::Fault;
+use crate::op::convert::plain;
+use crate::op::{Lanes, Op, Source, Special, ones};
+use crate::warp::lanes;
+
+/// Nanoseconds of the global timer for each warp instruction: enough to tell times apart.
+const TICK: u64 = 1;
+
+impl Cluster<'_> {
+    pub(super) fn value(&self, warp: usize, source: Source) -> Lanes {
+        let this = &self.warps[warp];
+        match source {
+            Source::Register(register) => this.registers[register as usize],
+            Source::Value(value) => [value; 32],
+            Source::Shared(offset) => [u64::from(self.blocks[this.block].base + offset); 32],
+            Source::DynamicShared => {
+                let block = &self.blocks[this.block];
+                [u64::from(block.base + block.dynamic); 32]
+            }
+            Source::Parameter(offset) => [u64::from(offset); 32],
+            Source::Special(special) => self.special(warp, special),
+        }
+    }
+
+    /// Writes one lane of a register, if there is one.
+    pub(super) fn set(&mut self, warp: usize, register: Option<u32>, lane: usize, value: u64) {
+        if let Some(register) = register {
+            self.warps[warp].registers[register as usize][lane] = value;
+        }
+    }
+
+    fn special(&self, warp: usize, special: Special) -> Lanes {
+        let this = &self.warps[warp];
+        let block = &self.blocks[this.block];
+        let shape = self.geometry.block;
+        let all = |value: u32| [u64::from(value); 32];
+        let each = |value: fn(u32) -> u32| std::array::from_fn(|lane| u64::from(value(lane as u32)));
+        let within = |axis: usize| block.place[axis] % self.geometry.cluster[axis];
+        match special {
+            Special::Thread(axis) => std::array::from_fn(|lane| {
+                let linear = this.number * 32 + lane as u32;
+                u64::from([linear % shape[0], linear / shape[0] % shape[1], linear / shape[0] / shape[1]][axis])
+            }),
+            Special::BlockShape(axis) => all(shape[axis]),
+            Special::Block(axis) => all(block.place[axis]),
+            Special::GridShape(axis) => all(self.geometry.grid[axis]),
+            Special::BlockInCluster(axis) => all(within(axis)),
+            Special::ClusterShape(axis) => all(self.geometry.cluster[axis]),
+            Special::ClusterRank => all(this.block as u32),
+            Special::ClusterBlocks => all(self.geometry.blocks_of_cluster()),
+            Special::Cluster(axis) => all(self.place[axis]),
+            Special::Clusters(axis) => all(self.geometry.grid[axis] / self.geometry.cluster[axis]),
+            Special::Lane => each(|lane| lane),
+            Special::Warp => all(this.number),
+            Special::Warps => all(self.geometry.threads().div_ceil(32)),
+            Special::Multiprocessor => {
+                let [x, y, z] = block.place;
+                let number = x + self.geometry.grid[0] * (y + self.geometry.grid[1] * z);
+                all(number % self.options.multiprocessors)
+            }
+            Special::Multiprocessors => all(self.options.multiprocessors),
+            Special::Clock => [self.steps; 32],
+            Special::GlobalTimer => [self.steps * TICK; 32],
+            Special::LaneMask(0) => each(|lane| 1 << lane),
+            Special::LaneMask(1) => each(|lane| (1 << lane) - 1),
+            Special::LaneMask(2) => each(|lane| u32::MAX >> (31 - lane)),
+            Special::LaneMask(3) => each(|lane| !(u32::MAX >> (31 - lane))),
+            Special::LaneMask(_) => each(|lane| !((1 << lane) - 1)),
+            Special::DynamicSharedBytes => all(self.geometry.dynamic_shared),
+            Special::GridId => all(0),
+        }
+    }
+
+    /// Conversions, and several narrow values as one wide one.
+    pub(super) fn reshape(&mut self, warp: usize, mask: u32, op: &Op) -> Result<Flow, Fault> {
+        match op {
+            Op::Convert { conversion, d, width, a, b } => {
+                let (a, b) = (self.value(warp, *a), b.map(|b| self.value(warp, b)));
+                for lane in lanes(mask) {
+                    let found = if b.is_none() { plain(a[lane], *conversion) } else { None };
+                    let found = found.ok_or_else(|| Fault::Broken("this conversion is not supported".into()))?;
+                    self.set(warp, Some(*d), lane, found & ones(*width));
+                }
+            }
+            Op::Pack { d, parts, bits } => {
+                let parts: Vec<Lanes> = parts.iter().map(|part| self.value(warp, *part)).collect();
+                for lane in lanes(mask) {
+                    let whole = parts.iter().rev().fold(0_u64, |whole, part| whole << (bits % 64) | part[lane]);
+                    self.set(warp, Some(*d), lane, whole);
+                }
+            }
+            Op::Unpack { parts, a, bits } => {
+                let whole = self.value(warp, *a);
+                for lane in lanes(mask) {
+                    for (number, part) in parts.iter().enumerate() {
+                        self.set(warp, *part, lane, whole[lane] >> (number as u32 * bits) & ones(*bits));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(Flow::Next)
+    }
+}

@@ -59,7 +59,6 @@ fn a_flipped_bit_makes_the_entry_invalid() {
         let document = failed(&fake, script);
         let outcomes: Vec<_> = document.entries.iter().map(|entry| entry.outcome).collect();
         assert_eq!(outcomes, [Outcome::Invalid, Outcome::Measured], "{:?}", document.entries[0].reason);
-        assert!(document.entries[0].rate.is_none(), "no figure of wrong results");
     }
 }
 

@@ -1,7 +1,6 @@
 //! The one place that speaks to the interpreter: code, kernels, and a launch with what it cost.
 
-use crate::pending as simt_face;
-use simt_face::{Geometry, Kernel, Module, Options};
+use simt::{Counters, Geometry, Kernel, Module, Options};
 
 /// Compiled code.
 pub struct Code(Module);
@@ -9,8 +8,8 @@ pub struct Code(Module);
 impl Code {
     /// # Errors
     /// The line that is not understood, and why.
-    pub fn parse(text: &str) -> Result<Self, (usize, String)> {
-        Module::parse(text).map(Self).map_err(|error| (error.line, error.to_string()))
+    pub fn parse(text: &str) -> Result<Self, (u32, String)> {
+        Module::parse(text).map(Self).map_err(|error| (error.line, error.message))
     }
 
     /// `sm_90a`.
@@ -26,7 +25,7 @@ impl Code {
     pub fn facts(&self, kernel: &str) -> Option<Facts> {
         let kernel: &Kernel = self.0.kernel(kernel)?;
         Some(Facts {
-            parameters: kernel.parameters.iter().map(|one| (one.offset, one.bytes)).collect(),
+            parameters: kernel.parameters.iter().map(|one| (one.offset as usize, one.bytes as usize)).collect(),
             max_threads: kernel.max_threads.unwrap_or(1024),
             cluster: kernel.required_cluster,
             static_shared: kernel.static_shared,
@@ -84,9 +83,13 @@ pub fn run(
     let Shape { grid, block, cluster, dynamic_shared } = shape;
     let geometry = Geometry { grid, block, cluster, dynamic_shared };
     let options = Options { multiprocessors, ..Options::default() };
-    let interpreted = std::panic::AssertUnwindSafe(|| simt_face::launch(found, &code.0, &geometry, parameters, memory, &options));
+    let interpreted = std::panic::AssertUnwindSafe(|| simt::launch(found, &geometry, parameters, memory, &options));
     let outcome = std::panic::catch_unwind(interpreted).map_err(|_| End::Failed(format!("{kernel}: the interpreter panicked")))?;
-    outcome.map(|counters| Cost { flops: counters.flops, bytes: counters.global_read + counters.global_written }).map_err(|fault| {
+    let cost = |counters: Counters| Cost {
+        flops: counters.flops + counters.tensor_flops,
+        bytes: counters.global_read + counters.global_written + counters.bulk_bytes,
+    };
+    outcome.map(cost).map_err(|fault| {
         let words = format!("{kernel}: {fault}");
         match fault {
             simt::Fault::IllegalAddress { .. } => End::Illegal(words),

@@ -13,6 +13,7 @@ use cudarc::driver::{
 };
 use std::{
     ffi::{CString, c_void},
+    rc::Rc,
     sync::Arc,
 };
 
@@ -266,7 +267,7 @@ impl Drop for Module {
 #[derive(Clone)]
 pub struct Entry {
     function: sys::CUfunction,
-    _module: Arc<Module>,
+    _module: Rc<Module>,
 }
 
 impl Entry {
@@ -288,7 +289,7 @@ impl Entry {
         let loaded =
             unsafe { sys::cuModuleLoadDataEx(&raw mut raw, image.as_ptr().cast(), 2, options.as_mut_ptr(), values.as_mut_ptr()) };
         loaded.result().map_err(|error| with_words(fault(what, error), &said))?;
-        let module = Arc::new(Module { context: context.clone(), raw });
+        let module = Rc::new(Module { context: context.clone(), raw });
         let name = CString::new(name).map_err(|error| Fault::failed(what, error))?;
         // SAFETY: the module is loaded, and `Self` keeps it so.
         let function = unsafe { result::module::get_function(raw, name) }.map_err(|error| fault(what, error))?;

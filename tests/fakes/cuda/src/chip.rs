@@ -127,6 +127,8 @@ impl Chip {
     pub fn attribute(&self, number: i32, device: u32) -> Option<i32> {
         let modern = i32::from(self.sm >= 90);
         Some(match number {
+            // Pools came later than devices.
+            115 if self.driver < 11020 => return None,
             1..=3 => 1024,
             4 => 64,
             6 | 7 => 65535,
@@ -139,7 +141,7 @@ impl Chip {
             36 => 2_000_000,
             37 => 256,
             16 => self.multiprocessors as i32,
-            31 | 41 | 95 => 1,
+            31 | 41 | 95 | 115 => 1,
             33 => device as i32 + 1,
             38 => self.l2_bytes as i32,
             39 => self.threads() as i32,
@@ -149,8 +151,6 @@ impl Chip {
             97 => self.shared_optin() as i32,
             106 => self.blocks() as i32,
             111 => i32::from(self.sm >= 80) * 1024,
-            115 if self.driver < 11020 => return None,
-            115 => 1,
             120 | 127 => modern,
             0 | 200.. => return None,
             // Some are zero on every such chip: integrated, ECC, the slot. Everything else is a feature that this chip has not.

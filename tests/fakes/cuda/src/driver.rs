@@ -83,15 +83,20 @@ impl Driver {
         let mut script = Script::parse(&script).map_err(|why| format!("ASSAY_FAKE_FAULT: {why}"))?;
         script.spend(&log.text());
         script.planned().for_each(|text| log.write(&format!("planned {text}")));
+        Ok(Self { script, log, ptx: variable("ASSAY_FAKE_PTX").map(PathBuf::from), ..Self::new(chip) })
+    }
+
+    /// One to which nothing has happened.
+    pub fn new(chip: Chip) -> Self {
         let null = |device| (Self::null(device), Stream { device, ..Stream::default() });
-        Ok(Self {
+        Self {
             streams: (0..chip.devices).map(null).collect(),
             poison: vec![None; chip.devices as usize],
             retained: vec![0; chip.devices as usize],
-            ptx: variable("ASSAY_FAKE_PTX").map(PathBuf::from),
+            ptx: None,
             chip,
-            script,
-            log,
+            script: Script::default(),
+            log: Log::default(),
             started: false,
             memory: Memory::default(),
             events: BTreeMap::new(),
@@ -103,7 +108,7 @@ impl Driver {
             calls: BTreeMap::new(),
             lost: false,
             next: 0x10_0000,
-        })
+        }
     }
 
     /// The null stream of a device.

@@ -9,6 +9,8 @@
 //! - `ASSAY_FAKE_LOG`: a file to which is told what happened, see [`log`].
 
 mod calls;
+#[cfg(test)]
+mod checks;
 mod chip;
 mod driver;
 mod image;

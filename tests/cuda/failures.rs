@@ -75,13 +75,9 @@ fn a_call_that_fails_is_named() {
 }
 
 #[test]
-fn a_kernel_that_the_driver_cannot_compile_tells_why() {
-    // The first interface whose compiler is older than the base's PTX.
-    let fake = Fake::new("old-compiler", "sm=87,driver=10020");
-    let output = fake.run(&TWO);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let reason = fake.record().entries[0].reason.clone().unwrap_or_default();
-    assert!(reason.contains("CUDA_ERROR"), "{reason}");
+fn a_kernel_that_the_driver_refuses_is_named() {
+    let words = ["loading copy/vec4x8 for 80", "CUDA_ERROR_INVALID_PTX"];
+    costs_one_entry("refused", "87", "218@cuModuleLoadDataEx:1", &words);
 }
 
 #[test]

@@ -49,6 +49,9 @@ fn an_old_driver_is_used_or_refused_but_never_panics() {
     let identity = "cuDeviceGetUuid_v2";
     let listing = listed(&Fake::new("older", "80").without(identity));
     assert_eq!(listing["devices"][0]["uuid"], "GPU-face0000-0000-4000-8000-000000005000", "{listing}");
+    assert_eq!(listed(&Fake::new("oldest", "80,driver=11020"))["devices"][0]["api"], "CUDA 11.2");
+    let why = absent(&Fake::new("too-old", "80,driver=11010"));
+    assert!(why.contains("too old") && why.contains("CUDA 11.1") && why.contains("CUDA 11.2"), "{why}");
     for call in ["cuModuleLoadDataEx", "cuMemGetInfo_v2", "cuInit", "cuEventElapsedTime"] {
         let why = absent(&Fake::new(call, "80").without(call));
         assert!(why.contains("too old") && why.contains(call), "{why}");

@@ -44,8 +44,8 @@ fn matmul_is_measured_on_both_bases() {
 #[test]
 fn machine_code_runs_on_its_architecture() {
     for sm in ["75", "90", "120"] {
-        for mode in ["immediate", "deferred"] {
-            let fake = Fake::new(&format!("code-{sm}-{mode}"), &format!("sm={sm},mode={mode}")).with_ptx(kernels::ptx());
+        for mode in ["mode=immediate", "mode=deferred,schedule=5"] {
+            let fake = Fake::new(&format!("code-{sm}-{}", mode.len()), &format!("sm={sm},{mode}")).with_ptx(kernels::ptx());
             let entry = measured(&fake, &["--only", "stream/*/triad/*", "--footprint", "1MiB"]).remove(0);
             let kernel = entry.kernel.expect("named");
             assert!(kernels::ptx().join(format!("{kernel}.ptx")).is_file(), "{kernel} ran, and no other");

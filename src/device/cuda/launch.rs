@@ -143,7 +143,7 @@ pub fn attribute(device: sys::CUdevice, attribute: Attribute) -> Option<u32> {
 pub fn fault(what: &str, error: DriverError) -> Fault {
     let name =
         |text: Result<&std::ffi::CStr, DriverError>| text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
-    let words = format!("{} ({}) while {what}", name(error.error_string()), name(error.error_name()));
+    let words = format!("{} ({})", name(error.error_string()), name(error.error_name()));
     match error.0 {
         // Errors after which every call on this context fails, until the process ends.
         CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
@@ -153,7 +153,7 @@ pub fn fault(what: &str, error: DriverError) -> Fault {
         | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
         | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
         | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
-        | CUresult::CUDA_ERROR_UNKNOWN => Fault::Lost(words),
+        | CUresult::CUDA_ERROR_UNKNOWN => Fault::Lost(format!("{words} while {what}")),
         _ => Fault::Failed { what: what.into(), why: words },
     }
 }

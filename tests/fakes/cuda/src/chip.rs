@@ -19,12 +19,14 @@ pub struct Chip {
     pub deferred: bool,
     /// Version of the interface that the driver speaks.
     pub driver: i32,
+    /// Which of the interpreter's schedules kernels meet, by its number; none is the plain one.
+    pub schedule: Option<u32>,
 }
 
 impl FromStr for Chip {
     type Err = String;
 
-    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080`; what is not given has its
+    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080,schedule=5`; what is not given has its
     /// default.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut chip = Self {
@@ -36,6 +38,7 @@ impl FromStr for Chip {
             name: String::new(),
             deferred: false,
             driver: 12080,
+            schedule: None,
         };
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or(("sm", pair));
@@ -46,6 +49,7 @@ impl FromStr for Chip {
                 "sms" => chip.multiprocessors = number()?,
                 "l2" => chip.l2_bytes = bytes(value)?,
                 "memory" => chip.memory_bytes = bytes(value)?,
+                "schedule" => chip.schedule = Some(number()?),
                 "name" => chip.name = value.into(),
                 "driver" => chip.driver = number()? as i32,
                 "mode" => chip.deferred = deferred(value)?,

@@ -173,3 +173,17 @@ fn flags_of_both_formats_are_read() {
     assert_eq!(cubin(8, 0x0600_7802), Some((120, false)));
     assert_eq!(cubin(9, 0), None);
 }
+
+#[test]
+fn the_compiler_says_what_it_refuses() {
+    let chip: Chip = "80,driver=11020".parse().unwrap();
+    let refused = |text: &str| load(text.as_bytes(), &chip, None).err().map(|Refused(status, words)| (status, words));
+    assert!(refused(".version 7.2\n.target sm_80\n.address_size 64\n").is_none());
+    let (status, words) = refused(".version 7.3\n.target sm_80\n.address_size 64\n").unwrap();
+    assert!(status == Status::UNSUPPORTED_PTX_VERSION && words.contains("7.3") && words.contains("'7.2'"), "{words}");
+    let (status, words) = refused(".version 7.0\n.target sm_86\n.address_size 64\n").unwrap();
+    assert!(status == Status::INVALID_PTX && words.contains("sm_86"), "{words}");
+    let (status, words) = refused(".version 7.0\n.target sm_80\n.address_size 64\nnonsense\n").unwrap();
+    assert!(status == Status::INVALID_PTX && words.contains("line 4"), "{words}");
+    assert_eq!(refused("no code at all").unwrap().0, Status::INVALID_IMAGE);
+}

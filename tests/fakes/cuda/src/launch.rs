@@ -1,5 +1,6 @@
 //! The one place that speaks to the interpreter: code, kernels, and a launch with what it cost.
 
+use crate::chip::Chip;
 use simt::{Counters, Geometry, Kernel, Module, Options};
 
 /// Compiled code.
@@ -77,12 +78,13 @@ pub fn run(
     shape: Shape,
     parameters: &[u8],
     memory: &mut simt::Memory,
-    multiprocessors: u32,
+    chip: &Chip,
 ) -> Result<Cost, End> {
     let found = code.0.kernel(kernel).ok_or_else(|| End::Failed(format!("no kernel {kernel}")))?;
     let Shape { grid, block, cluster, dynamic_shared } = shape;
     let geometry = Geometry { grid, block, cluster, dynamic_shared };
-    let options = Options { multiprocessors, ..Options::default() };
+    let plain = chip.schedule.map_or_else(Options::default, |number| Options::schedule(number, 1));
+    let options = Options { multiprocessors: chip.multiprocessors, ..plain };
     let interpreted = std::panic::AssertUnwindSafe(|| simt::launch(found, &geometry, parameters, memory, &options));
     let outcome = std::panic::catch_unwind(interpreted).map_err(|_| End::Failed(format!("{kernel}: the interpreter panicked")))?;
     let cost = |counters: Counters| Cost {

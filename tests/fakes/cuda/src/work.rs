@@ -314,7 +314,7 @@ impl Driver {
         }
         let before = self.memory.hashes();
         let Launch { code, kernel, shape, parameters, .. } = launch;
-        let outcome = launch::run(code, kernel, *shape, parameters, &mut self.memory.raw, self.chip.multiprocessors);
+        let outcome = launch::run(code, kernel, *shape, parameters, &mut self.memory.raw, &self.chip);
         let writes = self.memory.changes(&before);
         let cost = outcome?;
         self.memo.interpreted += 1;

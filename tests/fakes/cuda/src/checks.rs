@@ -10,7 +10,7 @@ use crate::{
 use std::sync::Arc;
 
 /// Adds one to every word of a buffer of `n`.
-const INCREMENT: &str = "
+pub const INCREMENT: &str = "
 .version 7.0
 .target sm_70
 .address_size 64

@@ -35,6 +35,21 @@ pub struct Attribute {
     value: [u64; 8],
 }
 
+#[cfg(test)]
+impl Attribute {
+    pub fn cluster([x, y, z]: [u32; 3]) -> Self {
+        Self { which: CLUSTER, pad: 0, value: [u64::from(y) << 32 | u64::from(x), z.into(), 0, 0, 0, 0, 0, 0] }
+    }
+}
+
+#[cfg(test)]
+impl Configuration {
+    pub fn new(blocks: u32, threads: u32, stream: Pointer, attributes: &[Attribute]) -> Self {
+        let (grid, block) = ([blocks, 1, 1], [threads, 1, 1]);
+        Self { grid, block, shared: 0, stream, attributes: attributes.as_ptr(), count: attributes.len() as u32 }
+    }
+}
+
 const _: () = assert!(size_of::<Configuration>() == 56 && size_of::<Attribute>() == 72);
 
 fn checked(function: &Function, shape: &Shape, chip: &Chip) -> Result<(), Status> {

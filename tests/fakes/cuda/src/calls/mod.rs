@@ -1,6 +1,8 @@
 //! The exported calls, by what they are about.
 
 mod devices;
+#[cfg(test)]
+mod face;
 mod graphs;
 mod launches;
 mod memory;

@@ -1,0 +1,141 @@
+//! A launch of a kernel in the interpreter, with inputs, and what must come out.
+
+use simt::{Counters, Fault, Geometry, Memory, Module, Options};
+
+/// An argument of a launch.
+pub enum Argument {
+    /// The address of a buffer, by number.
+    Buffer(usize),
+    Word(u64),
+    /// Bytes of a parameter that is a structure, as a function of the buffers' addresses.
+    Structure(Box<dyn Fn(&[u64]) -> Vec<u8> + Send + Sync>),
+}
+
+/// What a buffer must hold afterwards.
+pub type Expected = Box<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
+
+/// A kernel's work: shape, inputs, expected output, and how much work it claims to be.
+pub struct Job {
+    pub name: String,
+    pub geometry: Geometry,
+    /// Contents before the launch; `Err` is so many bytes of poison.
+    pub buffers: Vec<Result<Vec<u8>, usize>>,
+    pub arguments: Vec<Argument>,
+    /// By buffer.
+    pub expected: Vec<(usize, Expected)>,
+    /// Arithmetic and bytes that the counters must show, where the shape has no ragged edges.
+    pub claim: Option<Claim>,
+}
+
+/// Work that a launch claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    pub flops: u64,
+    pub tensor_flops: u64,
+    pub read: u64,
+    pub written: u64,
+}
+
+impl Claim {
+    /// What the counters say against it.
+    fn refuted(&self, counters: &Counters) -> Option<String> {
+        let rows = [
+            ("operations", self.flops, counters.flops),
+            ("matrix operations", self.tensor_flops, counters.tensor_flops),
+            ("bytes read", self.read, counters.global_read),
+            ("bytes written", self.written, counters.global_written),
+        ];
+        rows.iter()
+            .find(|(_, claimed, done)| claimed != done)
+            .map(|(what, claimed, done)| format!("{done} {what} where {claimed} are claimed"))
+    }
+}
+
+/// How a launch ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Right(Counters),
+    Wrong(String),
+    /// More or less work than the job claims.
+    Work(String),
+    Fault(Fault),
+}
+
+impl Outcome {
+    /// The mechanism that caught a bug; `right` if none did.
+    pub fn mechanism(&self) -> &'static str {
+        match self {
+            Self::Right(_) => "right",
+            Self::Wrong(_) => "wrong",
+            Self::Work(_) => "work",
+            Self::Fault(Fault::IllegalAddress { .. }) => "illegal",
+            Self::Fault(Fault::InvalidLaunch(_)) => "launch",
+            Self::Fault(Fault::Broken(_)) => "broken",
+            Self::Fault(Fault::Race(_)) => "race",
+            Self::Fault(Fault::Deadlock(_)) => "deadlock",
+            Self::Fault(Fault::StepLimit(_)) => "endless",
+        }
+    }
+}
+
+impl Job {
+    /// Executes it once.
+    pub fn run(&self, module: &Module, options: &Options) -> Outcome {
+        let kernel = &module.kernels()[0];
+        let mut memory = Memory::new();
+        let addresses: Vec<u64> = self
+            .buffers
+            .iter()
+            .map(|contents| match contents {
+                Err(bytes) => memory.allocate(*bytes),
+                Ok(bytes) => {
+                    let at = memory.allocate(bytes.len());
+                    memory.bytes_mut(at, bytes.len()).expect("just allocated").copy_from_slice(bytes);
+                    at
+                }
+            })
+            .collect();
+        let mut parameters = Vec::new();
+        for (argument, parameter) in self.arguments.iter().zip(&kernel.parameters) {
+            parameters.resize(parameter.offset as usize, 0);
+            let bytes = match argument {
+                Argument::Buffer(number) => addresses[*number].to_le_bytes().to_vec(),
+                Argument::Word(word) => word.to_le_bytes().to_vec(),
+                Argument::Structure(make) => make(&addresses),
+            };
+            parameters.extend_from_slice(&bytes[..bytes.len().min(parameter.bytes as usize)]);
+        }
+        match simt::launch(kernel, &self.geometry, &parameters, &mut memory, options) {
+            Err(fault) => Outcome::Fault(fault),
+            Ok(counters) => {
+                let wrong = self.expected.iter().find_map(|(buffer, expected)| {
+                    let bytes = self.buffers[*buffer].as_ref().map_or_else(|bytes| *bytes, Vec::len);
+                    let found = memory.bytes(addresses[*buffer], bytes).map_err(|fault| fault.to_string());
+                    found.and_then(expected).err()
+                });
+                match (wrong, self.claim.and_then(|claim| claim.refuted(&counters))) {
+                    (Some(wrong), _) => Outcome::Wrong(wrong),
+                    (None, Some(work)) => Outcome::Work(work),
+                    (None, None) => Outcome::Right(counters),
+                }
+            }
+        }
+    }
+}
+
+/// Holds a buffer against values by index.
+pub fn equals<T: bytemuck::Pod + PartialEq + std::fmt::Debug>(value: impl Fn(usize) -> T + Send + Sync + 'static) -> Expected {
+    Box::new(move |bytes| {
+        let found = bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned::<T>).enumerate();
+        let mut wrong = found.filter(|(at, found)| value(*at) != *found);
+        match wrong.next() {
+            None => Ok(()),
+            Some((at, found)) => Err(format!("element {at} is {found:?} where {:?} is right; {} more", value(at), wrong.count())),
+        }
+    })
+}
+
+/// A buffer's contents from values by index.
+pub fn filled<T: bytemuck::Pod>(count: usize, value: impl Fn(usize) -> T) -> Result<Vec<u8>, usize> {
+    Ok((0..count).flat_map(|at| bytemuck::bytes_of(&value(at)).to_vec()).collect())
+}

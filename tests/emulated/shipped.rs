@@ -1,0 +1,1 @@
+//! Every shipped image's PTX, right under every schedule.

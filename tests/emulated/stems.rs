@@ -1,0 +1,277 @@
+//! The jobs of the shipped kernels: shapes whole and ragged, inputs from the generator, references written independently of them.
+
+use crate::job::{Argument, Claim, Job, equals, filled};
+use assay::plan;
+use simt::Geometry;
+use std::collections::BTreeMap;
+
+/// A kernel's compile-time constants.
+pub type Macros = BTreeMap<String, String>;
+
+fn constant(macros: &Macros, name: &str) -> u64 {
+    macros.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+const SEED: u32 = 0x5eed;
+
+/// The jobs of a stem in one of its configurations; `None` for a stem that is not known here.
+pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
+    Some(match stem {
+        "copy" => elementwise(macros, 1, 0, |x, _| x),
+        "scale" => elementwise(macros, 1, 1, |x, _| 3.25 * x),
+        "add" => elementwise(macros, 2, 1, |x, y| x + y),
+        "triad" => triad(macros),
+        "write" => write(macros),
+        "read" => read(macros),
+        "dot" => dot(macros),
+        "fill" => fill(macros),
+        "fold" => fold(macros),
+        "matmul" => matmul(macros),
+        _ => return None,
+    })
+}
+
+/// Blocks, so that each takes several turns and the last is ragged.
+const BLOCKS: u32 = 3;
+
+fn turn(macros: &Macros, arrays: u64) -> u64 {
+    let loads = constant(macros, "LOADS").max(constant(macros, "STORES"));
+    constant(macros, "THREADS") * (if arrays > 1 { (loads / 2).max(1) } else { loads })
+}
+
+fn geometry(macros: &Macros, blocks: u32) -> Geometry {
+    Geometry::linear(blocks, constant(macros, "THREADS") as u32)
+}
+
+fn double(buffer: u32, at: usize) -> f64 {
+    plan::random_f64(plan::buffer_seed(SEED, buffer), at as u64)
+}
+
+fn elementwise(macros: &Macros, inputs: u64, flops: u64, value: fn(f64, f64) -> f64) -> Vec<Job> {
+    let turns = turn(macros, inputs) * 2;
+    let job = |elements: u64, whole: bool| {
+        let mut buffers: Vec<_> = (0..inputs as u32).map(|buffer| filled(elements as usize, |at| double(buffer, at))).collect();
+        buffers.push(Err(elements as usize * 8));
+        let mut arguments: Vec<_> = (0..=inputs as usize).map(Argument::Buffer).collect();
+        arguments.push(Argument::Word(elements));
+        // `scale` alone takes a factor; the others have no further parameter.
+        arguments.push(Argument::Word(3.25_f64.to_bits()));
+        let claim = Claim { flops: flops * elements, tensor_flops: 0, read: inputs * elements * 8, written: elements * 8 };
+        Job {
+            name: format!("{elements} elements"),
+            geometry: geometry(macros, BLOCKS),
+            buffers,
+            arguments,
+            expected: vec![(inputs as usize, equals(move |at| value(double(0, at), if inputs > 1 { double(1, at) } else { 0.0 })))],
+            claim: whole.then_some(claim),
+        }
+    };
+    vec![job(turns * 4, true), job(turns * 3 + 2 * constant(macros, "THREADS") + 77, false), job(5, false)]
+}
+
+fn triad(macros: &Macros) -> Vec<Job> {
+    let turns = turn(macros, 2) * 2;
+    let job = |elements: u64, passes: u64, whole: bool| Job {
+        name: format!("{elements} elements, {passes} passes"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![
+            filled(elements as usize, |at| double(0, at)),
+            filled(elements as usize, |at| double(1, at)),
+            Err(elements as usize * 8),
+        ],
+        arguments: vec![
+            Argument::Buffer(0),
+            Argument::Buffer(1),
+            Argument::Buffer(2),
+            Argument::Word(elements),
+            Argument::Word(passes),
+            Argument::Word(3.25_f64.to_bits()),
+        ],
+        // The compiler contracts the product and the sum into one rounding.
+        expected: vec![(2, equals(|at| 3.25_f64.mul_add(double(1, at), double(0, at))))],
+        claim: whole.then_some(Claim {
+            flops: 2 * elements * passes,
+            tensor_flops: 0,
+            read: 16 * elements * passes,
+            written: 8 * elements * passes,
+        }),
+    };
+    vec![job(turns * 4, 1, true), job(turns * 4, 2, true), job(turns * 2 + 301, 1, false)]
+}
+
+fn write(macros: &Macros) -> Vec<Job> {
+    let words = turn(macros, 1) * 4;
+    let job = |words: u64, whole: bool| Job {
+        name: format!("{words} words"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![Err(words as usize * 4)],
+        arguments: vec![Argument::Buffer(0), Argument::Word(words), Argument::Word(u64::from(SEED))],
+        expected: vec![(0, equals(|at| plan::weyl(SEED, at as u64)))],
+        claim: whole.then_some(Claim { written: words * 4, ..Claim::default() }),
+    };
+    vec![job(words * 4, true), job(words * 3 + 1111, false), job(3, false)]
+}
+
+fn read(macros: &Macros) -> Vec<Job> {
+    let segment = turn(macros, 1) * 4;
+    let job = |length: u64, segments: u64, passes: u64, whole: bool| Job {
+        name: format!("{segments} segments of {length} words, {passes} passes"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![filled((length * segments) as usize, |at| plan::first(SEED, at as u64)), Err(segments as usize * 4)],
+        arguments: vec![
+            Argument::Buffer(0),
+            Argument::Buffer(1),
+            Argument::Word(length * segments),
+            Argument::Word(segments),
+            Argument::Word(passes),
+        ],
+        expected: vec![(
+            1,
+            equals(move |at| {
+                let words = at as u64 * length..(at as u64 + 1) * length;
+                words.fold(0_u32, |sum, word| sum.wrapping_add(plan::first(SEED, word))).wrapping_mul(passes as u32)
+            }),
+        )],
+        claim: whole.then_some(Claim { read: length * segments * passes * 4, written: segments * 4, ..Claim::default() }),
+    };
+    vec![job(segment * 2, 4, 2, true), job(segment + 4 * 77, 5, 1, false), job(1021, 4, 1, false)]
+}
+
+/// Additions beyond two an element: each thread joins its sums, and a block's threads join theirs.
+fn reduction(macros: &Macros, segments: u64) -> u64 {
+    let (threads, held) = (constant(macros, "THREADS"), (constant(macros, "LOADS") / 2).max(1));
+    segments * (threads * (held - 1) + 5 * threads + threads / 32)
+}
+
+fn dot(macros: &Macros) -> Vec<Job> {
+    let segment = turn(macros, 2) * 2;
+    // Small integers, so that the order of summation does not matter.
+    let small = |buffer: u32, at: u64| f64::from(plan::small(plan::buffer_seed(SEED, buffer), at));
+    let job = |length: u64, segments: u64, whole: bool| Job {
+        name: format!("{segments} segments of {length} elements"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![
+            filled((length * segments) as usize, |at| small(0, at as u64)),
+            filled((length * segments) as usize, |at| small(1, at as u64)),
+            Err(segments as usize * 8),
+        ],
+        arguments: vec![
+            Argument::Buffer(0),
+            Argument::Buffer(1),
+            Argument::Buffer(2),
+            Argument::Word(length * segments),
+            Argument::Word(segments),
+        ],
+        expected: vec![(
+            2,
+            equals(move |at| {
+                (at as u64 * length..(at as u64 + 1) * length).map(|element| small(0, element) * small(1, element)).sum::<f64>()
+            }),
+        )],
+        claim: whole.then_some(Claim {
+            flops: 2 * length * segments + reduction(macros, segments),
+            tensor_flops: 0,
+            read: length * segments * 16,
+            written: segments * 8,
+        }),
+    };
+    vec![job(segment * 2, 4, true), job(segment + 2 * 77, 5, false), job(1021, 4, false)]
+}
+
+fn fill(macros: &Macros) -> Vec<Job> {
+    let element = macros["ELEMENT"].clone();
+    let bytes = if element == "double" { 8 } else { 4 };
+    let job = |elements: u64, pass: u64| Job {
+        name: format!("{elements} elements, pass {pass}"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![Err(elements as usize * bytes)],
+        arguments: vec![Argument::Buffer(0), Argument::Word(elements), Argument::Word(u64::from(SEED)), Argument::Word(pass)],
+        expected: vec![(
+            0,
+            match element.as_str() {
+                "float" => equals(move |at| match pass {
+                    0 => plan::small(SEED, at as u64) as f32,
+                    1 => plan::random_f32(SEED, at as u64),
+                    _ => 0.0,
+                }),
+                "double" => equals(move |at| match pass {
+                    0 => f64::from(plan::small(SEED, at as u64)),
+                    1 => plan::random_f64(SEED, at as u64),
+                    _ => 0.0,
+                }),
+                _ => equals(move |at| if pass > 1 { 0 } else { plan::first(SEED, at as u64) }),
+            },
+        )],
+        claim: None,
+    };
+    vec![job(4000, 0), job(4001, 1), job(333, 2)]
+}
+
+fn fold(macros: &Macros) -> Vec<Job> {
+    let element = macros["ELEMENT"].clone();
+    let hashes = constant(macros, "BITS") == 1;
+    let job = |elements: u64, columns: u64| {
+        let integer = |at: usize| plan::small(SEED, at as u64) as u32;
+        let contents = match element.as_str() {
+            "float" => filled(elements as usize, |at| plan::small(SEED, at as u64) as f32),
+            "double" => filled(elements as usize, |at| f64::from(plan::small(SEED, at as u64))),
+            _ => filled(elements as usize, integer),
+        };
+        let weight = move |at: u64| {
+            if hashes {
+                plan::weight(7, at)
+            } else {
+                plan::weight(7 ^ plan::ROW, at / columns).wrapping_mul(plan::weight(7 ^ plan::COLUMN, at % columns))
+            }
+        };
+        let sum = (0..elements).fold(0_u32, |sum, at| sum.wrapping_add(integer(at as usize).wrapping_mul(weight(at))));
+        Job {
+            name: format!("{elements} elements in rows of {columns}"),
+            geometry: geometry(macros, BLOCKS),
+            buffers: vec![contents, filled(1, |_| 11_u32)],
+            arguments: vec![
+                Argument::Buffer(0),
+                Argument::Buffer(1),
+                Argument::Word(elements),
+                Argument::Word(columns),
+                Argument::Word(7),
+            ],
+            expected: vec![(1, equals(move |_| sum.wrapping_add(11)))],
+            claim: None,
+        }
+    };
+    vec![job(5000, 50), job(3001, 3001), job(4096, 7)]
+}
+
+fn matmul(macros: &Macros) -> Vec<Job> {
+    let (tile_m, tile_n) = (constant(macros, "TILE_M"), constant(macros, "TILE_N"));
+    let threads = 32 * constant(macros, "WARPS_M") * constant(macros, "WARPS_N");
+    let small = |buffer: u32, at: u64| plan::small(plan::buffer_seed(SEED, buffer), at) as f32;
+    let job = |m: u64, n: u64, k: u64, whole: bool| {
+        let product = move |at: u64| (0..k).map(|l| small(0, at / n * k + l) * small(1, l * n + at % n)).sum::<f32>();
+        let right: Vec<f32> = (0..m * n).map(product).collect();
+        // Each tile reads its rows of A and its columns of B once.
+        let read = 4 * (m * k * n.div_ceil(tile_n) + k * n * m.div_ceil(tile_m));
+        Job {
+            name: format!("{m}x{n}x{k}"),
+            geometry: Geometry::linear((m.div_ceil(tile_m) * n.div_ceil(tile_n)) as u32, threads as u32),
+            buffers: vec![
+                filled((m * k) as usize, |at| small(0, at as u64)),
+                filled((k * n) as usize, |at| small(1, at as u64)),
+                Err((m * n) as usize * 4),
+            ],
+            arguments: vec![
+                Argument::Buffer(0),
+                Argument::Buffer(1),
+                Argument::Buffer(2),
+                Argument::Word(m),
+                Argument::Word(n),
+                Argument::Word(k),
+            ],
+            expected: vec![(2, equals(move |at| right[at]))],
+            claim: whole.then_some(Claim { flops: 2 * m * n * k, tensor_flops: 0, read, written: 4 * m * n }),
+        }
+    };
+    // More than one band of tiles, ragged in every direction, and whole.
+    vec![job(tile_m * 9, tile_n, 48, true), job(tile_m + 3, tile_n * 2 + 5, 37, false), job(2 * tile_m, tile_n, 96, true)]
+}

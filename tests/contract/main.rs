@@ -3,6 +3,7 @@
 mod scripted;
 
 use assay::{
+    contract::Fault,
     dtype::{Dtype, Precision},
     measure::{Context, Profile, Readings, measure},
     plan::{Arg, Buffer, COLUMN, Check, Op, Pass, Place, Plan, ROW, Role, Step, Submit, Variant, VariantKind, WorkloadKey, weight},
@@ -10,6 +11,7 @@ use assay::{
     units::{Bytes, Flops, Megahertz, Milliwatts, Nanos},
 };
 use scripted::{Script, Scripted};
+use std::cell::RefCell;
 
 const MILLISECOND: u64 = 1_000_000;
 const ELEMENTS: u64 = 64;
@@ -184,6 +186,19 @@ fn every_planted_fault_ends_in_the_right_entry() {
         let entry = alone(&machine, &plan("fault"));
         assert_eq!(entry.outcome, outcome, "{script:?}");
         assert!(entry.reason.as_deref().is_some_and(|reason| reason.contains(word)), "{script:?}: {:?}", entry.reason);
+    }
+}
+
+#[test]
+fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
+    for (script, is_final) in [(Script::Hang(0), true), (Script::Lost(0), true), (Script::OutOfMemory, false)] {
+        let machine = Scripted { script, ..Scripted::new(|_, _| MILLISECOND) };
+        let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
+        let ended = |fault: &Fault| told.borrow_mut().push(fault.is_final());
+        let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(MILLISECOND) };
+        let context = Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &ended };
+        measure(&machine, &plan("told"), &[Variant::own("a")], &context);
+        assert_eq!(told.into_inner(), [is_final], "{script:?}");
     }
 }
 

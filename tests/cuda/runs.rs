@@ -54,6 +54,13 @@ fn machine_code_runs_on_its_architecture() {
 }
 
 #[test]
+fn every_device_is_measured() {
+    let fake = Fake::new("two", "87,devices=2");
+    let entries = measured(&fake, &["--only", "stream/*/copy/*", "--footprint", "1MiB"]);
+    assert_eq!(entries.iter().map(|entry| entry.device.id.as_str()).collect::<Vec<_>>(), ["cuda:0", "cuda:1"]);
+}
+
+#[test]
 fn times_are_those_of_the_chip_to_the_digit() {
     let fake = Fake::new("exact", "sm=87,sms=4");
     let entry = measured(&fake, &["--only", "stream/*/copy/*", "--footprint", "1MiB"]).remove(0);

@@ -197,7 +197,8 @@ fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
         let ended = |fault: &Fault| told.borrow_mut().push(fault.is_final());
         let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(MILLISECOND) };
         let context = Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &ended };
-        measure(&machine, &plan("told"), &[Variant::own("a")], &context);
+        let entries = measure(&machine, &plan("told"), &[Variant::own("a")], &context);
+        assert_eq!(entries[0].outcome, Outcome::Failed);
         assert_eq!(told.into_inner(), [is_final], "{script:?}");
     }
 }

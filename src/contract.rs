@@ -35,6 +35,12 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the machine can no longer be used by the process that met this.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Hung(_))
+    }
+
     pub fn failed(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self::Failed { what: what.into(), why: why.to_string() }
     }

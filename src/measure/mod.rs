@@ -33,6 +33,8 @@ pub struct Context<'a> {
     pub readings: &'a dyn Fn(Nanos, Nanos) -> Readings,
     /// What one launch is expected to take, from what was measured before; blank when nothing was.
     pub expected: Option<Nanos>,
+    /// Told of the fault that ended a measurement.
+    pub ended: &'a dyn Fn(&Fault),
 }
 
 /// Telemetry of a stretch of time.
@@ -67,7 +69,10 @@ pub fn measure(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context
     }
     match attempt(machine, plan, variants, context) {
         Ok(entries) => entries,
-        Err(Stopped::Fault(fault)) => without(Outcome::Failed, fault.to_string()),
+        Err(Stopped::Fault(fault)) => {
+            (context.ended)(&fault);
+            without(Outcome::Failed, fault.to_string())
+        }
         Err(Stopped::TooLong(reason)) => without(Outcome::Skipped, reason),
     }
 }

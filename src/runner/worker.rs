@@ -12,6 +12,7 @@ use crate::{
     workload::{self, Choice, Suite},
 };
 use std::{
+    cell::Cell,
     collections::HashMap,
     io::{BufRead, Write},
     path::Path,
@@ -100,11 +101,25 @@ fn carry_out(job: &Job) -> Result<(), String> {
     let _ = sources.describe(&mut device);
     let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
     let begin = machine.clock().now();
-    let mut worker = Worker { machine: machine.as_ref(), device, sampler, suite, rates: HashMap::new(), begin, spent: job.spent };
+    let mut worker = Worker {
+        machine: machine.as_ref(),
+        device,
+        sampler,
+        suite,
+        rates: HashMap::new(),
+        begin,
+        spent: job.spent,
+        broken: Cell::new(false),
+    };
     for id in &job.workloads {
         let plan = plans.remove(id).ok_or_else(|| format!("the opened device has no workload `{id}`"))?;
         for entry in worker.measure(&plan) {
             tell(&Event::Entry { entry: Box::new(entry) });
+        }
+        if worker.broken.get() {
+            // Whatever would be tidied up may wait for work that never ends; the next worker is a new process.
+            tell(&Event::Done);
+            std::process::exit(0);
         }
         if STOP.load(Ordering::Relaxed) {
             break;
@@ -123,6 +138,8 @@ struct Worker<'a> {
     rates: HashMap<(&'static str, String), f64>,
     begin: Nanos,
     spent: Nanos,
+    /// The device is of no more use to this process.
+    broken: Cell<bool>,
 }
 
 impl Worker<'_> {
@@ -146,6 +163,7 @@ impl Worker<'_> {
             interrupted: &|| STOP.load(Ordering::Relaxed),
             readings: &|from, to| self.readings(from, to),
             expected: self.expected(plan),
+            ended: &|fault| self.broken.set(self.broken.get() || fault.is_final()),
         };
         let mut entries = measure::measure(self.machine, plan, &variants, &context);
         for entry in &mut entries {

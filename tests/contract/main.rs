@@ -3,6 +3,7 @@
 mod scripted;
 
 use assay::{
+    contract::Fault,
     dtype::{Dtype, Precision},
     measure::{Context, Profile, Readings, measure},
     plan::{Arg, Buffer, COLUMN, Check, Op, Pass, Place, Plan, ROW, Role, Step, Submit, Variant, VariantKind, WorkloadKey, weight},
@@ -10,6 +11,7 @@ use assay::{
     units::{Bytes, Flops, Megahertz, Milliwatts, Nanos},
 };
 use scripted::{Script, Scripted};
+use std::cell::RefCell;
 
 const MILLISECOND: u64 = 1_000_000;
 const ELEMENTS: u64 = 64;
@@ -50,6 +52,7 @@ fn run(machine: &Scripted, plan: &Plan, variants: &[Variant]) -> Vec<Entry> {
         interrupted: &|| false,
         readings: &|_, _| Readings::default(),
         expected: None,
+        ended: &|_| {},
     };
     measure(machine, plan, variants, &context)
 }
@@ -187,6 +190,20 @@ fn every_planted_fault_ends_in_the_right_entry() {
 }
 
 #[test]
+fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
+    for (script, is_final) in [(Script::Hang(0), true), (Script::Lost(0), true), (Script::OutOfMemory, false)] {
+        let machine = Scripted { script, ..Scripted::new(|_, _| MILLISECOND) };
+        let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
+        let ended = |fault: &Fault| told.borrow_mut().push(fault.is_final());
+        let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(MILLISECOND) };
+        let context = Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &ended };
+        let entries = measure(&machine, &plan("told"), &[Variant::own("a")], &context);
+        assert_eq!(entries[0].outcome, Outcome::Failed);
+        assert_eq!(told.into_inner(), [is_final], "{script:?}");
+    }
+}
+
+#[test]
 fn an_exact_pass_that_cannot_be_exact_is_refused() {
     let mut inexact = plan("inexact");
     inexact.check.bound = Dtype::Fp64.exact_integers() + 1;
@@ -222,7 +239,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         ],
     };
     let profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND) };
-    let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None };
+    let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None, ended: &|_| {} };
     let entry = measure(&machine, &plan("stop"), &[Variant::own("a")], &context).remove(0);
     assert_eq!((entry.outcome, entry.reason.as_deref()), (Outcome::Measured, Some("interrupted")));
     let telemetry = entry.telemetry.expect("telemetry");

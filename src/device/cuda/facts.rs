@@ -1,6 +1,6 @@
 //! What the driver tells of a device, before anything is opened.
 
-use super::launch::{attribute, bus, fault, interface_version, memory_total, uuid};
+use super::launch::{attribute, bus, fault, interface_version, is_fake, memory_total, uuid};
 use crate::{
     contract::Fault,
     record::{Cache, Device, Kind},
@@ -23,6 +23,7 @@ pub fn devices() -> Result<Vec<Device>, Fault> {
 fn device(ordinal: i32) -> Result<Device, Fault> {
     let handle = result::device::get(ordinal).map_err(|error| fault("finding a device", error))?;
     let model = result::device::get_name(handle).map_err(|error| fault("naming a device", error))?;
+    let kind = if is_fake() { Kind::Fake } else { Kind::Gpu };
     let megahertz =
         |which| attribute(handle, which).filter(|kilohertz| *kilohertz > 0).map(|kilohertz| Megahertz(kilohertz / 1000));
     let l2 = attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE).filter(|bytes| *bytes > 0);
@@ -40,7 +41,7 @@ fn device(ordinal: i32) -> Result<Device, Fault> {
         bus_bits: attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH),
         ecc: attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED).map(|enabled| enabled != 0),
         precisions: vec!["fp64".into(), "fp32".into()],
-        ..Device::new(&format!("cuda:{ordinal}"), "cuda", Kind::Gpu, &model)
+        ..Device::new(&format!("cuda:{ordinal}"), "cuda", kind, &model)
     })
 }
 

@@ -8,16 +8,79 @@
 
 use crate::contract::Fault;
 use cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaStream, DriverError, result,
-    sys::{self, CUdevice_attribute as Attribute, CUevent_flags, CUresult},
+    CudaContext, CudaEvent, CudaStream, DriverError, result,
+    sys::{self, CUdevice_attribute as Attribute, CUevent_flags, CUjit_option, CUresult},
 };
-use std::{ffi::c_void, sync::Arc};
+use std::{
+    ffi::{CString, c_void},
+    rc::Rc,
+    sync::Arc,
+};
+
+/// Calls without which nothing can be done here; the wrapper panics where one is missing, so they are looked for before.
+const NEEDED: &[&str] = &[
+    "cuCtxGetCurrent",
+    "cuCtxSetCurrent",
+    "cuCtxSynchronize",
+    "cuDeviceGet",
+    "cuDeviceGetAttribute",
+    "cuDeviceGetCount",
+    "cuDeviceGetName",
+    "cuDeviceGetPCIBusId",
+    "cuDeviceGetUuid",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuDevicePrimaryCtxRetain",
+    "cuDeviceTotalMem_v2",
+    "cuDriverGetVersion",
+    "cuEventCreate",
+    "cuEventDestroy_v2",
+    "cuEventElapsedTime",
+    "cuEventQuery",
+    "cuEventRecord",
+    "cuEventSynchronize",
+    "cuFuncGetAttribute",
+    "cuGetErrorName",
+    "cuGetErrorString",
+    "cuInit",
+    "cuLaunchKernel",
+    "cuMemAlloc_v2",
+    "cuMemFree_v2",
+    "cuMemGetInfo_v2",
+    "cuMemcpyDtoH_v2",
+    "cuMemcpyHtoD_v2",
+    "cuMemsetD8Async",
+    "cuModuleGetFunction",
+    "cuModuleLoadDataEx",
+    "cuModuleUnload",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamQuery",
+    "cuStreamSynchronize",
+];
 
 /// Whether the driver's library can be loaded. Any other call without it would panic.
 #[must_use]
 pub fn library_present() -> bool {
     // SAFETY: opens a shared library by its well-known name; its initialisers are the driver's own.
     unsafe { sys::is_culib_present() }
+}
+
+/// Whether the driver's library, which is present, has a call.
+fn has(name: &str) -> bool {
+    // SAFETY: the library is only asked for an address, which is not used.
+    unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() }
+}
+
+/// A call that this backend needs and the driver's library, which is present, lacks.
+#[must_use]
+pub fn lacking() -> Option<&'static str> {
+    NEEDED.iter().copied().find(|name| !has(name))
+}
+
+/// Whether the driver says of itself that there is no GPU behind it.
+#[must_use]
+pub fn is_fake() -> bool {
+    has("assayFakeDriver")
 }
 
 /// Version of the CUDA interface that the driver offers, `major * 1000 + minor * 10`.
@@ -37,13 +100,11 @@ pub fn interface_version() -> Result<i32, Fault> {
 #[must_use]
 pub fn uuid(device: sys::CUdevice) -> Option<String> {
     let whole = result::device::get_uuid(device).ok()?;
-    // Drivers before 11.4 lack the call, and a missing symbol panics; a slice needs it, for the older call names the whole card.
-    let own = std::panic::catch_unwind(|| {
-        let mut own = sys::CUuuid { bytes: [0; 16] };
-        // SAFETY: the pointer is to a local that outlives the call.
-        unsafe { sys::cuDeviceGetUuid_v2(&raw mut own, device) }.result().map(|()| own).ok()
-    });
-    let own = own.ok().flatten().unwrap_or(whole);
+    let mut own = sys::CUuuid { bytes: [0; 16] };
+    // Drivers before 11.4 lack the call; a slice needs it, for the older call names the whole card.
+    // SAFETY: the pointer is to a local that outlives the call.
+    let told = has("cuDeviceGetUuid_v2") && unsafe { sys::cuDeviceGetUuid_v2(&raw mut own, device) }.result().is_ok();
+    let own = if told { own } else { whole };
     let prefix = if own.bytes == whole.bytes { "GPU" } else { "MIG" };
     Some(format!("{prefix}-{}", uuid::Uuid::from_bytes(own.bytes.map(|byte| byte as u8))))
 }
@@ -82,7 +143,7 @@ pub fn attribute(device: sys::CUdevice, attribute: Attribute) -> Option<u32> {
 pub fn fault(what: &str, error: DriverError) -> Fault {
     let name =
         |text: Result<&std::ffi::CStr, DriverError>| text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
-    let words = format!("{} ({}) while {what}", name(error.error_string()), name(error.error_name()));
+    let words = format!("{} ({})", name(error.error_string()), name(error.error_name()));
     match error.0 {
         // Errors after which every call on this context fails, until the process ends.
         CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
@@ -92,7 +153,7 @@ pub fn fault(what: &str, error: DriverError) -> Fault {
         | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
         | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
         | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
-        | CUresult::CUDA_ERROR_UNKNOWN => Fault::Lost(words),
+        | CUresult::CUDA_ERROR_UNKNOWN => Fault::Lost(format!("{words} while {what}")),
         _ => Fault::Failed { what: what.into(), why: words },
     }
 }
@@ -186,9 +247,72 @@ impl Drop for Memory {
     }
 }
 
+/// Loaded code.
+struct Module {
+    context: Arc<CudaContext>,
+    raw: sys::CUmodule,
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        let unloaded = self.context.bind_to_thread().and_then(|()| {
+            // SAFETY: it was loaded in this context and is unloaded once; its entries, which hold it, are gone.
+            unsafe { result::module::unload(self.raw) }
+        });
+        self.context.record_err(unloaded);
+    }
+}
+
+/// Where loaded code begins; the code stays loaded as long as it is held.
+#[derive(Clone)]
+pub struct Entry {
+    function: sys::CUfunction,
+    _module: Rc<Module>,
+}
+
+impl Entry {
+    /// Loads an image, compiling it if it is PTX, and finds an entry in it. All the way: asking for its registers makes a lazy driver
+    /// load it now.
+    ///
+    /// # Errors
+    /// [`Fault`] with the driver's words, and its compiler's.
+    pub fn load(context: &Arc<CudaContext>, mut image: Vec<u8>, name: &str, what: &str) -> Result<Self, Fault> {
+        context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
+        // The driver reads PTX up to a zero; behind machine code it does no harm.
+        image.push(0);
+        let mut said = [0_u8; 4096];
+        let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+        let mut values = [said.as_mut_ptr().cast::<c_void>(), std::ptr::without_provenance_mut(said.len())];
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the image is a whole cubin or ends with a zero; the options are two, as said, and the buffer that they name is as
+        // long as they say and outlives the call.
+        let loaded =
+            unsafe { sys::cuModuleLoadDataEx(&raw mut raw, image.as_ptr().cast(), 2, options.as_mut_ptr(), values.as_mut_ptr()) };
+        loaded.result().map_err(|error| with_words(fault(what, error), &said))?;
+        let module = Rc::new(Module { context: context.clone(), raw });
+        let name = CString::new(name).map_err(|error| Fault::failed(what, error))?;
+        // SAFETY: the module is loaded, and `Self` keeps it so.
+        let function = unsafe { result::module::get_function(raw, name) }.map_err(|error| fault(what, error))?;
+        // SAFETY: the function was found just now.
+        unsafe { result::function::get_function_attribute(function, sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_NUM_REGS) }
+            .map_err(|error| fault(what, error))?;
+        Ok(Self { function, _module: module })
+    }
+}
+
+/// Adds what the driver's compiler said, up to a zero, on one line.
+fn with_words(fault: Fault, said: &[u8]) -> Fault {
+    let said = said.split(|byte| *byte == 0).next().unwrap_or_default();
+    let said = String::from_utf8_lossy(said).split_whitespace().collect::<Vec<_>>().join(" ");
+    match fault {
+        Fault::Failed { what, why } if !said.is_empty() => Fault::Failed { what, why: format!("{why}: {said}") },
+        other => other,
+    }
+}
+
 /// A kernel with its arguments and geometry, ready to be launched again and again.
 pub struct Launch {
-    function: CudaFunction,
+    entry: Entry,
     /// Every parameter of every kernel is eight bytes wide: an address, a count or a double.
     arguments: Box<[u64]>,
     grid: u32,
@@ -197,8 +321,8 @@ pub struct Launch {
 
 impl Launch {
     #[must_use]
-    pub fn new(function: CudaFunction, arguments: Vec<u64>, grid: u32, threads: u32) -> Self {
-        Self { function, arguments: arguments.into_boxed_slice(), grid, threads }
+    pub fn new(entry: Entry, arguments: Vec<u64>, grid: u32, threads: u32) -> Self {
+        Self { entry, arguments: arguments.into_boxed_slice(), grid, threads }
     }
 
     /// Enqueues one launch. The memory that the arguments point to must live until the work is seen to end.
@@ -215,11 +339,11 @@ impl Launch {
         for (pointer, argument) in pointers.iter_mut().zip(self.arguments.iter_mut()) {
             *pointer = std::ptr::from_mut(argument).cast();
         }
-        // SAFETY: the function belongs to a module that `self` keeps loaded; each pointer is to one eight-byte argument, as the
+        // SAFETY: the entry keeps its module loaded; each pointer is to one eight-byte argument, as the
         // kernel's parameters are, and the driver copies them before it returns. Buffers are sized by the same plan as the counts.
         unsafe {
             result::launch_kernel(
-                self.function.cu_function(),
+                self.entry.function,
                 (self.grid, 1, 1),
                 (self.threads, 1, 1),
                 0,
@@ -228,6 +352,19 @@ impl Launch {
             )
         }
         .map_err(|error| fault("launching a kernel", error))
+    }
+}
+
+/// Whether all work of a stream is done.
+///
+/// # Errors
+/// [`Fault`] with the driver's words, also those of work that failed.
+pub fn idle(stream: &CudaStream) -> Result<bool, Fault> {
+    stream.context().bind_to_thread().map_err(|error| fault("binding the device", error))?;
+    // SAFETY: the stream lives as long as it is borrowed.
+    match unsafe { sys::cuStreamQuery(stream.cu_stream()) } {
+        CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+        result => result.result().map(|()| true).map_err(|error| fault("running a kernel", error)),
     }
 }
 

@@ -12,10 +12,7 @@ use crate::{
     plan::{Arg, Configuration, Op, Place, Plan, Step, Submit, Variant, VariantKind, kernel},
     record::Device,
 };
-use cudarc::{
-    driver::{CudaContext, CudaFunction},
-    nvrtc::Ptx,
-};
+use cudarc::driver::CudaContext;
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 /// Stems that a plan may name, and the format of every buffer they take.
@@ -53,7 +50,7 @@ pub struct Opened {
 #[derive(Clone)]
 pub struct Function {
     pub configuration: &'static Configuration,
-    pub entry: CudaFunction,
+    pub entry: launch::Entry,
     /// Hash of the bits.
     pub identity: String,
 }
@@ -158,8 +155,7 @@ impl Opened {
         Ok(loaded)
     }
 
-    /// The entry point of a stem's configuration, loaded once, all the way: asking for its registers makes a lazy driver load it
-    /// now.
+    /// The entry point of a stem's configuration, loaded once.
     ///
     /// # Errors
     /// [`Fault`] when there is none, or with the driver's words.
@@ -172,13 +168,9 @@ impl Opened {
         let kernel = kernel(stem).ok_or_else(missing)?;
         let configuration = kernel.configuration(name).ok_or_else(missing)?;
         let image = image::choose(configuration, self.capability).ok_or_else(missing)?;
-        let mut bits = kernel.bits(image).map_err(|why| Fault::failed(format!("loading {key}"), why))?;
-        // The driver reads base PTX up to a zero; behind machine code it does no harm.
-        bits.push(0);
-        let refused = |error| fault(&format!("loading {key} for {}", image.architecture), error);
-        let module = self.context.load_module(Ptx::from_binary(bits)).map_err(refused)?;
-        let entry = module.load_function(&kernel.entry).map_err(refused)?;
-        entry.num_regs().map_err(refused)?;
+        let what = format!("loading {key} for {}", image.architecture);
+        let bits = kernel.bits(image).map_err(|why| Fault::failed(&*what, why))?;
+        let entry = launch::Entry::load(&self.context, bits, &kernel.entry, &what)?;
         let function = Function { configuration, entry, identity: image.sha256.clone() };
         self.functions.borrow_mut().insert(key, function.clone());
         Ok(function)

@@ -48,12 +48,25 @@ fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {
     })
 }
 
+/// Drivers before it do not know of memory pools, which the wrapper asks every device for.
+const OLDEST: i32 = 11020;
+
 fn initialise() -> Result<(), Fault> {
     const STARTING: &str = "starting the NVIDIA driver";
     if !launch::library_present() {
         return Err(Fault::failed(STARTING, "no NVIDIA driver: libcuda.so.1 is not installed or not on the library path"));
     }
-    cudarc::driver::result::init().map_err(|error| launch::fault(STARTING, error))
+    if let Some(call) = launch::lacking() {
+        return Err(Fault::failed(STARTING, format!("the NVIDIA driver is too old: its library lacks {call}")));
+    }
+    cudarc::driver::result::init().map_err(|error| launch::fault(STARTING, error))?;
+    let version = launch::interface_version()?;
+    if version < OLDEST {
+        let name = |version: i32| format!("CUDA {}.{}", version / 1000, version % 1000 / 10);
+        let why = format!("the NVIDIA driver is too old: it offers {}, {} is needed", name(version), name(OLDEST));
+        return Err(Fault::failed(STARTING, why));
+    }
+    Ok(())
 }
 
 /// Runs driver calls such that a missing library or call becomes words, not a panic on a person's screen.

@@ -2,7 +2,7 @@
 
 use super::{
     geometry,
-    launch::{Launch, Memory, fault},
+    launch::{Launch, Memory, fault, idle},
     machine::Opened,
     timing::{RESOLUTION, Timing},
 };
@@ -12,7 +12,17 @@ use crate::{
     plan::{Arg, Buffer, Fold, Pass, Plan, Role},
 };
 use cudarc::driver::CudaStream;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Filling, folding and single launches take milliseconds; work that takes this long hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What work that was not waited for may still take.
+const GRACE: Duration = Duration::from_secs(1);
+/// Between two looks at the device.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// What an output's bytes are before it is written.
 const POISON: u8 = 0xA5;
@@ -32,8 +42,7 @@ pub struct Ready<'a> {
     stream: Arc<CudaStream>,
     loaded: Vec<Loaded>,
     timing: Timing,
-    /// One word, to which a fold adds.
-    sum: Memory,
+    /// The plan's, and behind them one word to which a fold adds.
     buffers: Vec<Memory>,
 }
 
@@ -43,14 +52,14 @@ impl<'a> Ready<'a> {
     pub fn new(
         opened: &'a Opened,
         plan: &Plan,
-        buffers: Vec<Memory>,
+        mut buffers: Vec<Memory>,
         loaded: Vec<Loaded>,
         clock: &dyn Clock,
     ) -> Result<Self, Fault> {
         let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
-        let sum = Memory::allocate(&opened.context, 4)?;
+        buffers.push(Memory::allocate(&opened.context, 4)?);
         let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
-        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, sum, buffers })
+        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers })
     }
 
     /// Launches a kernel of the harness itself; it runs in the stream's order.
@@ -63,8 +72,16 @@ impl<'a> Ready<'a> {
         Launch::new(function.entry, arguments, blocks, geometry::threads(function.configuration)).enqueue(&self.stream)
     }
 
+    /// Sees the work end, as the driver's own wait would, but not for ever.
     fn synchronize(&self) -> Result<(), Fault> {
-        self.stream.synchronize().map_err(|error| fault("running a kernel", error))
+        let begin = Instant::now();
+        while !idle(&self.stream)? {
+            if begin.elapsed() > PATIENCE {
+                return Err(Fault::Hung(PATIENCE.into()));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 
     fn buffer(&self, index: usize) -> Result<(Buffer, &Memory), Fault> {
@@ -123,20 +140,20 @@ impl Prepared for Ready<'_> {
 
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault> {
         let (of, memory) = self.buffer(buffer)?;
-        let address = memory.address();
+        let (address, sum) = (memory.address(), self.plan.buffers.len());
         let (name, elements) = match fold {
             Fold::Bits => ("bits", of.bytes() / 4),
             Fold::Values => (of.dtype.name(), of.elements),
         };
         let mut sums = Vec::with_capacity(seeds.len());
         for seed in seeds {
-            self.sum.set(0, &self.stream)?;
+            self.buffers[sum].set(0, &self.stream)?;
             let counts = [elements, of.columns.max(1), u64::from(*seed)].map(Arg::Count);
             let args = [&[Arg::Buffer(0), Arg::Buffer(1)], &counts[..]].concat();
-            self.harness("fold", name, &args, &[address, self.sum.address()])?;
+            self.harness("fold", name, &args, &[address, self.buffers[sum].address()])?;
             self.synchronize()?;
             let mut word = [0_u8; 4];
-            self.sum.read(0, &mut word)?;
+            self.buffers[sum].read(0, &mut word)?;
             sums.push(u32::from_le_bytes(word));
         }
         Ok(sums)
@@ -160,11 +177,19 @@ impl Prepared for Ready<'_> {
     }
 }
 
-/// Work that is still under way uses the buffers, which are freed after this.
+/// Work that is still under way uses the buffers, which are freed after this. Freeing waits for work, so that where work does not end
+/// all of it is left to the end of the process.
 impl Drop for Ready<'_> {
     fn drop(&mut self) {
         // A failure was told where the work was waited for; here there is nobody left to tell.
-        let _ = self.stream.synchronize();
+        let begin = Instant::now();
+        while matches!(idle(&self.stream), Ok(false)) {
+            if begin.elapsed() > GRACE {
+                std::mem::forget((std::mem::take(&mut self.buffers), std::mem::take(&mut self.loaded), self.stream.clone()));
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 

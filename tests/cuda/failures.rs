@@ -1,0 +1,90 @@
+//! Failures of a driver, one at a time: what becomes of the entry, of the run, and of the program.
+
+use crate::fake::{Fake, text};
+use assay::record::{Document, Outcome};
+
+/// Two workloads, so that it shows what the second makes of the first's end.
+const TWO: [&str; 4] = ["--only", "stream/*/{copy,scale}/*", "--footprint", "1MiB"];
+
+/// A run in which a failure happens; its record.
+fn failed(fake: &Fake, script: &str) -> Document {
+    let output = fake.run(&TWO);
+    let stderr = text(&output.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert!(fake.fired(script), "{script} never happened: {}", fake.log());
+    assert_eq!(output.status.code(), Some(1), "{script}: {stderr}\n{}", fake.log());
+    fake.record()
+}
+
+/// The failure costs the first entry, for a reason with these words; the second is measured.
+fn costs_one_entry(name: &str, chip: &str, script: &str, words: &[&str]) {
+    let fake = Fake::new(name, chip).failing(script);
+    let document = failed(&fake, script);
+    let outcomes: Vec<_> = document.entries.iter().map(|entry| entry.outcome).collect();
+    let reason = document.entries[0].reason.clone().unwrap_or_default();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Measured], "{script}: {reason}");
+    assert!(words.iter().all(|word| reason.contains(word)), "{script}: {reason}");
+}
+
+#[test]
+fn memory_that_is_not_there() {
+    costs_one_entry("oom", "87", "oom@alloc:2", &["out of memory", "free"]);
+}
+
+#[test]
+fn an_illegal_address_sticks_and_costs_one_entry() {
+    for (mode, name) in [("immediate", "illegal"), ("deferred", "illegal-deferred")] {
+        let chip = format!("87,mode={mode}");
+        costs_one_entry(name, &chip, "illegal@launch:2", &["lost", "CUDA_ERROR_ILLEGAL_ADDRESS"]);
+    }
+    costs_one_entry("illegal-late", "87", "illegal@launch/copy:40", &["lost", "CUDA_ERROR_ILLEGAL_ADDRESS"]);
+}
+
+#[test]
+fn work_that_never_ends_is_given_up_and_costs_one_entry() {
+    costs_one_entry("hang", "87", "hang@launch/copy:3", &["did not finish within"]);
+}
+
+#[test]
+fn a_harness_kernel_that_never_ends_is_given_up_too() {
+    costs_one_entry("hang-fill", "87,mode=deferred", "hang@launch/fill:1", &["did not finish within"]);
+}
+
+#[test]
+fn a_flipped_bit_makes_the_entry_invalid() {
+    for (mode, name) in [("immediate", "flip"), ("deferred", "flip-deferred")] {
+        // From then on, as broken hardware does.
+        let script = "flip@launch/copy:30+";
+        let fake = Fake::new(name, &format!("87,mode={mode}")).failing(script);
+        let document = failed(&fake, script);
+        let outcomes: Vec<_> = document.entries.iter().map(|entry| entry.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Invalid, Outcome::Measured], "{:?}", document.entries[0].reason);
+    }
+}
+
+#[test]
+fn a_lost_device_costs_one_entry() {
+    costs_one_entry("lost-launch", "87", "lost@cuLaunchKernel:9", &["lost", "CUDA_ERROR_UNKNOWN"]);
+    costs_one_entry("lost-query", "87,mode=deferred", "lost@cuEventQuery:5", &["lost", "CUDA_ERROR_UNKNOWN"]);
+}
+
+#[test]
+fn a_call_that_fails_is_named() {
+    costs_one_entry("busy", "87", "304@cuEventRecord:6", &["CUDA_ERROR_OPERATING_SYSTEM", "event"]);
+    costs_one_entry("ecc", "87", "214@cuStreamQuery:2", &["lost", "CUDA_ERROR_ECC_UNCORRECTABLE"]);
+}
+
+#[test]
+fn a_kernel_that_the_driver_refuses_is_named() {
+    let words = ["loading copy/vec4x8 for 80", "CUDA_ERROR_INVALID_PTX"];
+    costs_one_entry("refused", "87", "218@cuModuleLoadDataEx:1", &words);
+}
+
+#[test]
+fn machine_code_that_nobody_knows_is_refused() {
+    let fake = Fake::new("unknown-code", "90");
+    let output = fake.run(&TWO);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let reason = fake.record().entries[0].reason.clone().unwrap_or_default();
+    assert!(reason.contains("ASSAY_FAKE_PTX"), "the log of the driver's compiler is part of the reason: {reason}");
+}

@@ -1,0 +1,19 @@
+//! The CUDA backend without a GPU: the program runs as it is, and the driver that it finds is a fake.
+
+#![cfg(all(feature = "cuda", target_os = "linux"))]
+
+mod failures;
+mod fake;
+mod kernels;
+mod listing;
+mod runs;
+
+use fake::{Fake, text};
+
+#[test]
+fn without_its_variable_the_fake_is_no_device() {
+    let output = Fake::new("mere-file", "").run(&[]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("CUDA_ERROR_NO_DEVICE") || stderr.contains("no device"), "{stderr}");
+}

@@ -1,0 +1,71 @@
+//! Whole runs: kernels that are compiled by the driver, and machine code by the PTX that it was made of; work that is done at once, and
+//! work that is put off until it is waited for.
+
+use crate::{
+    fake::{Fake, text},
+    kernels,
+};
+use assay::record::{Entry, Kind, Outcome};
+
+const STREAM: [&str; 4] = ["--only", "stream/*", "--footprint", "1MiB"];
+const MATMUL: [&str; 2] = ["--only", "matmul/fp32.fp32.fp32/128x128x128"];
+
+/// A run that measures all it is asked for; its entries.
+fn measured(fake: &Fake, arguments: &[&str]) -> Vec<Entry> {
+    let output = fake.run(arguments);
+    assert_eq!(output.status.code(), Some(0), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
+    let entries = fake.record().entries;
+    assert!(!entries.is_empty());
+    for entry in &entries {
+        assert_eq!((entry.outcome, entry.device.kind), (Outcome::Measured, Kind::Fake), "{:?}", entry.reason);
+        let verified = entry.verified.as_ref().expect("verified");
+        assert!(verified.passed && verified.checked > 0 && verified.hashed > 0, "{verified:?}");
+    }
+    entries
+}
+
+#[test]
+fn streams_are_measured_on_kernels_that_the_driver_compiles() {
+    // An embedded part runs nobody else's machine code.
+    let entries = measured(&Fake::new("streams-87", "sm=87"), &STREAM);
+    let operations: Vec<_> = entries.iter().map(|entry| entry.workload.operation.as_str()).collect();
+    assert_eq!(operations, ["read", "triad", "write", "copy", "scale", "add", "dot"]);
+}
+
+#[test]
+fn matmul_is_measured_on_both_bases() {
+    for (name, chip) in [("matmul-72", "sm=72"), ("matmul-87", "sm=87,mode=deferred")] {
+        let fake = Fake::new(name, chip);
+        let kernel = measured(&fake, &MATMUL).remove(0).kernel.expect("named");
+        assert!(kernels::is_base(&kernel, &chip[3..5]), "{kernel}");
+    }
+}
+
+#[test]
+fn machine_code_runs_on_its_architecture() {
+    for sm in ["75", "90", "120"] {
+        for mode in ["mode=immediate", "mode=deferred,schedule=5"] {
+            let fake = Fake::new(&format!("code-{sm}-{}", mode.len()), &format!("sm={sm},{mode}")).with_ptx(kernels::ptx());
+            let entry = measured(&fake, &["--only", "stream/*/triad/*", "--footprint", "1MiB"]).remove(0);
+            let kernel = entry.kernel.expect("named");
+            assert!(kernels::ptx().join(format!("{kernel}.ptx")).is_file(), "{kernel} ran, and no other");
+        }
+    }
+}
+
+#[test]
+fn every_device_is_measured() {
+    let fake = Fake::new("two", "87,devices=2");
+    let entries = measured(&fake, &["--only", "stream/*/copy/*", "--footprint", "1MiB"]);
+    assert_eq!(entries.iter().map(|entry| entry.device.id.as_str()).collect::<Vec<_>>(), ["cuda:0", "cuda:1"]);
+}
+
+#[test]
+fn times_are_those_of_the_chip_to_the_digit() {
+    let fake = Fake::new("exact", "sm=87,sms=4");
+    let entry = measured(&fake, &["--only", "stream/*/copy/*", "--footprint", "1MiB"]).remove(0);
+    // Two microseconds for a launch; 2 MiB at 64 bytes a nanosecond.
+    let seconds = 2e-6 + 2_097_152.0 / 64e9;
+    let burst = entry.rate.and_then(|rate| rate.burst).expect("a burst").value;
+    assert!((burst * seconds / 2_097_152.0 - 1.0).abs() < 1e-3, "{burst}");
+}

@@ -1,0 +1,206 @@
+//! What devices there are: chips that are small where it costs time and true to their architecture where kernels depend on it.
+
+use std::str::FromStr;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// The chips of one driver, all alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chip {
+    /// Compute capability, `major * 10 + minor`.
+    pub sm: u32,
+    pub devices: u32,
+    pub multiprocessors: u32,
+    pub l2_bytes: u64,
+    pub memory_bytes: u64,
+    pub name: String,
+    /// Work is done when it is waited for, not when it is asked for.
+    pub deferred: bool,
+    /// Version of the interface that the driver speaks.
+    pub driver: i32,
+    /// Which of the interpreter's schedules kernels meet, by its number; none is the plain one.
+    pub schedule: Option<u32>,
+}
+
+impl FromStr for Chip {
+    type Err = String;
+
+    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080,schedule=5`; what is not given has its
+    /// default.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut chip = Self {
+            sm: 0,
+            devices: 1,
+            multiprocessors: 4,
+            l2_bytes: 256 * KIB,
+            memory_bytes: 64 * MIB,
+            name: String::new(),
+            deferred: false,
+            driver: 12080,
+            schedule: None,
+        };
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or(("sm", pair));
+            let number = || value.parse::<u32>().map_err(|_| format!("{pair}: not a number"));
+            match key {
+                "sm" => chip.sm = number()?,
+                "devices" => chip.devices = number()?,
+                "sms" => chip.multiprocessors = number()?,
+                "l2" => chip.l2_bytes = bytes(value)?,
+                "memory" => chip.memory_bytes = bytes(value)?,
+                "schedule" => chip.schedule = Some(number()?),
+                "name" => chip.name = value.into(),
+                "driver" => chip.driver = number()? as i32,
+                "mode" => chip.deferred = deferred(value)?,
+                _ => return Err(format!("{pair}: no such key")),
+            }
+        }
+        if !(30..1000).contains(&chip.sm) || chip.multiprocessors == 0 {
+            return Err(format!("{text}: no compute capability, or no multiprocessor"));
+        }
+        if chip.name.is_empty() {
+            chip.name = format!("Fake sm_{}", chip.sm);
+        }
+        Ok(chip)
+    }
+}
+
+fn deferred(value: &str) -> Result<bool, String> {
+    match value {
+        "deferred" => Ok(true),
+        "immediate" => Ok(false),
+        _ => Err(format!("{value}: neither deferred nor immediate")),
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "KiB" => KIB,
+        "MiB" => MIB,
+        "GiB" => KIB * MIB,
+        _ => return Err(format!("{text}: KiB, MiB and GiB are known")),
+    };
+    digits.parse::<u64>().map(|number| number * unit).map_err(|_| format!("{text}: not a size"))
+}
+
+impl Chip {
+    /// Shared memory that a block can have when its kernel asks for it.
+    pub fn shared_optin(&self) -> u32 {
+        let kibibytes = match self.sm {
+            70 | 72 => 96,
+            75 => 64,
+            80 | 87 => 163,
+            86 | 89 | 120 | 121 => 99,
+            _ if self.sm < 70 => 48,
+            _ => 227,
+        };
+        kibibytes << 10
+    }
+
+    /// Threads that a multiprocessor holds.
+    pub fn threads(&self) -> u32 {
+        match self.sm {
+            75 => 1024,
+            86 | 87 | 89 | 120 | 121 => 1536,
+            _ => 2048,
+        }
+    }
+
+    fn blocks(&self) -> u32 {
+        match self.sm {
+            75 | 86 | 87 => 16,
+            89 | 120 | 121 => 24,
+            _ => 32,
+        }
+    }
+
+    /// Bytes that move in a second: 16 each multiprocessor and nanosecond.
+    pub fn bandwidth(&self) -> f64 {
+        f64::from(self.multiprocessors) * 16e9
+    }
+
+    /// Floating-point operations in a second: 256 each multiprocessor and nanosecond.
+    pub fn rate(&self) -> f64 {
+        f64::from(self.multiprocessors) * 256e9
+    }
+
+    /// A `CUdevice_attribute` by its number; none where this driver does not know it.
+    pub fn attribute(&self, number: i32, device: u32) -> Option<i32> {
+        let modern = i32::from(self.sm >= 90);
+        Some(match number {
+            // Pools came later than devices.
+            115 if self.driver < 11020 => return None,
+            1..=3 => 1024,
+            4 => 64,
+            6 | 7 => 65535,
+            8 => 48 << 10,
+            9 | 12 | 82 => 65536,
+            10 => 32,
+            5 | 11 => i32::MAX,
+            // Clocks in kHz; the bus in bits.
+            13 => 1_000_000,
+            36 => 2_000_000,
+            37 => 256,
+            16 => self.multiprocessors as i32,
+            31 | 41 | 95 | 115 => 1,
+            33 => device as i32 + 1,
+            38 => self.l2_bytes as i32,
+            39 => self.threads() as i32,
+            75 => (self.sm / 10) as i32,
+            76 => (self.sm % 10) as i32,
+            81 => self.shared_optin() as i32 + 1024,
+            97 => self.shared_optin() as i32,
+            106 => self.blocks() as i32,
+            111 => i32::from(self.sm >= 80) * 1024,
+            120 | 127 => modern,
+            0 | 200.. => return None,
+            // Some are zero on every such chip: integrated, ECC, the slot. Everything else is a feature that this chip has not.
+            _ => 0,
+        })
+    }
+
+    /// Blocks of a kernel that a multiprocessor holds.
+    pub fn occupancy(&self, threads: u32, shared: u32) -> u32 {
+        let held = self.threads() / threads.next_multiple_of(32).max(32);
+        let shared = (self.shared_optin() + 1024).checked_div(shared + 1024).unwrap_or(0);
+        held.min(shared).min(self.blocks())
+    }
+
+    /// Newest PTX that the driver's compiler reads.
+    pub fn ptx_version(&self) -> (u32, u32) {
+        let (major, minor) = (self.driver as u32 / 1000, self.driver as u32 % 1000 / 10);
+        match (major, minor) {
+            (..=9, _) => (6, 0),
+            (10, _) => (6, 3 + minor),
+            (11, _) => (7, minor),
+            (12, ..=5) => (8, minor),
+            (12, 6) => (8, 5),
+            (12, _) => (8, minor - 1),
+            _ => (9, minor),
+        }
+    }
+}
+
+#[test]
+fn chips_are_read_from_a_line() {
+    let short: Chip = "90".parse().unwrap();
+    assert_eq!((short.sm, short.multiprocessors, short.l2_bytes, short.memory_bytes), (90, 4, 256 << 10, 64 << 20));
+    let long: Chip = "sm=120,devices=2,sms=6,l2=1MiB,memory=1GiB,name=a b,mode=deferred,driver=11040".parse().unwrap();
+    assert_eq!((long.devices, long.multiprocessors, long.memory_bytes, long.deferred), (2, 6, 1 << 30, true));
+    assert_eq!((long.name.as_str(), long.ptx_version()), ("a b", (7, 4)));
+    for wrong in ["", "sms=4", "90,l2=1MB", "90,mode=late", "90,colour=red"] {
+        assert!(wrong.parse::<Chip>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_driver_reads_the_ptx_of_its_time() {
+    for (driver, version) in [(10020, (6, 5)), (11080, (7, 8)), (12040, (8, 4)), (12080, (8, 7)), (12090, (8, 8)), (13000, (9, 0))]
+    {
+        let chip: Chip = format!("90,driver={driver}").parse().unwrap();
+        assert_eq!(chip.ptx_version(), version, "{driver}");
+    }
+}

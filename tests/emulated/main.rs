@@ -10,6 +10,7 @@ mod random;
 mod shipped;
 
 mod stems;
+mod tensor;
 
 use job::{Job, Outcome};
 use simt::{Module, Options};

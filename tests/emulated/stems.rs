@@ -27,7 +27,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "fill" => fill(macros),
         "fold" => fold(macros),
         "matmul" => matmul(macros),
-        _ => return None,
+        _ => return crate::tensor::jobs(stem),
     })
 }
 

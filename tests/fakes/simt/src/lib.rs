@@ -12,6 +12,7 @@ mod module;
 mod op;
 mod order;
 mod random;
+pub mod tensor;
 mod text;
 mod warp;
 

@@ -61,10 +61,6 @@ impl Order {
         2 * self.warps
     }
 
-    pub(crate) fn nothing(&self) -> Clock {
-        vec![0; self.actors()]
-    }
-
     pub(crate) fn actor(&self, warp: usize) -> Actor<'_> {
         Actor { number: warp, step: self.clocks[warp][warp], knows: &self.clocks[warp] }
     }

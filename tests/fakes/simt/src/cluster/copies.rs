@@ -7,6 +7,8 @@ use crate::Fault;
 use crate::launch::Timing;
 use crate::op::{Address, Bulk, Instruction, Op, Source, Space};
 use crate::order::Started;
+use crate::tensor::map::TensorMap;
+use crate::tensor::shared::Swizzle;
 use crate::warp::{BulkGroup, LaneCopy, lanes};
 use std::rc::Rc;
 
@@ -14,7 +16,7 @@ use std::rc::Rc;
 pub(super) struct BulkOperation {
     number: u64,
     pub(super) line: u32,
-    started: Started,
+    pub(super) started: Started,
     kind: BulkKind,
 }
 
@@ -30,6 +32,16 @@ enum BulkKind {
         from: (usize, u32),
         bytes: u32,
     },
+    TensorLoad {
+        targets: Vec<(usize, u32, u32)>,
+        coordinates: Vec<i32>,
+        map: TensorMap,
+    },
+    TensorStore {
+        from: (usize, u32),
+        coordinates: Vec<i32>,
+        map: TensorMap,
+    },
 }
 
 impl Cluster<'_> {
@@ -44,7 +56,7 @@ impl Cluster<'_> {
                 }
             }
             Op::BulkCommit => lanes(mask).for_each(|lane| self.warps[warp].bulk_committed[lane] += 1),
-            Op::BulkWait { pending, .. } => self.bulk_wait(warp, mask, *pending)?,
+            Op::BulkWait(pending) => self.bulk_wait(warp, mask, *pending)?,
             Op::FenceProxy => {
                 let mark = warp as u16 + 1;
                 for (block, granule) in std::mem::take(&mut self.warps[warp].unfenced) {
@@ -153,12 +165,27 @@ impl Cluster<'_> {
                 };
                 BulkKind::Store { to, from: (block, offset), bytes }
             }
-            Bulk::TensorLoad { .. } | Bulk::TensorStore { .. } => return Err(Fault::Broken("tensor".into())),
+            Bulk::TensorLoad { to, map, coordinates, barrier, multicast } => {
+                let map = self.tensor_map(warp, lane, *map)?;
+                let target = one(self, to);
+                tensor_rules(&map, target)?;
+                let targets = self.targets(warp, lane, (target, map.box_bytes()), one(self, barrier), *multicast)?;
+                BulkKind::TensorLoad { targets, coordinates: self.coordinates(warp, lane, coordinates), map }
+            }
+            Bulk::TensorStore { map, coordinates, from } => {
+                let map = self.tensor_map(warp, lane, *map)?;
+                let source = one(self, from);
+                tensor_rules(&map, source)?;
+                let Place::Shared(block, offset) = self.place(warp, from.space, source, map.box_bytes())? else {
+                    return Err(Fault::Broken("the source is not in shared memory".into()));
+                };
+                BulkKind::TensorStore { from: (block, offset), coordinates: self.coordinates(warp, lane, coordinates), map }
+            }
         };
         self.counters.bulk_bytes += u64::from(kind.bytes());
         self.bulk_issued += 1;
         let number = self.bulk_issued;
-        if matches!(kind, BulkKind::Store { .. }) {
+        if matches!(kind, BulkKind::Store { .. } | BulkKind::TensorStore { .. }) {
             let group = self.warps[warp].bulk_committed[lane];
             let entry = BulkGroup { lane: lane as u32, group, operation: number, step: started.step };
             self.warps[warp].bulk.push(entry);
@@ -254,6 +281,8 @@ impl Cluster<'_> {
                     self.arrived(*block, *barrier, *bytes, &operation.started)?;
                 }
             }
+            BulkKind::TensorLoad { targets, coordinates, map } => self.tensor_load(operation, targets, coordinates, map)?,
+            BulkKind::TensorStore { from, coordinates, map } => self.tensor_store(&actor, *from, coordinates, map)?,
             BulkKind::Store { to, from: (block, offset), bytes } => {
                 let data = self.async_read(*block, *offset, *bytes, &actor)?;
                 self.memory.bytes_mut(*to, data.len())?.copy_from_slice(&data);
@@ -262,51 +291,30 @@ impl Cluster<'_> {
         }
         Ok(())
     }
-
-    /// Bytes of a load are there: the mbarrier counts them.
-    fn arrived(&mut self, block: usize, barrier: u32, bytes: u32, started: &Started) -> Result<(), Fault> {
-        let end = started.end();
-        let counted = self.mbarrier_at(block, barrier)?.complete(bytes, &end);
-        counted.map_err(|why| Fault::Broken(format!("mbarrier {barrier:#x} of block {block}: {why}")))
-    }
-
-    fn async_write(&mut self, block: usize, offset: u32, data: &[u8], actor: &super::access::OwnedActor) -> Result<(), Fault> {
-        if self.blocks[block].running == 0 {
-            return Err(Fault::Broken(format!("it writes to block {block}, which has ended")));
-        }
-        self.note_write(block, offset, data.len() as u32, actor)?;
-        self.blocks[block].bytes[offset as usize..][..data.len()].copy_from_slice(data);
-        Ok(())
-    }
-
-    /// A read that ordinary stores are visible to only after a proxy fence by their writer.
-    pub(super) fn async_read(
-        &mut self,
-        block: usize,
-        offset: u32,
-        bytes: u32,
-        actor: &super::access::OwnedActor,
-    ) -> Result<Vec<u8>, Fault> {
-        for granule in offset / 16..(offset + bytes).div_ceil(16) {
-            let writer = self.blocks[block].unfenced[granule as usize];
-            if writer != 0 {
-                let (writer, byte) = (writer - 1, granule * 16);
-                return Err(Fault::Broken(format!(
-                    "it reads shared byte {byte:#x} of block {block}, which warp {writer} wrote without a fence.proxy.async after it"
-                )));
-            }
-        }
-        self.note_read(block, offset, bytes, actor)?;
-        Ok(self.blocks[block].bytes[offset as usize..][..bytes as usize].to_vec())
-    }
 }
 
 impl BulkKind {
     fn bytes(&self) -> u32 {
         match self {
             Self::Load { bytes, .. } | Self::Store { bytes, .. } => *bytes,
+            Self::TensorLoad { map, .. } | Self::TensorStore { map, .. } => map.box_bytes(),
         }
     }
+}
+
+/// A swizzled box repeats its pattern over rows as long as the span; others are not proven against hardware.
+fn tensor_rules(map: &TensorMap, shared: u64) -> Result<(), Fault> {
+    if shared % 128 != 0 {
+        return Err(Fault::Broken(format!("a box at shared address {shared:#x}, which is no multiple of 128")));
+    }
+    if map.swizzle != Swizzle::None && map.row_bytes() != map.swizzle.span() {
+        return Err(Fault::Broken(format!(
+            "rows of {} bytes with a swizzle of {} are not supported",
+            map.row_bytes(),
+            map.swizzle.span()
+        )));
+    }
+    Ok(())
 }
 
 fn bulk_rules(addresses: &[u64], bytes: u32) -> Result<(), Fault> {
@@ -318,7 +326,7 @@ fn bulk_rules(addresses: &[u64], bytes: u32) -> Result<(), Fault> {
 
 impl Fault {
     /// Adds where the operation that went wrong had been started.
-    fn begun_at(self, line: u32) -> Self {
+    pub(super) fn begun_at(self, line: u32) -> Self {
         let at = format!(", begun (line {line})");
         match self {
             Self::Broken(why) => Self::Broken(why + &at),

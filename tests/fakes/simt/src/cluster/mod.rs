@@ -6,7 +6,9 @@ mod exchange;
 mod matrices;
 mod step;
 mod synchronise;
+mod tensors;
 mod values;
+mod warpgroup;
 
 use crate::barrier::Barrier;
 use crate::block::Block;
@@ -42,7 +44,7 @@ pub(crate) struct Cluster<'a> {
     bulk: VecDeque<BulkOperation>,
     bulk_issued: u64,
     /// By block and warpgroup: descriptors of the multiplications issued.
-    descriptors: Vec<VecDeque<(u64, u64)>>,
+    descriptors: Vec<Vec<(u64, u64)>>,
     random: Random,
     counters: Counters,
     steps: u64,
@@ -95,7 +97,7 @@ impl<'a> Cluster<'a> {
             barrier: Barrier::default(),
             bulk: VecDeque::new(),
             bulk_issued: 0,
-            descriptors: vec![VecDeque::new(); groups],
+            descriptors: vec![Vec::new(); groups],
             random,
             counters: Counters::default(),
             steps: 0,

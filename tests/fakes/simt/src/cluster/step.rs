@@ -84,7 +84,7 @@ impl Cluster<'_> {
         let written = &self.warps[warp].written;
         let guard = instruction.guard.iter().map(|(register, _)| register);
         match instruction.uses.reads.iter().chain(guard).find(|register| written[**register as usize] & mask != mask) {
-            None => Ok(()),
+            None => self.not_in_flight(warp, instruction),
             Some(register) => Err(Fault::Broken(format!("register {register} of the kernel is read before it is written"))),
         }
     }
@@ -207,7 +207,7 @@ impl Cluster<'_> {
             | Op::CopyWait(_)
             | Op::Bulk(_)
             | Op::BulkCommit
-            | Op::BulkWait { .. }
+            | Op::BulkWait(_)
             | Op::FenceProxy => self.copy(warp, mask, instruction),
             Op::Barrier { .. } | Op::ClusterArrive | Op::ClusterWait | Op::Mbarrier { .. } | Op::SetRegisters { .. } => {
                 self.synchronise(warp, group, mask, &instruction.op)

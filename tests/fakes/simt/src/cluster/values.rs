@@ -3,8 +3,9 @@
 use super::Cluster;
 use super::step::Flow;
 use crate::Fault;
-use crate::op::convert::plain;
+use crate::op::convert::{Conversion, Rounding, Scalar, plain};
 use crate::op::{Lanes, Op, Source, Special, ones};
+use crate::tensor::number::{self, Format};
 use crate::warp::lanes;
 
 /// Nanoseconds of the global timer for each warp instruction: enough to tell times apart.
@@ -81,7 +82,7 @@ impl Cluster<'_> {
             Op::Convert { conversion, d, width, a, b } => {
                 let (a, b) = (self.value(warp, *a), b.map(|b| self.value(warp, b)));
                 for lane in lanes(mask) {
-                    let found = if b.is_none() { plain(a[lane], *conversion) } else { None };
+                    let found = converted(a[lane], b.map(|b| b[lane]), *conversion);
                     let found = found.ok_or_else(|| Fault::Broken("this conversion is not supported".into()))?;
                     self.set(warp, Some(*d), lane, found & ones(*width));
                 }
@@ -105,4 +106,33 @@ impl Cluster<'_> {
         }
         Ok(Flow::Next)
     }
+}
+
+/// A conversion of one or two values, narrow floats included. Of two, the first becomes the upper half.
+fn converted(a: u64, b: Option<u64>, conversion: Conversion) -> Option<u64> {
+    let Conversion { to, from, rounding, saturate } = conversion;
+    let single = |bits: u64| f32::from_bits(bits as u32);
+    let encoded = |format: Format, bits: u64| u64::from(format.encode(single(bits), saturate));
+    match (to, from) {
+        (Scalar::F32, Scalar::F16) => Some(u64::from(number::F16.decode(a as u32 & 0xffff).to_bits())),
+        (Scalar::F32, Scalar::Bf16) => Some(u64::from(number::BF16.decode(a as u32 & 0xffff).to_bits())),
+        (Scalar::F16, Scalar::F32) => Some(encoded(number::F16, a)),
+        (Scalar::Bf16, Scalar::F32) => Some(encoded(number::BF16, a)),
+        (Scalar::Tf32, Scalar::F32) if rounding == Rounding::NearestAway => Some(u64::from(number::tf32_nearest_away(single(a)))),
+        (Scalar::Tf32, Scalar::F32) => Some(encoded(number::TF32, a) << 13),
+        (Scalar::F16x2, Scalar::F32) => Some(encoded(number::F16, a) << 16 | encoded(number::F16, b?)),
+        (Scalar::Bf16x2, Scalar::F32) => Some(encoded(number::BF16, a) << 16 | encoded(number::BF16, b?)),
+        (Scalar::E4m3x2, Scalar::F32) => Some(encoded(number::E4M3, a) << 8 | encoded(number::E4M3, b?)),
+        (Scalar::E5m2x2, Scalar::F32) => Some(encoded(number::E5M2, a) << 8 | encoded(number::E5M2, b?)),
+        (Scalar::F16x2, Scalar::E4m3x2) => Some(unpacked(number::E4M3, a)),
+        (Scalar::F16x2, Scalar::E5m2x2) => Some(unpacked(number::E5M2, a)),
+        _ if b.is_none() => plain(a, conversion),
+        _ => None,
+    }
+}
+
+/// Two 8-bit floats as two of 16 bits.
+fn unpacked(format: Format, pair: u64) -> u64 {
+    let half = |bits: u64| u64::from(number::F16.encode(format.decode(bits as u32 & 0xff), false));
+    half(pair >> 8) << 16 | half(pair)
 }

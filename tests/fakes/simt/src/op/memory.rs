@@ -35,8 +35,9 @@ pub(super) fn find(parts: &[&str], operands: &mut Operands<'_>) -> Option<Result
         ["cp", "async", "wait_group"] => operands.constant().map(|pending| Op::CopyWait(Some(pending))),
         ["cp", "async", "wait_all"] => Ok(Op::CopyWait(None)),
         ["cp", "async", "bulk", "commit_group"] => Ok(Op::BulkCommit),
-        ["cp", "async", "bulk", "wait_group"] => operands.constant().map(|pending| Op::BulkWait { pending, read: false }),
-        ["cp", "async", "bulk", "wait_group", "read"] => operands.constant().map(|pending| Op::BulkWait { pending, read: true }),
+        ["cp", "async", "bulk", "wait_group"] | ["cp", "async", "bulk", "wait_group", "read"] => {
+            operands.constant().map(Op::BulkWait)
+        }
         ["cp", "async", "bulk", "tensor", rest @ ..] => tensor(rest, operands).map(Op::Bulk),
         ["cp", "async", "bulk", rest @ ..] => bulk(rest, operands).map(Op::Bulk),
         ["cp", "async", rest @ ..] => copy_async(rest, operands),

@@ -314,10 +314,8 @@ pub(crate) enum Op {
     CopyWait(Option<u32>),
     Bulk(Bulk),
     BulkCommit,
-    BulkWait {
-        pending: u32,
-        read: bool,
-    },
+    /// Until at most so many groups of bulk stores are under way. Reads and writes end together here.
+    BulkWait(u32),
     FenceProxy,
     LoadMatrix {
         d: Vec<u32>,

@@ -36,6 +36,8 @@ pub struct Claim {
     pub tensor_flops: u64,
     pub read: u64,
     pub written: u64,
+    /// Whether no access to shared memory may meet a conflict of banks.
+    pub conflict_free: bool,
 }
 
 impl Claim {
@@ -60,6 +62,8 @@ pub enum Outcome {
     Wrong(String),
     /// More or less work than the job claims.
     Work(String),
+    /// Conflicts of banks where the job claims none: so many turns, so many without.
+    Conflicts(u64, u64),
     Fault(Fault),
 }
 
@@ -70,6 +74,7 @@ impl Outcome {
             Self::Right(_) => "right",
             Self::Wrong(_) => "wrong",
             Self::Work(_) => "work",
+            Self::Conflicts(..) => "conflicts",
             Self::Fault(Fault::IllegalAddress { .. }) => "illegal",
             Self::Fault(Fault::InvalidLaunch(_)) => "launch",
             Self::Fault(Fault::Broken(_)) => "broken",
@@ -122,6 +127,12 @@ impl Job {
                 match (wrong, self.claim.and_then(|claim| claim.refuted(&counters))) {
                     (Some(wrong), _) => Outcome::Wrong(wrong),
                     (None, Some(work)) => Outcome::Work(work),
+                    (None, None)
+                        if self.claim.is_some_and(|claim| claim.conflict_free)
+                            && counters.bank_turns > counters.bank_turns_ideal =>
+                    {
+                        Outcome::Conflicts(counters.bank_turns, counters.bank_turns_ideal)
+                    }
                     (None, None) => Outcome::Right(counters),
                 }
             }

@@ -56,7 +56,7 @@ fn elementwise(macros: &Macros, inputs: u64, flops: u64, value: fn(f64, f64) -> 
         arguments.push(Argument::Word(elements));
         // `scale` alone takes a factor; the others have no further parameter.
         arguments.push(Argument::Word(3.25_f64.to_bits()));
-        let claim = Claim { flops: flops * elements, tensor_flops: 0, read: inputs * elements * 8, written: elements * 8 };
+        let claim = Claim { flops: flops * elements, read: inputs * elements * 8, written: elements * 8, ..Claim::default() };
         Job {
             name: format!("{elements} elements"),
             geometry: geometry(macros, BLOCKS),
@@ -93,9 +93,9 @@ fn triad(macros: &Macros) -> Vec<Job> {
         expected: vec![(2, equals(|at| 3.25_f64.mul_add(double(1, at), double(0, at))))],
         claim: Some(Claim {
             flops: 2 * elements * passes,
-            tensor_flops: 0,
             read: 16 * elements * passes,
             written: 8 * elements * passes,
+            ..Claim::default()
         }),
     };
     vec![job(turns * 4, 1), job(turns * 4, 2), job(turns * 2 + 301, 1), job(turns * 3 + 2 * constant(macros, "THREADS") + 8, 1)]
@@ -176,9 +176,9 @@ fn dot(macros: &Macros) -> Vec<Job> {
         )],
         claim: Some(Claim {
             flops: 2 * length * segments + reduction(macros, length, segments),
-            tensor_flops: 0,
             read: length * segments * 16,
             written: segments * 8,
+            ..Claim::default()
         }),
     };
     vec![job(segment * 2, 4), job(segment + 2 * 77, 5), job(1021, 4), job(4, 4)]
@@ -307,7 +307,7 @@ fn matmul(macros: &Macros) -> Vec<Job> {
                 Argument::Word(k),
             ],
             expected: vec![(2, equals(move |at| right[at]))],
-            claim: Some(Claim { flops, tensor_flops: 0, read, written: 4 * m * n }),
+            claim: Some(Claim { flops, read, written: 4 * m * n, conflict_free: true, ..Claim::default() }),
         }
     };
     // More than one band of tiles, ragged in every direction, and whole.

@@ -64,6 +64,7 @@ fn mma(m: u64, n: u64, k: u64) -> Job {
             tensor_flops: 2 * m * n * k,
             read: 2 * (m * k * n / TILE + n * k * m / TILE),
             written: 4 * m * n,
+            conflict_free: true,
         }),
     }
 }
@@ -112,6 +113,7 @@ fn wgmma(m: u64, n: u64, k: u64, clusters: u32) -> Job {
             // The part of A outside of the matrix is not read; each half of B once for both blocks.
             read: 2 * (m * k * tiles_n + n * k * tiles_m / 2),
             written: 2 * m * n,
+            conflict_free: true,
         }),
     }
 }

@@ -4,6 +4,7 @@
 // Tile: 512 threads x 4 x 16 bytes = 32 KiB of each array a turn, two blocks a multiprocessor.
 // Bound by: DRAM bandwidth; one addition for 24 bytes moved.
 //
+// demands: LDG.128 STG.128
 // config vec4x8: THREADS=512 BLOCKS=2 LOADS=8
 // config vec4x4: THREADS=512 BLOCKS=2 LOADS=4
 // config slow: THREADS=256 BLOCKS=2 LOADS=1

@@ -5,6 +5,7 @@
 // Tile: 512 threads x 4 x 16 bytes = 32 KiB of each array in flight, two blocks a multiprocessor.
 // Bound by: DRAM read bandwidth; one fused multiply-add for 16 bytes moved.
 //
+// demands: LDG.128
 // config vec4x8: THREADS=512 BLOCKS=2 LOADS=8
 // config vec4x4: THREADS=512 BLOCKS=2 LOADS=4
 // config slow: THREADS=256 BLOCKS=2 LOADS=1

@@ -8,6 +8,8 @@
 // Tile: 128 x 128 x 16, 256 threads, 8 x 8 each, 48 KiB of shared memory, two blocks a multiprocessor; smaller ones for small shapes.
 // Bound by: fp32 multiply-adds issued. Ragged edges take a second path that loads by 4 bytes and pads with zeros.
 //
+// demands: FFMA LDS.128 STG.128
+// demands from 80: LDGSTS.128
 // config t128x128: TILE_M=128 TILE_N=128 WARPS_M=4 WARPS_N=2 ROWS=8 QUADS=2 STAGES=3 BLOCKS=2 UNROLL=4
 // config t64x64: TILE_M=64 TILE_N=64 WARPS_M=2 WARPS_N=2 ROWS=8 QUADS=1 STAGES=3 BLOCKS=4 UNROLL=4
 // config slow: TILE_M=64 TILE_N=64 WARPS_M=4 WARPS_N=1 ROWS=4 QUADS=2 STAGES=2 BLOCKS=2 UNROLL=1
@@ -213,7 +215,7 @@ matmul(const float* __restrict__ a, const float* __restrict__ b, float* __restri
 
     __shared__ __align__(16) Slabs shared;
     Tile sum = {};
-    const bool whole = row + TILE_M <= m && column + TILE_N <= n && k % SLAB == 0 && n % 4 == 0;
+    const bool whole = row + TILE_M <= m && column + TILE_N <= n && k > 0 && k % SLAB == 0 && n % 4 == 0;
     multiply(whole, sum, shared, left, right, place);
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
@@ -223,7 +225,7 @@ matmul(const float* __restrict__ a, const float* __restrict__ b, float* __restri
             const i64 j = column + place.column + q * LANES_N * 4;
             float* to = c + i * n + j;
             if (whole) {
-                *reinterpret_cast<float4*>(to) = make_float4(sum[r][4 * q], sum[r][4 * q + 1], sum[r][4 * q + 2], sum[r][4 * q + 3]);
+                store_whole(to, make_float4(sum[r][4 * q], sum[r][4 * q + 1], sum[r][4 * q + 2], sum[r][4 * q + 3]));
             } else if (i < m) {
 #pragma unroll
                 for (int l = 0; l < 4; l++) {

@@ -6,6 +6,7 @@
 // still occupy every multiprocessor, and through L1.
 // Bound by: bandwidth of the level that holds the footprint.
 //
+// demands: LDG.128
 // config vec4x8: THREADS=512 BLOCKS=2 LOADS=8 CACHED=0
 // config vec4x4: THREADS=512 BLOCKS=2 LOADS=4 CACHED=0
 // config cached: THREADS=256 BLOCKS=4 LOADS=4 CACHED=1

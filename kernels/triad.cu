@@ -7,6 +7,7 @@
 // footprints still occupy every multiprocessor, and through L1.
 // Bound by: bandwidth of the level that holds the footprint; one fused multiply-add for 24 bytes moved.
 //
+// demands: LDG.128 STG.128
 // config vec4x8: THREADS=512 BLOCKS=2 LOADS=8 CACHED=0
 // config vec4x4: THREADS=512 BLOCKS=2 LOADS=4 CACHED=0
 // config cached: THREADS=256 BLOCKS=4 LOADS=4 CACHED=1

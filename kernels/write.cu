@@ -5,6 +5,7 @@
 // Tile: 512 threads x 8 x 16 bytes = 64 KiB a turn, two blocks a multiprocessor.
 // Bound by: DRAM write bandwidth.
 //
+// demands: STG.128
 // config vec4x8: THREADS=512 BLOCKS=2 STORES=8
 // config vec4x4: THREADS=512 BLOCKS=2 STORES=4
 // config slow: THREADS=256 BLOCKS=2 STORES=1

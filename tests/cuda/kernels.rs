@@ -14,7 +14,8 @@ pub fn ptx() -> &'static Path {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ptx");
         let whole = || hashes("cubin").iter().all(|hash| folder.join(format!("{hash}.ptx")).is_file());
         if !whole() {
-            let status = Command::new(root.join("kernels/build")).arg("--ptx").arg(&folder).status().expect("Python runs");
+            let status =
+                Command::new(root.join("kernels/build")).args(["--check", "--ptx"]).arg(&folder).status().expect("Python runs");
             assert!(status.success() && whole(), "kernels/build --ptx does not give what kernels/compiled was made of");
         }
         folder

@@ -1,6 +1,26 @@
 //! A launch of a kernel in the interpreter, with inputs, and what must come out.
 
 use simt::{Counters, Fault, Geometry, Memory, Module, Options};
+use std::fmt;
+
+/// Bytes of a parameter, from the addresses of the buffers.
+pub type Structure = Box<dyn Fn(&[u64]) -> Vec<u8> + Send + Sync>;
+
+/// What a buffer holds before a launch.
+pub enum Contents {
+    Filled(Vec<u8>),
+    /// So many bytes that nobody wrote.
+    Poison(usize),
+}
+
+impl Contents {
+    fn len(&self) -> usize {
+        match self {
+            Self::Filled(bytes) => bytes.len(),
+            Self::Poison(bytes) => *bytes,
+        }
+    }
+}
 
 /// An argument of a launch.
 pub enum Argument {
@@ -8,7 +28,7 @@ pub enum Argument {
     Buffer(usize),
     Word(u64),
     /// Bytes of a parameter that is a structure, as a function of the buffers' addresses.
-    Structure(Box<dyn Fn(&[u64]) -> Vec<u8> + Send + Sync>),
+    Structure(Structure),
 }
 
 /// What a buffer must hold afterwards.
@@ -18,8 +38,7 @@ pub type Expected = Box<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
 pub struct Job {
     pub name: String,
     pub geometry: Geometry,
-    /// Contents before the launch; `Err` is so many bytes of poison.
-    pub buffers: Vec<Result<Vec<u8>, usize>>,
+    pub buffers: Vec<Contents>,
     /// Bytes before which the first buffer cannot be reached, and the only blocks that run: the far end of a huge launch.
     pub window: Option<(usize, (u64, u64))>,
     pub arguments: Vec<Argument>,
@@ -67,6 +86,17 @@ pub enum Outcome {
     Fault(Fault),
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Right(counters) => write!(f, "right after {} instructions", counters.instructions),
+            Self::Wrong(why) | Self::Work(why) => f.write_str(why),
+            Self::Conflicts(turns, ideal) => write!(f, "{turns} turns of the banks where {ideal} would do"),
+            Self::Fault(fault) => fault.fmt(f),
+        }
+    }
+}
+
 impl Outcome {
     /// The mechanism that caught a bug; `right` if none did.
     pub fn mechanism(&self) -> &'static str {
@@ -98,8 +128,8 @@ impl Job {
             .iter()
             .enumerate()
             .map(|(number, contents)| match contents {
-                Err(bytes) => memory.allocate_window(far(number), *bytes),
-                Ok(bytes) => {
+                Contents::Poison(bytes) => memory.allocate_window(far(number), *bytes),
+                Contents::Filled(bytes) => {
                     let at = memory.allocate_window(far(number), bytes.len());
                     memory.bytes_mut(at + far(number) as u64, bytes.len()).expect("just allocated").copy_from_slice(bytes);
                     at
@@ -120,7 +150,7 @@ impl Job {
             Err(fault) => Outcome::Fault(fault),
             Ok(counters) => {
                 let wrong = self.expected.iter().find_map(|(buffer, expected)| {
-                    let bytes = self.buffers[*buffer].as_ref().map_or_else(|bytes| *bytes, Vec::len);
+                    let bytes = self.buffers[*buffer].len();
                     let found = memory.bytes(addresses[*buffer] + far(*buffer) as u64, bytes).map_err(|fault| fault.to_string());
                     found.and_then(expected).err()
                 });
@@ -153,6 +183,6 @@ pub fn equals<T: bytemuck::Pod + PartialEq + std::fmt::Debug>(value: impl Fn(usi
 }
 
 /// A buffer's contents from values by index.
-pub fn filled<T: bytemuck::Pod>(count: usize, value: impl Fn(usize) -> T) -> Result<Vec<u8>, usize> {
-    Ok((0..count).flat_map(|at| bytemuck::bytes_of(&value(at)).to_vec()).collect())
+pub fn filled<T: bytemuck::Pod>(count: usize, value: impl Fn(usize) -> T) -> Contents {
+    Contents::Filled((0..count).flat_map(|at| bytemuck::bytes_of(&value(at)).to_vec()).collect())
 }

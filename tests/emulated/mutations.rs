@@ -56,7 +56,7 @@ fn steps(stem: &str, macros: &Macros, text: &str) -> u64 {
     let jobs = jobs(stem, macros).expect("known");
     let taken = jobs.iter().map(|job| match job.run(&module, &simt::Options::default()) {
         crate::Outcome::Right(counters) => counters.instructions,
-        other => panic!("{stem}: {}: {other:?}", job.name),
+        other => panic!("{stem}: {}: {other}", job.name),
     });
     taken.max().unwrap_or(0) * 20 + 10_000
 }
@@ -95,7 +95,9 @@ fn random_mutations_are_caught() {
     for (family, subjects) in subjects(&index) {
         let tried = tried(&subjects, if long() { LONG } else { SHORT });
         let mut by: BTreeMap<&str, usize> = BTreeMap::new();
-        tried.iter().for_each(|one| *by.entry(one.mechanism).or_default() += 1);
+        for one in &tried {
+            *by.entry(one.mechanism).or_default() += 1;
+        }
         println!("{family}: {} mutations, {by:?}", tried.len());
         let alive: Vec<&Tried> = tried.iter().filter(|one| one.mechanism == "right").collect();
         if (tried.len() - alive.len()) * 100 < CAUGHT * tried.len() {

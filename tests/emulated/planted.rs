@@ -68,12 +68,12 @@ fn judged(mutant: &Mutant, seed: u64) -> Result<(), String> {
     let parse = |name: &str| Module::parse(&read(name)?).map_err(|error| format!("{name}: {error}"));
     let jobs = jobs(&mutant.stem, &mutant.macros).ok_or("no jobs are known for it")?;
     if let Some((at, outcome)) = first_alarm(&jobs, &parse(&mutant.right)?, 0..1, seed, STEPS) {
-        return Err(format!("the right kernel fails: {at}: {outcome:?}"));
+        return Err(format!("the right kernel fails: {at}: {outcome}"));
     }
     match first_alarm(&jobs, &parse(&mutant.wrong)?, 0..MOST_SCHEDULES, seed, STEPS) {
         None => Err("not caught".into()),
         Some((_, outcome)) if mutant.caught.iter().any(|one| one == outcome.mechanism()) => Ok(()),
-        Some((at, outcome)) => Err(format!("caught as {} and not as {:?}: {at}: {outcome:?}", outcome.mechanism(), mutant.caught)),
+        Some((at, outcome)) => Err(format!("caught as {} and not as {:?}: {at}: {outcome}", outcome.mechanism(), mutant.caught)),
     }
 }
 

@@ -31,7 +31,8 @@ pub fn mutated(text: &str, dice: &mut Dice) -> Option<Mutation> {
     let at = instructions[dice.below(instructions.len())];
     let line = lines[at];
     let changed = match dice.below(10) {
-        0 | 1 => dropped(line),
+        // Without its branch a block runs into the next: a fine bug.
+        0 | 1 => Some(format!("// dropped {}", spaced(line))),
         2 => guard_turned(line),
         3..=6 => other_register(&lines[begin..], line, dice),
         _ => other_number(line, dice),
@@ -49,11 +50,6 @@ fn spaced(line: &str) -> String {
 fn is_instruction(line: &str) -> bool {
     let line = line.trim();
     line.ends_with(';') && !line.starts_with(['.', '/', '{', '}']) && !line.starts_with("ret")
-}
-
-fn dropped(line: &str) -> Option<String> {
-    // Without its branch a block may run into the next: a fine bug. A lone label's line has no instruction and is not drawn.
-    Some(format!("// dropped {}", spaced(line)))
 }
 
 fn guard_turned(line: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The jobs of the shipped kernels: shapes whole and ragged, inputs from the generator, references written independently of them.
 
-use crate::job::{Argument, Claim, Expected, Job, equals, filled};
+use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
 use assay::plan;
 use simt::Geometry;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ fn elementwise(macros: &Macros, inputs: u64, flops: u64, value: fn(f64, f64) -> 
     let turns = turn(macros, inputs) * 2;
     let job = |elements: u64| {
         let mut buffers: Vec<_> = (0..inputs as u32).map(|buffer| filled(elements as usize, |at| double(buffer, at))).collect();
-        buffers.push(Err(elements as usize * 8));
+        buffers.push(Contents::Poison(elements as usize * 8));
         let mut arguments: Vec<_> = (0..=inputs as usize).map(Argument::Buffer).collect();
         arguments.push(Argument::Word(elements));
         // `scale` alone takes a factor; the others have no further parameter.
@@ -78,7 +78,7 @@ fn triad(macros: &Macros) -> Vec<Job> {
         buffers: vec![
             filled(elements as usize, |at| double(0, at)),
             filled(elements as usize, |at| double(1, at)),
-            Err(elements as usize * 8),
+            Contents::Poison(elements as usize * 8),
         ],
         window: None,
         arguments: vec![
@@ -106,7 +106,7 @@ fn write(macros: &Macros) -> Vec<Job> {
     let job = |words: u64| Job {
         name: format!("{words} words"),
         geometry: geometry(macros, BLOCKS),
-        buffers: vec![Err(words as usize * 4)],
+        buffers: vec![Contents::Poison(words as usize * 4)],
         window: None,
         arguments: vec![Argument::Buffer(0), Argument::Word(words), Argument::Word(u64::from(SEED))],
         expected: vec![(0, equals(|at| plan::weyl(SEED, at as u64)))],
@@ -120,7 +120,10 @@ fn read(macros: &Macros) -> Vec<Job> {
     let job = |length: u64, segments: u64, passes: u64| Job {
         name: format!("{segments} segments of {length} words, {passes} passes"),
         geometry: geometry(macros, BLOCKS),
-        buffers: vec![filled((length * segments) as usize, |at| plan::first(SEED, at as u64)), Err(segments as usize * 4)],
+        buffers: vec![
+            filled((length * segments) as usize, |at| plan::first(SEED, at as u64)),
+            Contents::Poison(segments as usize * 4),
+        ],
         window: None,
         arguments: vec![
             Argument::Buffer(0),
@@ -144,7 +147,7 @@ fn read(macros: &Macros) -> Vec<Job> {
 /// Additions beyond two an element: each thread joins its sums, and a block's threads join theirs.
 fn reduction(macros: &Macros, length: u64, segments: u64) -> u64 {
     let threads = constant(macros, "THREADS");
-    let held = if length % 2 == 0 { (constant(macros, "LOADS") / 2).max(1) } else { 1 };
+    let held = if length.is_multiple_of(2) { (constant(macros, "LOADS") / 2).max(1) } else { 1 };
     segments * (threads * (held - 1) + 5 * threads + threads / 32)
 }
 
@@ -158,7 +161,7 @@ fn dot(macros: &Macros) -> Vec<Job> {
         buffers: vec![
             filled((length * segments) as usize, |at| small(0, at as u64)),
             filled((length * segments) as usize, |at| small(1, at as u64)),
-            Err(segments as usize * 8),
+            Contents::Poison(segments as usize * 8),
         ],
         window: None,
         arguments: vec![
@@ -210,7 +213,7 @@ fn fill(macros: &Macros) -> Vec<Job> {
     let job = |elements: u64, pass: u64| Job {
         name: format!("{elements} elements, pass {pass}"),
         geometry: geometry(macros, BLOCKS),
-        buffers: vec![Err(elements as usize * bytes)],
+        buffers: vec![Contents::Poison(elements as usize * bytes)],
         window: None,
         arguments: vec![Argument::Buffer(0), Argument::Word(elements), Argument::Word(u64::from(SEED)), Argument::Word(pass)],
         expected: vec![(0, fill_expected(&element, pass, 0))],
@@ -295,7 +298,7 @@ fn matmul(macros: &Macros) -> Vec<Job> {
             buffers: vec![
                 filled((m * k) as usize, |at| small(0, at as u64)),
                 filled((k * n) as usize, |at| small(1, at as u64)),
-                Err((m * n) as usize * 4),
+                Contents::Poison((m * n) as usize * 4),
             ],
             window: None,
             arguments: vec![
@@ -318,5 +321,6 @@ fn matmul(macros: &Macros) -> Vec<Job> {
         job(tile_m - 5, tile_n - 4, 16),
         job(tile_m + 34, 35, 17),
         job(1, 1, 1),
+        job(tile_m, tile_n, 0),
     ]
 }

@@ -1,6 +1,6 @@
 //! The jobs of the test kernels that use tensor cores.
 
-use crate::job::{Argument, Claim, Expected, Job, equals, filled};
+use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
 use assay::plan;
 use simt::Geometry;
 use simt::tensor::map::TensorMap;
@@ -10,7 +10,7 @@ use simt::tensor::shared::Swizzle;
 /// The jobs of a stem; `None` for a stem that is not known here.
 pub fn jobs(stem: &str) -> Option<Vec<Job>> {
     match stem {
-        "mma_bf16" => Some(vec![mma(128, 192, 96), mma(64, 64, 32), mma(64, 128, 160)]),
+        "mma_bf16" => Some(vec![mma(128, 192, 96), mma(64, 64, 32), mma(64, 128, 160), mma(64, 64, 0)]),
         // Tile counts even, odd and one; edges that the copies cut; fewer and more slabs than stages; several turns a block.
         "wgmma_bf16" => {
             Some(vec![wgmma(256, 128, 64, 1), wgmma(384, 256, 128, 1), wgmma(200, 136, 72, 1), wgmma(128, 384, 384, 1)])
@@ -37,7 +37,7 @@ fn product(m: u64, n: u64, k: u64) -> Vec<f32> {
     (0..m * n).map(|at| row(&a, at / n).iter().zip(&row(&b, at % n)).map(|(a, b)| a * b).sum()).collect()
 }
 
-fn inputs(m: u64, n: u64, k: u64) -> [Result<Vec<u8>, usize>; 2] {
+fn inputs(m: u64, n: u64, k: u64) -> [Contents; 2] {
     [filled((m * k) as usize, |at| bf16(small(0, at as u64))), filled((n * k) as usize, |at| bf16(small(1, at as u64)))]
 }
 
@@ -48,7 +48,7 @@ fn mma(m: u64, n: u64, k: u64) -> Job {
     Job {
         name: format!("{m}x{n}x{k}"),
         geometry: Geometry::linear((m / TILE * n / TILE) as u32, 128),
-        buffers: vec![a, b, Err((m * n) as usize * 4)],
+        buffers: vec![a, b, Contents::Poison((m * n) as usize * 4)],
         window: None,
         arguments: vec![
             Argument::Buffer(0),
@@ -96,7 +96,7 @@ fn wgmma(m: u64, n: u64, k: u64, clusters: u32) -> Job {
     Job {
         name: format!("{m}x{n}x{k}"),
         geometry: Geometry { cluster: [2, 1, 1], dynamic_shared: DYNAMIC, ..Geometry::linear(2 * clusters, 384) },
-        buffers: vec![a, b, Err((m * n) as usize * 2)],
+        buffers: vec![a, b, Contents::Poison((m * n) as usize * 2)],
         window: None,
         arguments: vec![
             map(0, m, k, 128),

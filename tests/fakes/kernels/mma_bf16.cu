@@ -5,6 +5,8 @@
 // Tile: 64 x 64 x 32, 4 warps. m, n are multiples of 64 and k of 32.
 // Bound by: nothing; it is never timed.
 //
+// for: 80 86 89 90a 120
+// demands: HMMA.16816.F32.BF16 LDSM.4 LDGSTS.128
 // config plain: STAGES=3
 #include "ptx.cuh"
 

@@ -7,9 +7,11 @@
 // Bound by: nothing; it is never timed.
 //
 // Launch: clusters of 2 blocks of 384 threads; dynamic shared memory DYNAMIC bytes, aligned by the kernel. Maps: all with the 128-byte
-// swizzle; A {k, m} with boxes {64, 128}, B {k, n} with boxes {64, 64}, C {n, m} with boxes {64, 64}; elements of 2 bytes. An odd number
+// swizzle; A {k, m} with boxes {64, 128}, B {k, n} with boxes {64, 64}, C {n, m} with boxes {64, 64}; elements of 2 bytes; k > 0. An odd number
 // of tiles along m leaves the second block of a cluster with a tile outside of C, which the copies fill with zeros and do not store.
 //
+// for: 90a
+// demands: HGMMA.64x128x16.F32.BF16 UTMALDG.2D.MULTICAST UTMASTG.2D STSM.4 USETMAXREG
 // config plain: STAGES=4
 #include "ptx.cuh"
 
@@ -90,11 +92,7 @@ __device__ __forceinline__ void consume(u32 base, const TensorMap* c, const Work
     const bool leads = threadIdx.x % 128 == 0;
     Ring ring;
     for (u32 pair = blockIdx.x / 2; pair < work.pairs; pair += gridDim.x / 2) {
-        float sum[64];
-#pragma unroll
-        for (int i = 0; i < 64; i++) {
-            sum[i] = 0;
-        }
+        float sum[64];  // the first product overwrites it
         for (u32 slab = 0; slab < work.slabs; slab++) {
             const u32 stage = base + ring.stage * STAGE_BYTES;
             mbarrier_wait(base + FULL + 8 * ring.stage, ring.parity);

@@ -106,7 +106,7 @@ impl Options {
         let schedule = match n / 4 % 3 {
             0 => Schedule::RoundRobin,
             1 => Schedule::Priorities,
-            _ if n % 2 == 0 => Schedule::Starved(n / 2 % 2),
+            _ if n.is_multiple_of(2) => Schedule::Starved(n / 2 % 2),
             _ => Schedule::Random,
         };
         let (copies, matrices) = match n % 4 {
@@ -157,7 +157,7 @@ fn check(kernel: &Kernel, geometry: &Geometry, parameters: &[u8]) -> Result<(), 
     if kernel.required_cluster.is_some_and(|cluster| cluster != geometry.cluster) {
         return refuse(format!("clusters of {:?} where it requires {:?}", geometry.cluster, kernel.required_cluster));
     }
-    let whole = (0..3).all(|axis| geometry.cluster[axis] != 0 && geometry.grid[axis] % geometry.cluster[axis] == 0);
+    let whole = (0..3).all(|axis| geometry.cluster[axis] != 0 && geometry.grid[axis].is_multiple_of(geometry.cluster[axis]));
     if !whole || geometry.blocks_of_cluster() > 16 {
         return refuse(format!("a grid of {:?} in clusters of {:?}", geometry.grid, geometry.cluster));
     }

@@ -131,5 +131,4 @@ export! {
         let shape = Shape { grid: given.grid, block: given.block, cluster: [1; 3], dynamic_shared: given.shared };
         launch(driver, function, (shape, cluster), given.stream, pointers)
     }
-    fn cuTensorMapEncodeTiled[Nothing](_driver) { Err(Status::NOT_SUPPORTED) }
 }

@@ -8,6 +8,7 @@ mod launches;
 mod memory;
 mod modules;
 mod streams;
+mod tensors;
 
 use crate::status::Status;
 use std::ffi::{c_char, c_void};

@@ -28,13 +28,12 @@ impl Cluster<'_> {
 
     /// Where `bytes` at an address are.
     pub(super) fn place(&self, warp: usize, space: Space, address: u64, bytes: u32) -> Result<Place, Fault> {
-        if address % u64::from(bytes.max(1)) != 0 && bytes.is_power_of_two() && bytes <= 16 {
+        if !address.is_multiple_of(u64::from(bytes.max(1))) && bytes.is_power_of_two() && bytes <= 16 {
             return Err(Fault::Broken(format!("{bytes} bytes at {address:#x}, which is no multiple of them")));
         }
         match space {
             Space::Parameter => Ok(Place::Parameter(address as u32)),
-            Space::Global if address >= GLOBAL => Ok(Place::Global(address)),
-            Space::Global => Err(Fault::IllegalAddress { address, bytes: u64::from(bytes), what: "accessing" }),
+            Space::Global | Space::Generic if address >= GLOBAL => Ok(Place::Global(address)),
             Space::Shared | Space::ClusterShared => {
                 let place = self.shared_place(address, bytes)?;
                 match (space, place) {
@@ -44,10 +43,9 @@ impl Cluster<'_> {
                     _ => Ok(place),
                 }
             }
-            Space::Generic if address >= GLOBAL => Ok(Place::Global(address)),
             Space::Generic if address >= PARAMETER_WINDOW => Ok(Place::Parameter((address - PARAMETER_WINDOW) as u32)),
             Space::Generic if address >= SHARED_WINDOW => self.shared_place(address - SHARED_WINDOW, bytes),
-            Space::Generic => Err(Fault::IllegalAddress { address, bytes: u64::from(bytes), what: "accessing" }),
+            Space::Global | Space::Generic => Err(Fault::IllegalAddress { address, bytes: u64::from(bytes), what: "accessing" }),
         }
     }
 
@@ -232,7 +230,9 @@ pub(super) fn bank_turns(addresses: &[u64], bytes: u32) -> u64 {
     words.sort_unstable();
     words.dedup();
     let mut banks = [0_u64; 32];
-    words.iter().for_each(|word| banks[(word % 32) as usize] += 1);
+    for word in words {
+        banks[(word % 32) as usize] += 1;
+    }
     banks.into_iter().max().unwrap_or(0)
 }
 

@@ -58,10 +58,10 @@ impl Cluster<'_> {
             Op::BulkCommit => lanes(mask).for_each(|lane| self.warps[warp].bulk_committed[lane] += 1),
             Op::BulkWait(pending) => self.bulk_wait(warp, mask, *pending)?,
             Op::FenceProxy => {
-                let mark = warp as u16 + 1;
+                let writer = warp as u16 + 1;
                 for (block, granule) in std::mem::take(&mut self.warps[warp].unfenced) {
                     let unfenced = &mut self.blocks[block].unfenced[granule as usize];
-                    *unfenced = if *unfenced == mark { 0 } else { *unfenced };
+                    *unfenced = if *unfenced == writer { 0 } else { *unfenced };
                 }
             }
             _ => {}
@@ -144,7 +144,7 @@ impl Cluster<'_> {
         self.perform_copy(warp, chosen)
     }
 
-    fn start_bulk(&mut self, warp: usize, lane: usize, bulk: &Bulk, line: u32) -> Result<(), Fault> {
+    fn start_bulk(&mut self, warp: usize, lane: usize, bulk: &Bulk, begun: u32) -> Result<(), Fault> {
         let started = self.order.start(warp);
         let one = |this: &Self, address: &Address| this.addresses(warp, address)[lane];
         let kind = match bulk {
@@ -190,7 +190,7 @@ impl Cluster<'_> {
             let entry = BulkGroup { lane: lane as u32, group, operation: number, step: started.step };
             self.warps[warp].bulk.push(entry);
         }
-        let operation = BulkOperation { number, line, started, kind };
+        let operation = BulkOperation { number, line: begun, started, kind };
         if self.options.copies == Timing::AtIssue {
             return self.perform_bulk(&operation);
         }
@@ -304,7 +304,7 @@ impl BulkKind {
 
 /// A swizzled box repeats its pattern over rows as long as the span; others are not proven against hardware.
 fn tensor_rules(map: &TensorMap, shared: u64) -> Result<(), Fault> {
-    if shared % 128 != 0 {
+    if !shared.is_multiple_of(128) {
         return Err(Fault::Broken(format!("a box at shared address {shared:#x}, which is no multiple of 128")));
     }
     if map.swizzle != Swizzle::None && map.row_bytes() != map.swizzle.span() {
@@ -318,7 +318,7 @@ fn tensor_rules(map: &TensorMap, shared: u64) -> Result<(), Fault> {
 }
 
 fn bulk_rules(addresses: &[u64], bytes: u32) -> Result<(), Fault> {
-    if bytes % 16 != 0 || addresses.iter().any(|address| address % 16 != 0) {
+    if !bytes.is_multiple_of(16) || addresses.iter().any(|address| address % 16 != 0) {
         return Err(Fault::Broken(format!("{bytes} bytes between {addresses:x?}: all must be multiples of 16")));
     }
     Ok(())

@@ -212,7 +212,8 @@ impl<'a> Cluster<'a> {
                         write!(text, "the cluster's barrier ({} of {} threads there)", self.barrier.arrived, self.cluster_threads())
                     }
                     Some(Wait::Mbarrier { block, offset, phase }) => {
-                        let state = self.blocks[block].mbarriers.get(&offset).map_or("gone".into(), |barrier| barrier.describe());
+                        let state =
+                            self.blocks[block].mbarriers.get(&offset).map_or("gone".into(), super::barrier::Mbarrier::describe);
                         write!(text, "mbarrier {offset:#x} of block {block} parity {} ({state})", phase & 1)
                     }
                     Some(Wait::Registers(count)) => {

@@ -7,6 +7,7 @@ use crate::op::{Instruction, Join, Op, Source};
 use crate::warp::{Group, Wait, lanes};
 
 /// What comes after an instruction.
+#[derive(Clone, Copy)]
 pub(super) enum Flow {
     Next,
     /// These lanes go on there, the others at the next instruction.
@@ -157,24 +158,7 @@ impl Cluster<'_> {
 
     fn execute(&mut self, warp: usize, group: usize, mask: u32, instruction: &Instruction) -> Result<Flow, Fault> {
         match &instruction.op {
-            Op::Lanewise { run, d, keep, s, flops } => {
-                let mut result = self.warps[warp].registers[*d as usize];
-                let mut others = [[0; 32]; 4];
-                for (other, source) in others.iter_mut().zip(s) {
-                    if !matches!(source, Source::Register(_) | Source::Value(0)) {
-                        *other = self.value(warp, *source);
-                    }
-                }
-                let registers = &self.warps[warp].registers;
-                let sources = std::array::from_fn(|at| match s[at] {
-                    Source::Register(register) => &registers[register as usize],
-                    _ => &others[at],
-                });
-                run(sources, mask, &mut result);
-                self.warps[warp].registers[*d as usize] = result.map(|value| value & keep);
-                self.counters.flops += u64::from(flops * mask.count_ones());
-                Ok(Flow::Next)
-            }
+            Op::Lanewise { .. } => Ok(self.lanewise(warp, mask, &instruction.op)),
             Op::Compare { test, d, opposite, a, b, join } => {
                 let (a, b) = (self.value(warp, *a), self.value(warp, *b));
                 let other = join.map(|(join, c, negate)| (join, self.value(warp, c), negate));
@@ -217,6 +201,28 @@ impl Cluster<'_> {
             }
             _ => self.matrix(warp, group, mask, instruction),
         }
+    }
+
+    fn lanewise(&mut self, warp: usize, mask: u32, op: &Op) -> Flow {
+        let Op::Lanewise { run, d, keep, s, flops } = op else {
+            return Flow::Next;
+        };
+        let mut result = self.warps[warp].registers[*d as usize];
+        let mut others = [[0; 32]; 4];
+        for (other, source) in others.iter_mut().zip(s) {
+            if !matches!(source, Source::Register(_) | Source::Value(0)) {
+                *other = self.value(warp, *source);
+            }
+        }
+        let registers = &self.warps[warp].registers;
+        let sources = std::array::from_fn(|at| match s[at] {
+            Source::Register(register) => &registers[register as usize],
+            _ => &others[at],
+        });
+        run(sources, mask, &mut result);
+        self.warps[warp].registers[*d as usize] = result.map(|value| value & keep);
+        self.counters.flops += u64::from(flops * mask.count_ones());
+        Flow::Next
     }
 
     /// Whether these lanes are together; the wait for those that are missing otherwise.

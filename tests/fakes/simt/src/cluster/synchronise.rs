@@ -66,7 +66,7 @@ impl Cluster<'_> {
         let lane = mask.trailing_zeros() as usize;
         let id = self.value(warp, id)[lane] as u32;
         let needed = threads.map_or(self.geometry.threads(), |threads| self.value(warp, threads)[lane] as u32);
-        if id > 15 || (threads.is_some() && (needed == 0 || needed % 32 != 0)) {
+        if id > 15 || (threads.is_some() && (needed == 0 || !needed.is_multiple_of(32))) {
             return Err(Fault::Broken(format!("barrier {id} for {needed} threads")));
         }
         let known = self.order.release(warp);
@@ -185,7 +185,7 @@ impl Cluster<'_> {
     fn set_registers(&mut self, warp: usize, grow: bool, count: u32) -> Result<Flow, Fault> {
         let this = &mut self.warps[warp];
         let block = &mut self.blocks[this.block];
-        if count % 8 != 0 || !(24..=256).contains(&count) || grow == (count < this.budget) && count != this.budget {
+        if !count.is_multiple_of(8) || !(24..=256).contains(&count) || grow == (count < this.budget) && count != this.budget {
             let budget = this.budget;
             return Err(Fault::Broken(format!("{count} registers a thread, from {budget}")));
         }

@@ -57,7 +57,7 @@ impl Cluster<'_> {
             Place::Parameter(offset) => self.parameters.get(offset as usize..offset as usize + ENCODED),
             Place::Shared(..) => None,
         };
-        let map = bytes.filter(|_| address % 64 == 0).and_then(TensorMap::decode);
+        let map = bytes.filter(|_| address.is_multiple_of(64)).and_then(TensorMap::decode);
         map.ok_or_else(|| Fault::Broken(format!("there is no tensor map at {address:#x}")))
     }
 

@@ -44,6 +44,10 @@ impl Cluster<'_> {
         if !self.warps[warp].matrices.fenced {
             return Err(Fault::Broken("no wgmma.fence orders the registers before it".into()));
         }
+        let written = &self.warps[warp].written;
+        if let Some(register) = wgmma.d.iter().find(|register| accumulate && written[**register as usize] != u32::MAX) {
+            return Err(Fault::Broken(format!("register {register} of the kernel is added to before it is written")));
+        }
         let started = self.order.start(warp);
         let matrices = &mut self.warps[warp].matrices;
         let group = matrices.committed;

@@ -102,12 +102,12 @@ fn supported(conversion: Conversion) -> bool {
         (Scalar::Integer { .. }, Scalar::F32 | Scalar::F64) => {
             !matches!(rounding, Rounding::None | Rounding::NearestAway) && !saturate
         }
-        (Scalar::F32 | Scalar::F64, Scalar::Integer { .. }) | (Scalar::F32, Scalar::F64) => rounding == Rounding::Nearest,
-        (Scalar::F64, Scalar::F32) => rounding == Rounding::None,
-        (Scalar::F32, Scalar::F16 | Scalar::Bf16) => rounding == Rounding::None,
+        (Scalar::F32 | Scalar::F64, Scalar::Integer { .. })
+        | (Scalar::F32, Scalar::F64)
+        | (Scalar::F16x2, Scalar::E4m3x2 | Scalar::E5m2x2) => rounding == Rounding::Nearest,
+        (Scalar::F64, Scalar::F32) | (Scalar::F32, Scalar::F16 | Scalar::Bf16) => rounding == Rounding::None,
         (Scalar::F16 | Scalar::Bf16 | Scalar::F16x2 | Scalar::Bf16x2, Scalar::F32) => rounding == Rounding::Nearest && !saturate,
         (Scalar::E4m3x2 | Scalar::E5m2x2, Scalar::F32) => rounding == Rounding::Nearest && saturate,
-        (Scalar::F16x2, Scalar::E4m3x2 | Scalar::E5m2x2) => rounding == Rounding::Nearest,
         (Scalar::Tf32, Scalar::F32) => matches!(rounding, Rounding::NearestAway | Rounding::Nearest) && !saturate,
         _ => false,
     }

@@ -231,11 +231,11 @@ fn operation(parts: &[&str], operands: &mut Operands<'_>) -> Result<Op, Refusal>
         ["mov", "f16x2" | "bf16x2"] => Err("not supported".into()),
         ["setp", ..] => comparison(&parts[1..], operands),
         ["cvt", rest @ ..] => conversion(rest, operands),
-        ["cvta", ..] | ["mapa", ..] => memory::conversion(parts, operands),
+        ["cvta" | "mapa", ..] => memory::conversion(parts, operands),
         _ => {
             let row = arithmetic::find(parts).or_else(|| bits::find(parts)).or_else(|| float::find(parts));
             match row {
-                Some(row) => lanes(row, operands),
+                Some(row) => lanes(&row, operands),
                 None => match memory::find(parts, operands).or_else(|| sync::find(parts, operands)) {
                     Some(found) => found,
                     None => Err("this instruction is not supported".into()),
@@ -245,7 +245,7 @@ fn operation(parts: &[&str], operands: &mut Operands<'_>) -> Result<Op, Refusal>
     }
 }
 
-fn lanes(row: Row, operands: &mut Operands<'_>) -> Result<Op, Refusal> {
+fn lanes(row: &Row, operands: &mut Operands<'_>) -> Result<Op, Refusal> {
     let d = operands.register(row.d)?;
     let mut s = [Source::Value(0); 4];
     for (source, bits) in s.iter_mut().zip(&row.s) {

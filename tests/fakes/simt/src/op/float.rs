@@ -20,12 +20,12 @@ pub(super) fn find(parts: &[&str]) -> Option<Row> {
     }
 }
 
-fn row(run: Lanewise, width: u32, sources: usize, flops: u32) -> Option<Row> {
-    Some(Row { flops, ..Row::uniform(run, width, sources) })
+fn row(run: Lanewise, width: u32, sources: usize, flops: u32) -> Row {
+    Row { flops, ..Row::uniform(run, width, sources) }
 }
 
 fn single(parts: &[&str]) -> Option<Row> {
-    match parts {
+    Some(match parts {
         ["add"] | ["add", "rn"] => row(lanewise!(a, b => b32(f32(a) + f32(b))), 32, 2, 1),
         ["sub"] | ["sub", "rn"] => row(lanewise!(a, b => b32(f32(a) - f32(b))), 32, 2, 1),
         ["mul"] | ["mul", "rn"] => row(lanewise!(a, b => b32(f32(a) * f32(b))), 32, 2, 1),
@@ -37,12 +37,12 @@ fn single(parts: &[&str]) -> Option<Row> {
         ["abs"] => row(lanewise!(a => a & 0x7fff_ffff), 32, 1, 0),
         ["min"] => row(lanewise!(a, b => b32(f32(a).min(f32(b)))), 32, 2, 0),
         ["max"] => row(lanewise!(a, b => b32(f32(a).max(f32(b)))), 32, 2, 0),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 fn double(parts: &[&str]) -> Option<Row> {
-    match parts {
+    Some(match parts {
         ["add"] | ["add", "rn"] => row(lanewise!(a, b => (f64::from_bits(a) + f64::from_bits(b)).to_bits()), 64, 2, 1),
         ["sub"] | ["sub", "rn"] => row(lanewise!(a, b => (f64::from_bits(a) - f64::from_bits(b)).to_bits()), 64, 2, 1),
         ["mul"] | ["mul", "rn"] => row(lanewise!(a, b => (f64::from_bits(a) * f64::from_bits(b)).to_bits()), 64, 2, 1),
@@ -56,6 +56,6 @@ fn double(parts: &[&str]) -> Option<Row> {
         ["abs"] => row(lanewise!(a => a & (u64::MAX >> 1)), 64, 1, 0),
         ["min"] => row(lanewise!(a, b => f64::from_bits(a).min(f64::from_bits(b)).to_bits()), 64, 2, 0),
         ["max"] => row(lanewise!(a, b => f64::from_bits(a).max(f64::from_bits(b)).to_bits()), 64, 2, 0),
-        _ => None,
-    }
+        _ => return None,
+    })
 }

@@ -40,7 +40,7 @@ pub(super) fn uses(op: &Op) -> Uses {
         Op::Pack { d, parts, .. } => none.read(parts).write([*d]),
         Op::Unpack { parts, a, .. } => none.read(&[*a]).write(parts.iter().flatten().copied()),
         Op::Load { from, to, .. } => none.read(&[from.base]).write(to.iter().flatten().copied()),
-        Op::Store { to, from, .. } => none.read(&[to.base]).read(from),
+        Op::Store { to, from, .. } | Op::StoreMatrix { to, from, .. } => none.read(&[to.base]).read(from),
         Op::Atomic { at, d, b, c, .. } => none.read(&[at.base, *b, *c]).write(*d),
         Op::Shuffle { d, valid, a, b, clamp, members, .. } => {
             none.read(&[*a, *b, *clamp, *members]).write(d.iter().chain(valid).copied())
@@ -54,7 +54,6 @@ pub(super) fn uses(op: &Op) -> Uses {
         Op::CopyAsync { to, from, size, .. } => none.read(&[to.base, from.base]).maybe(*size),
         Op::Bulk(bulk) => bulk_uses(none, bulk),
         Op::LoadMatrix { d, from, .. } => none.read(&[from.base]).write(d.iter().copied()),
-        Op::StoreMatrix { to, from, .. } => none.read(&[to.base]).read(from),
         Op::Multiply { d, a, b, c, .. } => none.read(a).read(b).read(c).write(d.iter().copied()),
         Op::Wgmma(wgmma) => {
             let mut found = none.read(&[wgmma.b, wgmma.accumulate]).write(wgmma.d.iter().copied());

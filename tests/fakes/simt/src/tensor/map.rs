@@ -67,7 +67,7 @@ impl TensorMap {
                 "rank 1 to 5, with as many sides",
             ),
             (matches!(self.element, 1 | 2 | 4 | 8), "elements of 1, 2, 4 or 8 bytes"),
-            (self.address % 16 == 0, "an address that is a multiple of 16"),
+            (self.address.is_multiple_of(16), "an address that is a multiple of 16"),
             (self.dimensions.iter().all(|one| (1..=1 << 32).contains(one)), "dimensions of 1 to 2^32"),
             (
                 self.strides.iter().all(|one| one % 16 == 0 && *one < 1 << 40 && *one > 0),
@@ -127,8 +127,8 @@ impl TensorMap {
             let mut rest = number;
             let mut address = self.address as i64 + i64::from(coordinates[0]) * i64::from(self.element);
             let mut inside = true;
-            for at in 1..self.sides.len() {
-                let place = i64::from(coordinates[at]) + i64::from(rest % self.sides[at]);
+            for (at, coordinate) in coordinates.iter().enumerate().skip(1) {
+                let place = i64::from(*coordinate) + i64::from(rest % self.sides[at]);
                 rest /= self.sides[at];
                 inside &= (0..self.dimensions[at] as i64).contains(&place);
                 address = address.wrapping_add(place.wrapping_mul(self.strides[at - 1] as i64));

@@ -120,7 +120,7 @@ fn entry(cursor: &mut Cursor<'_>, outside: &Outside) -> Result<Entry, ParseError
         match cursor.next() {
             Some(Token::Mark('{')) => break,
             Some(Token::Name(".maxntid")) => {
-                entry.max_threads = Some(triple(cursor)?.iter().fold(1, |all, one| all.saturating_mul(*one)))
+                entry.max_threads = Some(triple(cursor)?.iter().fold(1, |all, one| all.saturating_mul(*one)));
             }
             Some(Token::Name(".reqntid")) => entry.required_block = Some(triple(cursor)?),
             Some(Token::Name(".reqnctapercluster")) => entry.required_cluster = Some(triple(cursor)?),

@@ -53,6 +53,34 @@ fn machine_code_runs_on_its_architecture() {
     }
 }
 
+/// What the interpreter counted, launch by launch of a kernel: operations, bytes read, bytes written.
+fn counted(fake: &Fake, kernel: &str) -> Vec<[u64; 3]> {
+    let log = fake.log();
+    let lines = log.lines().filter_map(|line| line.strip_prefix(&format!("ran {kernel} ")).map(str::to_owned));
+    let numbers = |line: String| -> Vec<u64> { line.split(' ').filter_map(|word| word.parse().ok()).collect() };
+    lines.map(|line| numbers(line).try_into().expect("three numbers")).collect()
+}
+
+#[test]
+fn the_work_that_a_record_claims_is_the_work_that_its_kernel_did() {
+    let streams = Fake::new("work-stream", "sm=87");
+    for entry in measured(&streams, &STREAM) {
+        let (operation, work) = (entry.workload.operation.as_str(), entry.work);
+        let bytes = work.bytes.0;
+        let launches = counted(&streams, operation);
+        // A reduction writes a partial a segment, which is not part of the claim: 4096 segments are a thousandth of these bytes.
+        let close = |[_, read, written]: &[u64; 3]| (read + written).abs_diff(bytes) * 50 <= bytes;
+        assert!(!launches.is_empty() && launches.iter().all(close), "{operation}: {bytes} bytes claimed, {launches:?} counted");
+        let exact = matches!(operation, "copy" | "scale" | "add" | "triad" | "write");
+        assert!(!exact || launches.iter().all(|[_, read, written]| read + written == bytes), "{operation}: {bytes}, {launches:?}");
+    }
+    let matmul = Fake::new("work-matmul", "sm=87");
+    let entry = measured(&matmul, &MATMUL).remove(0);
+    let flops = entry.work.flops.0;
+    let launches = counted(&matmul, "matmul");
+    assert!(!launches.is_empty() && launches.iter().all(|[operations, _, _]| *operations == flops), "{flops}: {launches:?}");
+}
+
 #[test]
 fn every_device_is_measured() {
     let fake = Fake::new("two", "87,devices=2");

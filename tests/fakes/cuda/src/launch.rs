@@ -57,7 +57,8 @@ pub struct Shape {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
     pub flops: u64,
-    pub bytes: u64,
+    pub read: u64,
+    pub written: u64,
 }
 
 /// How a kernel ends that does not end well, with words.
@@ -89,7 +90,8 @@ pub fn run(
     let outcome = std::panic::catch_unwind(interpreted).map_err(|_| End::Failed(format!("{kernel}: the interpreter panicked")))?;
     let cost = |counters: Counters| Cost {
         flops: counters.flops + counters.tensor_flops,
-        bytes: counters.global_read + counters.global_written + counters.bulk_bytes,
+        read: counters.global_read,
+        written: counters.global_written,
     };
     outcome.map(cost).map_err(|fault| {
         let words = format!("{kernel}: {fault}");

@@ -301,7 +301,7 @@ impl Driver {
         if launch.planned == Some(What::Flips) {
             self.flip(launch);
         }
-        let busy = (cost.bytes as f64 / self.chip.bandwidth()).max(cost.flops as f64 / self.chip.rate());
+        let busy = ((cost.read + cost.written) as f64 / self.chip.bandwidth()).max(cost.flops as f64 / self.chip.rate());
         Ok(LAUNCH_NANOSECONDS + busy * 1e9)
     }
 
@@ -317,6 +317,7 @@ impl Driver {
         let outcome = launch::run(code, kernel, *shape, parameters, &mut self.memory.raw, &self.chip);
         let writes = self.memory.changes(&before);
         let cost = outcome?;
+        self.log.write(&format!("ran {kernel} {} operations {} read {} written", cost.flops, cost.read, cost.written));
         self.memo.interpreted += 1;
         let outputs = self.memo.outputs.entry((launch.module, kernel.clone(), parameters.clone())).or_default();
         for content in &writes {

@@ -118,6 +118,11 @@ impl Outcome {
 impl Job {
     /// Executes it once.
     pub fn run(&self, module: &Module, options: &Options) -> Outcome {
+        self.launched(self.geometry, &self.arguments, module, options)
+    }
+
+    /// The same as another shape and other arguments say.
+    pub fn launched(&self, geometry: Geometry, arguments: &[Argument], module: &Module, options: &Options) -> Outcome {
         let kernel = &module.kernels()[0];
         let mut memory = Memory::new();
         let far = |number: usize| self.window.filter(|_| number == 0).map_or(0, |(from, _)| from);
@@ -137,7 +142,7 @@ impl Job {
             })
             .collect();
         let mut parameters = Vec::new();
-        for (argument, parameter) in self.arguments.iter().zip(&kernel.parameters) {
+        for (argument, parameter) in arguments.iter().zip(&kernel.parameters) {
             parameters.resize(parameter.offset as usize, 0);
             let bytes = match argument {
                 Argument::Buffer(number) => addresses[*number].to_le_bytes().to_vec(),
@@ -146,7 +151,7 @@ impl Job {
             };
             parameters.extend_from_slice(&bytes[..bytes.len().min(parameter.bytes as usize)]);
         }
-        match simt::launch(kernel, &self.geometry, &parameters, &mut memory, &options) {
+        match simt::launch(kernel, &geometry, &parameters, &mut memory, &options) {
             Err(fault) => Outcome::Fault(fault),
             Ok(counters) => {
                 let wrong = self.expected.iter().find_map(|(buffer, expected)| {

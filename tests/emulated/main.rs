@@ -2,6 +2,7 @@
 //!
 //! `ASSAY_LONG=1` runs the long form: 100 schedules a kernel, and 300 random mutations a family.
 
+mod host;
 mod job;
 mod mutations;
 
@@ -75,4 +76,11 @@ fn on_all_cores<W: Sync, R: Send>(work: &[W], act: impl Fn(&W) -> R + Sync) -> V
     let mut results = results.into_inner().expect("no holder panics");
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[test]
+fn work_on_all_cores_keeps_its_order() {
+    let work: Vec<u32> = (0..100).collect();
+    assert_eq!(on_all_cores(&work, |one| one * 2), work.iter().map(|one| one * 2).collect::<Vec<_>>());
+    assert!(schedules() >= 12 && seed() == seed());
 }

@@ -27,6 +27,15 @@ pub struct Mutant {
     wrong: String,
 }
 
+/// The host's side of a launch with a bug.
+#[derive(Clone, Deserialize)]
+pub struct HostMutant {
+    pub name: String,
+    pub caught: Vec<String>,
+    /// Name of a file, to be read by [`read`].
+    pub source: String,
+}
+
 /// A mutation that changes nothing that can be seen.
 #[derive(Clone, Deserialize)]
 pub struct Equivalent {
@@ -39,6 +48,7 @@ pub struct Equivalent {
 #[derive(Clone, Deserialize)]
 pub struct Index {
     pub mutants: Vec<Mutant>,
+    pub host: Vec<HostMutant>,
     pub equivalent: Vec<Equivalent>,
 }
 

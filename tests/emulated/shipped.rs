@@ -36,7 +36,7 @@ fn build(images: &[&str]) {
 }
 
 /// The distinct texts of all images. Most architectures share theirs but for the line that names the target.
-fn texts() -> (Texts, BTreeMap<(String, String), Macros>) {
+pub fn texts() -> (Texts, BTreeMap<(String, String), Macros>) {
     let manifest = std::fs::read_to_string(root("kernels/compiled/manifest.json")).expect("the manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
     let mut images = Vec::new();

@@ -316,13 +316,16 @@ fn matmul(macros: &Macros) -> Vec<Job> {
         }
     };
     // More than one band of tiles, ragged in every direction, and whole.
-    vec![
-        job(tile_m * 9, tile_n, 48),
+    let mut jobs = vec![
+        job(tile_m * 9, tile_n * 2, 16),
         job(2 * tile_m, tile_n, 96),
-        job(tile_m + 3, tile_n * 2 + 5, 37),
+        job(tile_m + 3, tile_n * 2 + 5, 70),
         job(tile_m - 5, tile_n - 4, 16),
-        job(tile_m + 34, 35, 17),
         job(1, 1, 1),
         job(tile_m, tile_n, 0),
-    ]
+    ];
+    // An edge through each of the rows and columns that a thread holds.
+    jobs.extend([29, 30, 31, 33, 34, 35].map(|n| job(tile_m, n, 5)));
+    jobs.extend([2, 7, 11, 14, 19, 22, 26, 31].map(|m| job(m, 9, 21)));
+    jobs
 }

@@ -11,10 +11,15 @@ use simt::tensor::shared::Swizzle;
 pub fn jobs(stem: &str) -> Option<Vec<Job>> {
     match stem {
         "mma_bf16" => Some(vec![mma(128, 192, 96), mma(64, 64, 32), mma(64, 128, 160), mma(64, 64, 0)]),
-        // Tile counts even, odd and one; edges that the copies cut; fewer and more slabs than stages; several turns a block.
-        "wgmma_bf16" => {
-            Some(vec![wgmma(256, 128, 64, 1), wgmma(384, 256, 128, 1), wgmma(200, 136, 72, 1), wgmma(128, 384, 384, 1)])
-        }
+        // Tile counts even, odd and one; edges that the copies cut; one slab to more than the ring holds, ending anywhere in it; several
+        // turns a block, several clusters, and one without work.
+        "wgmma_bf16" => Some(vec![
+            wgmma(384, 256, 128, 2),
+            wgmma(200, 136, 72, 1),
+            wgmma(128, 384, 384, 1),
+            wgmma(256, 128, 192, 1),
+            wgmma(128, 128, 64, 2),
+        ]),
         _ => None,
     }
 }

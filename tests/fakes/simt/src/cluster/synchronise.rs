@@ -8,8 +8,8 @@ use crate::barrier::Mbarrier;
 use crate::op::{MbarrierOp, Op, Source};
 use crate::warp::{Wait, lanes};
 
-/// A spurious failure comes so often at most.
-const SPURIOUS: u64 = 8;
+/// One in so many waits that would have to wait fails at once instead.
+const SPURIOUS: u64 = 2;
 
 impl Cluster<'_> {
     pub(super) fn synchronise(&mut self, warp: usize, group: usize, mask: u32, op: &Op) -> Result<Flow, Fault> {
@@ -155,8 +155,8 @@ impl Cluster<'_> {
         (done, phase, parity, blocking): (u32, Source, bool, bool),
     ) -> Result<Flow, Fault> {
         let phases = self.value(warp, phase);
-        let spurious = blocking && self.options.spurious && self.random.once_in(SPURIOUS);
-        let timed_out = self.warps[warp].groups[group].timed_out;
+        let gives_up = self.options.spurious && self.random.once_in(SPURIOUS);
+        let gives_up = gives_up || self.warps[warp].groups[group].timed_out;
         let mut over = [false; 32];
         for lane in lanes(mask) {
             let (block, offset) = places[lane];
@@ -165,18 +165,18 @@ impl Cluster<'_> {
                 return Err(Fault::Broken(format!("{} is no parity", phases[lane])));
             }
             over[lane] = if parity { now & 1 != phases[lane] } else { now > phases[lane] };
-            if !over[lane] && blocking && !spurious && !timed_out {
+            if !over[lane] && blocking && !gives_up {
                 return Ok(Flow::Wait(Wait::Mbarrier { block, offset, phase: now }));
             }
         }
         for lane in lanes(mask) {
             let (block, offset) = places[lane];
-            if over[lane] && !spurious {
+            if over[lane] {
                 let known = self.mbarrier_at(block, offset)?.known.clone();
                 self.order.acquire(warp, &known);
                 self.timeouts = 0;
             }
-            self.set(warp, Some(done), lane, u64::from(over[lane] && !spurious));
+            self.set(warp, Some(done), lane, u64::from(over[lane]));
         }
         Ok(Flow::Next)
     }

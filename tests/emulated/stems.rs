@@ -141,7 +141,7 @@ fn read(macros: &Macros) -> Vec<Job> {
         )],
         claim: Some(Claim { read: length * segments * passes * 4, written: segments * 4, ..Claim::default() }),
     };
-    vec![job(segment * 2, 4, 2), job(segment + 4 * 77, 5, 1), job(1021, 4, 3), job(8, 4, 1)]
+    vec![job(segment * 2, 4, 2), job(segment + 4 * 777, 5, 1), job(1021, 4, 3), job(101, 4, 1), job(8, 4, 1)]
 }
 
 /// Additions beyond two an element: each thread joins its sums, and a block's threads join theirs.
@@ -184,7 +184,7 @@ fn dot(macros: &Macros) -> Vec<Job> {
             ..Claim::default()
         }),
     };
-    vec![job(segment * 2, 4), job(segment + 2 * 77, 5), job(1021, 4), job(4, 4)]
+    vec![job(segment * 3, 4), job(segment + 2 * 777, 5), job(1021, 4), job(4, 4)]
 }
 
 /// Elements that do not fit 32 bits, and the number of blocks of 256 threads before them.
@@ -323,9 +323,12 @@ fn matmul(macros: &Macros) -> Vec<Job> {
         job(tile_m - 5, tile_n - 4, 16),
         job(1, 1, 1),
         job(tile_m, tile_n, 0),
+        // Whole but for one side: rows that 16 bytes do not divide, a slab that is cut.
+        job(tile_m, tile_n + 1, 16),
+        job(tile_m, tile_n, 24),
     ];
     // An edge through each of the rows and columns that a thread holds.
     jobs.extend([29, 30, 31, 33, 34, 35].map(|n| job(tile_m, n, 5)));
-    jobs.extend([2, 7, 11, 14, 19, 22, 26, 31].map(|m| job(m, 9, 21)));
+    jobs.extend([2, 7, 11, 14, 19, 22, 26, 31, 98].map(|m| job(m, 9, 23)));
     jobs
 }

@@ -89,6 +89,24 @@ fn map(buffer: usize, rows: u64, columns: u64, box_rows: u32) -> Argument {
     }))
 }
 
+#[test]
+fn the_test_kernels_are_exact_at_256_within_two_seconds() {
+    use crate::job::Outcome;
+    let index = crate::planted::index();
+    for (stem, job) in
+        [("mma_bf16", mma(256, 256, 256)), ("wgmma_bf16", wgmma(256, 256, 256, 1)), ("wgmma_bf16", wgmma(384, 128, 256, 1))]
+    {
+        let text = index.mutants.iter().find(|mutant| mutant.stem == stem).map(|mutant| crate::planted::read(&mutant.right));
+        let module = simt::Module::parse(&text.expect("a mutant of it").expect("just written")).expect("a kernel");
+        let begin = std::time::Instant::now();
+        let outcome = job.run(&module, &simt::Options::default());
+        let taken = begin.elapsed();
+        println!("{stem} {}: {taken:.3?}", job.name);
+        assert!(matches!(outcome, Outcome::Right(_)), "{stem} {}: {outcome}", job.name);
+        assert!(taken.as_secs_f64() < 2.0, "{stem} {}: {taken:?}", job.name);
+    }
+}
+
 fn wgmma(m: u64, n: u64, k: u64, clusters: u32) -> Job {
     const TILE: u64 = 128;
     const SLAB: u64 = 64;

@@ -46,7 +46,7 @@ struct Work {
 };
 
 __device__ __forceinline__ void produce(u32 base, const TensorMap* a, const TensorMap* b, const Work& work) {
-    Ring ring;
+    Ring ring, last;
     for (u32 pair = blockIdx.x / 2; pair < work.pairs; pair += gridDim.x / 2) {
         for (u32 slab = 0; slab < work.slabs; slab++) {
             const u32 stage = base + ring.stage * STAGE_BYTES, full = base + FULL + 8 * ring.stage;
@@ -55,13 +55,13 @@ __device__ __forceinline__ void produce(u32 base, const TensorMap* a, const Tens
             copy_box(stage, a, slab * SLAB, work.row(pair), full);
             const u32 half = work.rank * HALF_BYTES;
             copy_box(stage + A_BYTES + half, b, slab * SLAB, work.column(pair) + work.rank * TILE / 2, full, (unsigned short)3);
+            last = ring;
             ring.advance();
         }
     }
-    // The peer's consumers still arrive at this block's barriers, and its copies still come here: the last round is awaited.
-    for (int i = 0; i < STAGES; i++) {
-        mbarrier_wait(base + EMPTY + 8 * ring.stage, ring.parity ^ 1);
-        ring.advance();
+    // The peer's consumers still arrive at this block's barriers: the block ends when all of them have released its last slab.
+    if (blockIdx.x / 2 < work.pairs) {
+        mbarrier_wait(base + EMPTY + 8 * last.stage, last.parity);
     }
 }
 

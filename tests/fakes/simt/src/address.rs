@@ -1,4 +1,4 @@
-//! Address windows: which memory a generic address means (PTX ISA 5.1, State Spaces).
+//! Address windows: which memory a generic address means (PTX ISA, State Spaces).
 
 /// Generic addresses of shared memory: this plus the 32-bit shared address.
 pub(crate) const SHARED_WINDOW: u64 = 0x5_0000_0000_0000;

@@ -1,4 +1,4 @@
-//! Barriers and mbarriers as state machines (PTX ISA 9.7.13.1 and 9.7.13.15).
+//! Barriers and mbarriers as state machines (PTX ISA, bar and barrier; mbarrier).
 
 use crate::order::{Clock, join};
 

@@ -1,4 +1,4 @@
-//! Asynchronous copies: a few bytes a lane, and in bulk (PTX ISA 9.7.9.25).
+//! Asynchronous copies: a few bytes a lane, and in bulk (PTX ISA, Asynchronous copy).
 
 use super::Cluster;
 use super::access::Place;

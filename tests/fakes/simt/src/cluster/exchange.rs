@@ -1,4 +1,4 @@
-//! Exchange within a warp: shuffles, votes, elections (PTX ISA 9.7.9.6, 9.7.13.9 to 14).
+//! Exchange within a warp: shuffles, votes, elections (PTX ISA, shfl.sync, vote.sync, elect.sync).
 
 use super::Cluster;
 use super::step::Flow;
@@ -64,7 +64,7 @@ impl Cluster<'_> {
     }
 }
 
-/// The lane that is read, and whether it lies in range (PTX ISA 9.7.9.6, pseudo code of shfl.sync).
+/// The lane that is read, and whether it lies in range (PTX ISA, shfl.sync, pseudo code of shfl.sync).
 fn shuffle_source(mode: ShuffleMode, lane: u32, b: u32, clamp: u32) -> (u32, bool) {
     let (bound, segment) = (clamp & 0x1f, clamp >> 8 & 0x1f);
     let (b, least) = (b & 0x1f, lane & segment);

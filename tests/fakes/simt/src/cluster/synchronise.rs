@@ -1,4 +1,4 @@
-//! Barriers, mbarriers and the pool of registers (PTX ISA 9.7.13, 9.7.20.5).
+//! Barriers, mbarriers and the pool of registers (PTX ISA, Parallel Synchronization; setmaxnreg).
 
 use super::Cluster;
 use super::access::Place;

@@ -1,4 +1,4 @@
-//! Integer arithmetic (PTX ISA 9.7.1).
+//! Integer arithmetic (PTX ISA, Integer Arithmetic Instructions).
 
 use super::Lanewise;
 use super::decode::{Row, lanewise};

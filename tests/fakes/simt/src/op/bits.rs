@@ -1,4 +1,4 @@
-//! Logic, shifts, bit fields, moves and selection (PTX ISA 9.7.1 and 9.7.8).
+//! Logic, shifts, bit fields, moves and selection (PTX ISA, Integer Arithmetic; Logic and Shift Instructions).
 
 use super::Lanewise;
 use super::decode::{Row, lanewise};

@@ -1,4 +1,4 @@
-//! Comparisons (PTX ISA 9.7.6).
+//! Comparisons (PTX ISA, Comparison and Selection Instructions).
 
 use super::arithmetic::integer;
 use super::bits::bits;

@@ -1,4 +1,4 @@
-//! Conversions between two scalar types (PTX ISA 9.7.9.21, cvt).
+//! Conversions between two scalar types (PTX ISA, cvt).
 
 use super::arithmetic::integer;
 

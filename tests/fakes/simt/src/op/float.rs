@@ -1,4 +1,4 @@
-//! Floating-point arithmetic (PTX ISA 9.7.3), rounded to nearest even.
+//! Floating-point arithmetic (PTX ISA, Floating-Point Instructions), rounded to nearest even.
 
 use super::Lanewise;
 use super::decode::{Row, lanewise};

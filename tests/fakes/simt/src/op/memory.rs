@@ -1,4 +1,4 @@
-//! Loads, stores, atomics and copies (PTX ISA 9.7.9, 9.7.13.13 to 14 and 9.7.14.5.15 to 16).
+//! Loads, stores, atomics and copies (PTX ISA, Data Movement and Conversion Instructions; atom, red).
 
 use super::decode::{Operands, Refusal, Row, lanewise};
 use super::{Address, Bulk, Op, Source, Space};

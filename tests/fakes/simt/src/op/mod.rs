@@ -32,7 +32,7 @@ pub(crate) enum Source {
     Special(Special),
 }
 
-/// Special registers (PTX ISA 10).
+/// Special registers (PTX ISA, Special Registers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Special {
     Thread(usize),

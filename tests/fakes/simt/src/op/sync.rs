@@ -1,4 +1,5 @@
-//! Barriers, warp-wide exchange and matrix instructions (PTX ISA 9.7.9.8, 9.7.13 to 9.7.15).
+//! Barriers, warp-wide exchange and matrix instructions (PTX ISA, Parallel Synchronization; Warp-Level Matrix;
+//! Asynchronous Warpgroup-Level Matrix Instructions).
 
 use super::decode::{Operands, Refusal};
 use super::{Element, MbarrierOp, Op, Product, ShuffleMode, Source, Space, VoteKind, Wgmma};

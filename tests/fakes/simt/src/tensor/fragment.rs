@@ -1,11 +1,11 @@
 //! Which element of a matrix each lane holds in each of its registers.
 //!
 //! Every function takes a lane and the number of an element among those that the lane holds, in the order of its registers and, within
-//! a register, from the low bits up. A lane's group is `lane / 4`, its place in the group `lane % 4`: PTX ISA 9.7.14.5 calls them
+//! a register, from the low bits up. A lane's group is `lane / 4`, its place in the group `lane % 4`: the PTX ISA calls them
 //! groupID and threadID_in_group.
 
-/// Row and column (of k) of an element of A, for mma.m8 and mma.m16 with `held` elements to a register (PTX ISA 9.7.14.5.1 to
-/// 9.7.14.5.14): registers alternate between rows and rows + 8, then go on along k.
+/// Row and column (of k) of an element of A, for mma.m8 and mma.m16 with `held` elements to a register (PTX ISA, Matrix
+/// Fragments for mma): registers alternate between rows and rows + 8, then go on along k.
 #[must_use]
 pub fn a(lane: u32, element: u32, held: u32, rows: u32) -> (u32, u32) {
     let (register, within) = (element / held, element % held);
@@ -23,15 +23,15 @@ pub fn b(lane: u32, element: u32, held: u32) -> (u32, u32) {
     (lane % 4 * held + within + register * 4 * held, lane / 4)
 }
 
-/// Row and column of an element of C and D. wgmma's D is the same, eight columns after eight columns (PTX ISA 9.7.15.5.1.1,
+/// Row and column of an element of C and D. wgmma's D is the same, eight columns after eight columns (PTX ISA,
 /// "WGMMA .m64nNk16 register fragment layout for accumulator matrix D"), from row 16 times the warp's number in its warpgroup on.
 #[must_use]
 pub fn d(lane: u32, element: u32) -> (u32, u32) {
     (lane / 4 + 8 * (element / 2 % 2), lane % 4 * 2 + element % 2 + element / 4 * 8)
 }
 
-/// Row and column that a lane's register gets from an 8 x 8 matrix of 16-bit elements, low half first (PTX ISA 9.7.14.5.15,
-/// ldmatrix; 9.7.14.5.16, stmatrix).
+/// Row and column that a lane's register gets from an 8 x 8 matrix of 16-bit elements, low half first (PTX ISA, ldmatrix
+/// and stmatrix).
 #[must_use]
 pub fn matrix8(lane: u32, half: u32, transpose: bool) -> (u32, u32) {
     let (row, column) = (lane / 4, lane % 4 * 2 + half);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    // PTX ISA 9.7.14.5.8, "Matrix Fragments for mma.m16n8k16 with floating point type": a0..a7 of lane 5 (group 1, place 1).
+    // PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type": a0..a7 of lane 5 (group 1, place 1).
     #[test]
     fn a_of_m16n8k16_bf16() {
         let found: Vec<_> = (0..8).map(|element| a(5, element, 2, 16)).collect();
@@ -52,14 +52,14 @@ mod tests {
         assert_eq!((0..4).map(|element| d(5, element)).collect::<Vec<_>>(), [(1, 2), (1, 3), (9, 2), (9, 3)]);
     }
 
-    // PTX ISA 9.7.14.5.6, "Matrix Fragments for mma.m16n8k8", .tf32: a0 to a3, b0, b1 of lane 31 (group 7, place 3).
+    // PTX ISA, "Matrix Fragments for mma.m16n8k8", .tf32: a0 to a3, b0, b1 of lane 31 (group 7, place 3).
     #[test]
     fn m16n8k8_tf32() {
         assert_eq!((0..4).map(|element| a(31, element, 1, 16)).collect::<Vec<_>>(), [(7, 3), (15, 3), (7, 7), (15, 7)]);
         assert_eq!([b(31, 0, 1), b(31, 1, 1)], [(3, 7), (7, 7)]);
     }
 
-    // PTX ISA 9.7.14.5.10, "Matrix Fragments for mma.m16n8k32": eight bits, lane 6 (group 1, place 2): rows for i in 0..4 and 8..12 are
+    // PTX ISA, "Matrix Fragments for mma.m16n8k32": eight bits, lane 6 (group 1, place 2): rows for i in 0..4 and 8..12 are
     // the group's, columns (place * 4) + (i & 3), + 16 from i = 8 on.
     #[test]
     fn m16n8k32_s8() {
@@ -67,21 +67,21 @@ mod tests {
         assert_eq!([0, 3, 4, 7].map(|element| b(6, element, 4)), [(8, 1), (11, 1), (24, 1), (27, 1)]);
     }
 
-    // PTX ISA 9.7.14.5.1, "Matrix Fragments for mma.m8n8k4 with .f64": one of A, one of B, two of C.
+    // PTX ISA, "Matrix Fragments for mma.m8n8k4 with .f64": one of A, one of B, two of C.
     #[test]
     fn m8n8k4_f64() {
         assert_eq!((a(14, 0, 1, 8), b(14, 0, 1)), ((3, 2), (2, 3)));
         assert_eq!([d(14, 0), d(14, 1)], [(3, 4), (3, 5)]);
     }
 
-    // PTX ISA 9.7.15.5.1.1, figure of D for .m64nNk16: d4 and d5 of thread 0 are in columns 8 and 9 of row 0, d6 and d7 of row 8.
+    // PTX ISA, Register Fragments for wgmma.mma_async, figure of D for .m64nNk16: d4 and d5 of thread 0 are in columns 8 and 9 of row 0, d6 and d7 of row 8.
     #[test]
     fn d_of_wgmma() {
         assert_eq!([4, 5, 6, 7].map(|element| d(0, element)), [(0, 8), (0, 9), (8, 8), (8, 9)]);
         assert_eq!(d(31, 127), (15, 255));
     }
 
-    // PTX ISA 9.7.14.5.15: thread 0 holds elements 0 and 1 of row 0, thread 31 elements 6 and 7 of row 7.
+    // PTX ISA, ldmatrix: thread 0 holds elements 0 and 1 of row 0, thread 31 elements 6 and 7 of row 7.
     #[test]
     fn rows_of_ldmatrix() {
         assert_eq!([matrix8(0, 0, false), matrix8(0, 1, false), matrix8(31, 1, false)], [(0, 0), (0, 1), (7, 7)]);

@@ -1,4 +1,4 @@
-//! Tensor maps: how a box of a tensor in global memory lies in shared memory (PTX ISA 5.5, Tensors; CUDA driver API,
+//! Tensor maps: how a box of a tensor in global memory lies in shared memory (PTX ISA, Tensors; CUDA driver API,
 //! cuTensorMapEncodeTiled).
 
 use super::shared::Swizzle;
@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    // PTX ISA 5.5.1.3, Out of Boundary Access: what lies outside is filled with zeros, and counted.
+    // PTX ISA, Tensors, out-of-boundary access: what lies outside is filled with zeros, and counted.
     #[test]
     fn edges_are_cut() {
         let map = matrix(5, 40, [32, 4], Swizzle::None);

@@ -1,6 +1,6 @@
 //! Where the elements of matrices lie in registers and shared memory, and what the narrow number formats mean.
 //!
-//! Written from the PTX ISA document, whose sections are cited; none of it was compared with hardware yet.
+//! Written from the PTX ISA document, whose sections are cited by title, for their numbers change with its version; none of it was compared with hardware yet.
 
 pub mod fragment;
 pub mod map;

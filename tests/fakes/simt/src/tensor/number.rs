@@ -1,4 +1,4 @@
-//! Narrow floating-point formats (PTX ISA 5.2.3, Alternate Floating-Point Data Formats).
+//! Narrow floating-point formats (PTX ISA, Alternate Floating-Point Data Formats).
 
 /// A format by its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Format {
     }
 }
 
-/// The nearest tf32, ties away from zero, as a word (PTX ISA 9.7.9.21, cvt.rna.tf32.f32).
+/// The nearest tf32, ties away from zero, as a word (PTX ISA, cvt.rna.tf32.f32).
 #[must_use]
 pub fn tf32_nearest_away(value: f32) -> u32 {
     let bits = value.to_bits();
@@ -99,7 +99,7 @@ fn every_pattern_of_every_narrow_format_survives_the_round_trip() {
     }
 }
 
-// PTX ISA 5.2.3: e4m3 reaches 448 and has no infinity, e5m2 reaches 57344.
+// PTX ISA, Alternate Floating-Point Data Formats: e4m3 reaches 448 and has no infinity, e5m2 reaches 57344.
 #[test]
 fn ranges_are_those_of_the_manual() {
     assert_eq!((E4M3.decode(0x7e), E4M3.decode(0x01)), (448.0, 2_f32.powi(-9)));

@@ -1,4 +1,5 @@
-//! How matrices lie in shared memory: swizzles, and the descriptors by which wgmma finds its operands (PTX ISA 9.7.15.5).
+//! How matrices lie in shared memory: swizzles, and the descriptors by which wgmma finds its operands (PTX ISA, Asynchronous
+//! Warpgroup-Level Matrix Shared Memory Layout).
 
 /// How 16-byte chunks are exchanged within rows of 128 bytes, so that a column of them spreads over all banks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +22,15 @@ impl Swizzle {
         }
     }
 
-    /// The address at which hardware keeps what lies at `address`: bits 4 and up are crossed with bits 7 and up (PTX ISA 9.7.15.5.1.2,
-    /// Swizzling Modes; 5.5.7 for tensor copies).
+    /// The address at which hardware keeps what lies at `address`: bits 4 and up are crossed with bits 7 and up (PTX ISA,
+    /// Swizzling Modes).
     #[must_use]
     pub fn apply(self, address: u32) -> u32 {
         address ^ (address >> 7 & (self.span() / 16 - 1)) << 4
     }
 }
 
-/// A matrix descriptor (PTX ISA 9.7.15.5.1.2.2, Matrix Descriptor Format).
+/// A matrix descriptor (PTX ISA, Matrix Descriptor Format).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// Bytes, as are the offsets.
@@ -55,7 +56,7 @@ impl Descriptor {
     }
 
     /// Where the element of row `row` (of M or N) and column `k` lies, `bytes` wide: along k (K-major), or along the rows (MN-major,
-    /// 16-bit elements only). Core matrices are 8 x 16 bytes (PTX ISA 9.7.15.5.1.2.1, Strides).
+    /// 16-bit elements only). Core matrices are 8 x 16 bytes (PTX ISA, Strides).
     #[must_use]
     pub fn address(&self, row: u32, k: u32, bytes: u32, along_rows: bool) -> u32 {
         let (fast, slow) = if along_rows { (row, k) } else { (k, row) };
@@ -75,7 +76,7 @@ impl Descriptor {
 mod tests {
     use super::*;
 
-    // PTX ISA 5.5.7, figures of the swizzle modes: in 128B mode, chunk c of row r of a 1024-byte pattern is kept at c xor r; in 64B mode
+    // PTX ISA, Swizzling Modes, figures: in 128B mode, chunk c of row r of a 1024-byte pattern is kept at c xor r; in 64B mode
     // at c xor (r / 2 mod 4), in 32B mode at c xor (r / 4 mod 2), rows being as long as the span.
     #[test]
     fn chunks_are_exchanged_as_drawn() {
@@ -97,7 +98,7 @@ mod tests {
         }
     }
 
-    // PTX ISA 9.7.15.5.1.2.2: bits 0 to 13 start, 16 to 29 leading, 32 to 45 stride, each without its low four bits; 62 and 63: 1 is
+    // PTX ISA, Matrix Descriptor Format: bits 0 to 13 start, 16 to 29 leading, 32 to 45 stride, each without its low four bits; 62 and 63: 1 is
     // 128-byte, 2 is 64-byte, 3 is 32-byte swizzling.
     #[test]
     fn descriptors_are_read_as_specified() {
@@ -108,7 +109,7 @@ mod tests {
         assert!(Descriptor::decode(1 << 49).is_err() && Descriptor::decode(1 << 14).is_err());
     }
 
-    // PTX ISA 9.7.15.5.1.2.1.1: K-major, 128-byte swizzle, bf16: row 9, k 8 is the second chunk of row 1 of the second group of eight.
+    // PTX ISA, Leading Dimension Byte Offset and Stride Dimension Byte Offset: K-major, 128-byte swizzle, bf16: row 9, k 8 is the second chunk of row 1 of the second group of eight.
     #[test]
     fn k_major_rows_are_a_span_long() {
         let descriptor = Descriptor { start: 0, leading: 16, stride: 1024, swizzle: Swizzle::B128 };
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(next.address(5, 4, 2, false), descriptor.address(5, 20, 2, false));
     }
 
-    // PTX ISA 9.7.15.5.1.2.1: without swizzle a core matrix is 128 contiguous bytes; the leading offset goes along k, the stride along rows.
+    // PTX ISA, Strides: without swizzle a core matrix is 128 contiguous bytes; the leading offset goes along k, the stride along rows.
     #[test]
     fn core_matrices_without_swizzle_are_contiguous() {
         let descriptor = Descriptor { start: 0, leading: 2048, stride: 128, swizzle: Swizzle::None };

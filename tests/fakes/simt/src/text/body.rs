@@ -160,7 +160,7 @@ fn register_class(cursor: &mut Cursor<'_>) -> Result<Class, ParseError> {
     }
 }
 
-/// Bytes of a fundamental type: PTX ISA 5.2.1.
+/// Bytes of a fundamental type: PTX ISA, Fundamental Types.
 pub(super) fn width(kind: &str) -> Option<u32> {
     let bits = kind.strip_prefix(".b").or(kind.strip_prefix(".u")).or(kind.strip_prefix(".s")).or(kind.strip_prefix(".f"))?;
     match bits {

@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A number without its sign: PTX ISA 4.5, Constants.
+    /// A number without its sign: PTX ISA, Constants.
     fn number(&mut self, negative: bool) -> Result<Raw, ParseError> {
         let Some(Token::Number(text)) = self.peek() else {
             return Err(self.error(format!("a number is expected, not {}", self.found())));

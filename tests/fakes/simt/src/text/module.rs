@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::names::{Names, Term};
 use super::token::Token;
 
-/// Bytes of parameters that a kernel may have (PTX ISA 7.1 raised it to 32,764 on sm_70 and up).
+/// Bytes of parameters that a kernel may have (PTX ISA 8.1 raised it to 32,764 on sm_70 and up).
 const MOST_PARAMETERS: u32 = 32_764;
 
 /// A kernel's parameter as it lies in the bytes that a launch passes.

@@ -100,7 +100,8 @@ fn random_mutations_are_caught() {
         }
         println!("{family}: {} mutations, {by:?}", tried.len());
         let alive: Vec<&Tried> = tried.iter().filter(|one| one.mechanism == "right").collect();
-        if (tried.len() - alive.len()) * 100 < CAUGHT * tried.len() {
+        // A few more or less of a short run say nothing; its survivors must be argued all the same.
+        if long() && (tried.len() - alive.len()) * 100 < CAUGHT * tried.len() {
             bad.push(format!("{family}: {} of {} survive", alive.len(), tried.len()));
         }
         let unargued = alive.iter().filter(|one| !index.equivalent.iter().any(|known| known.change == one.change));

@@ -122,7 +122,7 @@ impl Options {
             matrices,
             seed: seed ^ u64::from(n) << 32,
             shared_shift,
-            spurious: n % 4 != 1 && n % 12 != 0,
+            spurious: n % 4 != 1 && !n.is_multiple_of(12),
             ..Self::default()
         }
     }

@@ -23,10 +23,12 @@ pub(super) fn find(parts: &[&str]) -> Option<Row> {
         ["brev"] if width == 64 => plain(lanewise!(a => a.reverse_bits()), 1),
         ["clz"] if width == 32 => plain(lanewise!(a => u64::from((a as u32).leading_zeros())), 1),
         ["clz"] if width == 64 => Some(Row { d: 32, ..Row::uniform(lanewise!(a => u64::from(a.leading_zeros())), 64, 1) }),
+        ["bfind"] => Some(Row { d: 32, ..Row::uniform(highest(width, kind.starts_with('s'), false)?, width, 1) }),
         ["shl"] => Some(Row { s: vec![width, 32], ..Row::uniform(left(width)?, width, 2) }),
         ["shr"] => Some(Row { s: vec![width, 32], ..Row::uniform(right(width, kind.starts_with('s'))?, width, 2) }),
         ["bfe"] => Some(Row { s: vec![width, 32, 32], ..Row::uniform(extract(width, kind.starts_with('s'))?, width, 3) }),
         ["bfi"] => Some(Row { s: vec![width, width, 32, 32], ..Row::uniform(insert(width)?, width, 4) }),
+        ["bfind", "shiftamt"] => Some(Row { d: 32, ..Row::uniform(highest(width, kind.starts_with('s'), true)?, width, 1) }),
         ["shf", direction, clamp] if width == 32 => plain(funnel(direction, clamp)?, 3),
         ["lop3"] if width == 32 => plain(lanewise!(a, b, c, table => truth(a, b, c, table)), 4),
         ["prmt"] if width == 32 => plain(lanewise!(a, b, selector => permute(a, b, selector)), 3),
@@ -71,6 +73,17 @@ fn extract(width: u32, signed: bool) -> Option<Lanewise> {
         (32 | 64, false) => lanewise!(a, at, length => field(a, at, length)),
         (32, true) => lanewise!(a, at, length => signed_field(u64::from(a as u32), at, length, 31)),
         (64, true) => lanewise!(a, at, length => signed_field(a, at, length, 63)),
+        _ => return None,
+    })
+}
+
+/// Where the highest bit lies that differs from the sign, all ones where there is none; or how far it is from the top.
+fn highest(width: u32, signed: bool, from_top: bool) -> Option<Lanewise> {
+    Some(match (width, signed, from_top) {
+        (32, false, false) => lanewise!(a => u64::from(31_u32.wrapping_sub((a as u32).leading_zeros()))),
+        (32, true, false) => lanewise!(a => u64::from(31_u32.wrapping_sub((a as i32 ^ a as i32 >> 31).leading_zeros()))),
+        (32, false, true) => lanewise!(a => if a == 0 { u64::from(u32::MAX) } else { u64::from((a as u32).leading_zeros()) }),
+        (64, false, false) => lanewise!(a => u64::from(63_u32.wrapping_sub(a.leading_zeros()))),
         _ => return None,
     })
 }

@@ -1,0 +1,138 @@
+//! The conformance kernels on this device: inputs from a seed, outputs as they are.
+
+use crate::driver::{Device, Words, launch, load, open, tensor_map};
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::{fmt::Write, path::Path, process::Command};
+
+/// Seed of the inputs; the test that holds the interpreter against a record has the same.
+const SEED: u32 = 0xc0de;
+/// What the output holds before a launch.
+const BEFORE: u32 = u32::MAX;
+
+#[derive(Deserialize)]
+struct Index {
+    kernels: Vec<Kernel>,
+}
+
+/// A kernel as `tests/conformance/build` lists it.
+#[derive(Deserialize)]
+struct Kernel {
+    name: String,
+    arch: String,
+    block: u32,
+    cluster: u32,
+    shared: u32,
+    #[serde(rename = "in")]
+    inputs: u64,
+    #[serde(rename = "out")]
+    outputs: usize,
+    map: Option<[u32; 6]>,
+    over: Option<String>,
+    images: Vec<Image>,
+    /// PTX for architectures that have no image of their own.
+    later: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    machine: String,
+    cubin: String,
+}
+
+/// `lowbias32` by Chris Wellons (public domain).
+const fn mix(mut x: u32) -> u32 {
+    x ^= x >> 16;
+    x = x.wrapping_mul(0x7feb_352d);
+    x ^= x >> 15;
+    x = x.wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
+}
+
+/// The first random word of an element, as the program's generator makes it.
+fn input(at: u64) -> u32 {
+    mix(at as u32 ^ mix(SEED ^ mix((at >> 32) as u32)))
+}
+
+impl Kernel {
+    /// The image for a device: its own machine code, else PTX for later ones.
+    fn image(&self, capability: i32) -> Option<&str> {
+        let own = |image: &&Image| image.machine.trim_end_matches('a') == capability.to_string();
+        let least: i32 = self.arch.trim_end_matches('a').parse().ok()?;
+        let later = self.later.as_deref().filter(|_| capability >= least);
+        self.images.iter().find(own).map(|image| image.cubin.as_str()).or(later)
+    }
+
+    fn outputs(&self, device: &Device, folder: &Path, image: &str) -> Result<Vec<u32>> {
+        let function = load(&folder.join(image), &self.name)?;
+        let words: Vec<u32> = (0..self.inputs).map(input).collect();
+        let (from, to) = (Words::holding(&words)?, Words::holding(&vec![BEFORE; self.outputs])?);
+        let over = if self.over.as_deref() == Some("out") { to.address } else { from.address };
+        let map = self.map.map(|fields| tensor_map(fields, over)).transpose()?;
+        launch(device, &function, (self.cluster, self.block, self.shared), &[from.address, to.address], map.as_ref())?;
+        device.stream.synchronize().map_err(|error| anyhow::anyhow!("the driver said {:?}", error.0))?;
+        to.read()
+    }
+
+    fn document(&self, device: &Device, folder: &Path) -> Value {
+        let Some(image) = self.image(device.capability) else {
+            return json!({ "name": self.name, "skipped": format!("made for sm_{} and not for sm_{}", self.arch, device.capability) });
+        };
+        match self.outputs(device, folder, image) {
+            Err(error) => json!({ "name": self.name, "image": image, "failed": format!("{error:#}") }),
+            Ok(words) => {
+                let text = words.iter().fold(String::new(), |mut text, word| {
+                    let _ = write!(text, "{word:08x}");
+                    text
+                });
+                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                });
+                json!({ "name": self.name, "image": image, "words": text, "sha256": sha256 })
+            }
+        }
+    }
+}
+
+fn index(folder: &Path) -> Result<Index> {
+    let path = folder.join("index.json");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).context("reading the list of kernels")
+}
+
+/// One kernel's output.
+pub fn one(folder: &Path, name: &str) -> Result<Value> {
+    let index = index(folder)?;
+    let kernel = index.kernels.iter().find(|kernel| kernel.name == name).with_context(|| format!("no kernel {name}"))?;
+    Ok(kernel.document(&open()?, folder))
+}
+
+/// What a process of its own says of a kernel: a device that one kernel broke is of no use to the next.
+fn apart(folder: &Path, name: &str) -> Result<Value> {
+    let done = Command::new(std::env::current_exe()?).arg("conformance").arg(folder).arg(name).output()?;
+    serde_json::from_slice(&done.stdout).with_context(|| String::from_utf8_lossy(&done.stderr).trim().to_owned())
+}
+
+/// Every kernel's output.
+pub fn document(folder: &Path) -> Result<Value> {
+    let kernels: Vec<Value> = index(folder)?
+        .kernels
+        .iter()
+        .map(|kernel| {
+            apart(folder, &kernel.name).unwrap_or_else(|error| json!({ "name": kernel.name, "failed": format!("{error:#}") }))
+        })
+        .collect();
+    let device = open()?;
+    Ok(json!({
+        "schema": "assay.conformance/1",
+        "device": device.name,
+        "capability": device.capability,
+        "driver": device.driver,
+        "seed": SEED,
+        "kernels": kernels,
+    }))
+}

@@ -32,6 +32,8 @@ extern "C" __global__ void __launch_bounds__(32) KERNEL(const u32* in, u32* out,
         out[6] = mbarrier_try_wait(at, 1);
         out[7] = BOX_BYTES;
     }
+    // A barrier that was not made yet would let the others through at once.
+    __syncwarp();
     mbarrier_wait(at, 1);
     for (u32 i = threadIdx.x; i < BOX_BYTES / 4; i += 32) {
         out[8 + i] = box[i];

@@ -62,7 +62,7 @@ const NO_SIBLINGS: &[&str] = &["cli"];
 
 /// Crates that belong to one place: past its door nobody knows which library answers.
 const CRATE_HOMES: &[(&str, &[&str])] = &[
-    ("cudarc", &["src/device/cuda"]),
+    ("cudarc", &["src/device/cuda", "tests/gpu/"]),
     ("wgpu", &["src/device/wgpu"]),
     ("faer", &["src/device/cpu", "benches/"]),
     ("nvml_wrapper", &["src/telemetry"]),

@@ -15,8 +15,7 @@ mod launches;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-fn document() -> Result<serde_json::Value> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+fn document(arguments: &[String]) -> Result<serde_json::Value> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["conformance", folder] => conformance::document(folder.as_ref()),
@@ -27,7 +26,7 @@ fn document() -> Result<serde_json::Value> {
 }
 
 fn main() -> ExitCode {
-    match document() {
+    match document(&std::env::args().skip(1).collect::<Vec<_>>()) {
         Ok(document) => {
             println!("{document:#}");
             ExitCode::SUCCESS
@@ -37,4 +36,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+#[test]
+fn bad_input_is_told_the_way_out() {
+    let said = |words: &[&str]| document(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).unwrap_err().to_string();
+    assert!(said(&["conform"]).contains("usage: gpu-checks conformance FOLDER"));
+    assert!(said(&["conformance", "nowhere"]).contains("nowhere/index.json"));
 }

@@ -31,11 +31,12 @@ pub(crate) struct Block {
 
 impl Block {
     pub(crate) fn new(place: [u32; 3], rank: u32, shift: u32, fixed: u32, dynamic: u32, warps: u32, actors: usize) -> Self {
-        let begin = fixed.next_multiple_of(128);
+        // The shift is that of dynamic memory alone: hardware keeps the alignment of what is declared.
+        let begin = fixed.next_multiple_of(128) + shift;
         let length = (begin + dynamic) as usize;
         Self {
             place,
-            base: (rank << RANK_SHIFT) + SHARED_RESERVED + shift,
+            base: (rank << RANK_SHIFT) + SHARED_RESERVED,
             dynamic: begin,
             bytes: vec![POISON; length],
             shadow: Shadow::new(length, actors),

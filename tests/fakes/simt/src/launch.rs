@@ -69,7 +69,7 @@ pub struct Options {
     /// Of asynchronous matrix multiplications.
     pub matrices: Timing,
     pub seed: u64,
-    /// Bytes by which a block's shared memory begins later: a kernel must align its slabs itself.
+    /// Bytes by which dynamic shared memory begins later: a kernel must align its slabs itself.
     pub shared_shift: u32,
     /// Waits that may time out do so now and then.
     pub spurious: bool,

@@ -50,6 +50,8 @@ pub(super) fn integer(kind: &str) -> Option<(u32, bool)> {
 
 fn high(width: u32, signed: bool) -> Option<Lanewise> {
     Some(match (width, signed) {
+        (16, false) => lanewise!(a, b => (a * b) >> 16),
+        (16, true) => lanewise!(a, b => ((i32::from(a as i16) * i32::from(b as i16)) >> 16) as u64),
         (32, false) => lanewise!(a, b => (a * b) >> 32),
         (32, true) => lanewise!(a, b => ((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u64),
         (64, false) => lanewise!(a, b => ((u128::from(a) * u128::from(b)) >> 64) as u64),

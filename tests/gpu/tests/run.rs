@@ -1,0 +1,109 @@
+//! `tests/gpu/run`, the whole of it in its short form, on the fake driver.
+
+use serde_json::Value;
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}\n{text}", path.display()))
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().expect("starts");
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&said));
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// What `tests/gpu/pack` collects, without its build: the programs as this test's build left them.
+fn packed(folder: &Path) {
+    let checks = Path::new(env!("CARGO_BIN_EXE_gpu-checks"));
+    let assay = checks.with_file_name("assay");
+    assert!(assay.is_file(), "{} is not there: build the program first", assay.display());
+    fs::copy(checks, folder.join("gpu-checks")).expect("copies");
+    fs::copy(assay, folder.join("assay")).expect("copies");
+    fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
+    succeed(Command::new(root().join("tests/conformance/build")).arg(folder.join("conformance")));
+}
+
+/// The PTX of every shipped cubin, where the other tests keep it too; built where any is missing.
+fn shipped() -> Vec<(String, PathBuf)> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ptx");
+    let manifest = json(&root().join("kernels/compiled/manifest.json"));
+    let configs =
+        manifest["stems"].as_object().expect("stems").values().flat_map(|stem| stem["configs"].as_array().expect("configs"));
+    let images = configs.flat_map(|config| config["images"].as_array().expect("images")).filter(|image| image["kind"] == "cubin");
+    let hashes = images.map(|image| image["sha256"].as_str().expect("a hash").to_owned());
+    let found: Vec<(String, PathBuf)> = hashes.map(|sha256| (sha256.clone(), folder.join(format!("{sha256}.ptx")))).collect();
+    if found.iter().any(|(_, path)| !path.is_file()) {
+        succeed(Command::new(root().join("kernels/build")).args(["--check", "--ptx"]).arg(&folder));
+    }
+    found
+}
+
+/// The fake driver under both names, and all PTX by the hash of its machine code.
+fn fake(folder: &Path) -> PathBuf {
+    let library = std::env::current_exe().expect("a path").with_file_name("libfake_cuda.so");
+    let place = folder.join("fake");
+    fs::create_dir_all(place.join("ptx")).expect("a folder");
+    for name in ["libcuda.so", "libcuda.so.1"] {
+        fs::copy(&library, place.join(name)).expect("the fake was built with this test");
+    }
+    for kernel in json(&folder.join("conformance/index.json"))["kernels"].as_array().expect("kernels") {
+        for image in kernel["images"].as_array().expect("images") {
+            let (from, sha256) = (image["ptx"].as_str().expect("a file"), image["sha256"].as_str().expect("a hash"));
+            let _ = symlink(folder.join("conformance").join(from), place.join(format!("ptx/{sha256}.ptx")));
+        }
+    }
+    for (sha256, path) in shipped() {
+        let _ = symlink(path, place.join(format!("ptx/{sha256}.ptx")));
+    }
+    place
+}
+
+#[test]
+fn every_step_runs_without_a_gpu() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-run");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a temporary folder");
+    packed(&folder);
+    let fake = fake(&folder);
+    let results = folder.join("results");
+    succeed(
+        Command::new(folder.join("run"))
+            .arg(&results)
+            .env("ASSAY_GPU_SHORT", "1")
+            .env("LD_LIBRARY_PATH", &fake)
+            .env("ASSAY_FAKE_CUDA", "90")
+            .env("ASSAY_FAKE_PTX", fake.join("ptx")),
+    );
+    let steps: Vec<(String, String)> = json(&results.join("summary.json"))["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .map(|step| (step["step"].as_str().expect("a name").to_owned(), step["status"].as_str().expect("a status").to_owned()))
+        .collect();
+    let wanted = [("conformance", "ok"), ("correctness", "ok"), ("sanitizer", "unavailable"), ("launches", "ok")];
+    assert_eq!(steps, wanted.map(|(step, status)| (step.to_owned(), status.to_owned())));
+    assert!(fs::read_dir(&results).expect("results").count() <= 6);
+    let kernels = json(&results.join("conformance.json"))["kernels"].as_array().expect("kernels").clone();
+    assert!(kernels.len() >= 30 && kernels.iter().all(|kernel| kernel["words"].is_string()), "{kernels:#?}");
+    let launches = json(&results.join("launches.json"));
+    assert_eq!(launches["dependent_launch_in_stream"]["p50"], 2000.0, "the fake's own time for a launch");
+
+    // A table is printed of it, and nothing of a fake is filed.
+    let tables = root().join("tests/gpu/tables");
+    let table = succeed(Command::new(&tables).arg("--print").arg(&results));
+    assert!(table.contains("| conformance | ok |") && table.contains("dependent_launch_in_graph"), "{table}");
+    let refused = Command::new(&tables).arg(&results).output().expect("starts");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("not filed"));
+}

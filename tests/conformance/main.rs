@@ -201,12 +201,16 @@ fn disagreements(recorded: &Recorded) -> Vec<String> {
         let words: Vec<u32> = (0..words.len() / 8)
             .map(|at| u32::from_str_radix(&words[at * 8..at * 8 + 8], 16).expect("words in hexadecimal digits"))
             .collect();
-        let whole = Sha256::digest(bytes(&words)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let whole = hash(&words);
         let right = reference(kernel).unwrap_or_default();
         let wrong = if &whole == sha256 { different(&words, &right) } else { Some("its hash is another's".into()) };
         found.extend(wrong.map(|why| format!("{}: {}: {why}", recorded.device, kernel.name)));
     }
     found
+}
+
+fn hash(words: &[u32]) -> String {
+    Sha256::digest(bytes(words)).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[test]
@@ -229,8 +233,8 @@ fn a_planted_disagreement_is_noticed() {
         words[1] ^= flip;
         Output {
             name: kernel.name.clone(),
-            words: Some(words.iter().map(|word| format!("{word:08x}")).collect()),
-            sha256: Some(Sha256::digest(bytes(&words)).iter().map(|byte| format!("{byte:02x}")).collect()),
+            words: Some(words.iter().fold(String::new(), |text, word| text + &format!("{word:08x}"))),
+            sha256: Some(hash(&words)),
             skipped: None,
         }
     };

@@ -60,8 +60,8 @@ fn copies(words: &[u32]) -> Vec<u32> {
         quads(256, &|x| x ^ 5),
         quads(512, &|x| x),
         quads(768, &|x| x ^ 9),
-        quads(1024, &|x| x ^ 33),
-        (0..64).flat_map(|x| halves(x ^ 17)).collect(),
+        quads(1024, &|x| x ^ 0x21),
+        (0..64).flat_map(|x| halves(x ^ 0x11)).collect(),
         quads(1536, &|x| x),
     ]
     .concat()

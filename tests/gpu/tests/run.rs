@@ -107,3 +107,26 @@ fn every_step_runs_without_a_gpu() {
     let refused = Command::new(&tables).arg(&results).output().expect("starts");
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("not filed"));
 }
+
+/// Results of a real device are filed where CI and the README look for them.
+#[test]
+fn answers_are_filed_and_named() {
+    let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-tables");
+    let _ = fs::remove_dir_all(&tree);
+    for folder in ["tests/gpu", "results", "back"] {
+        fs::create_dir_all(tree.join(folder)).expect("a folder");
+    }
+    for file in ["tests/gpu/tables", "README.md"] {
+        fs::copy(root().join(file), tree.join(file)).expect("copies");
+    }
+    let steps = r#"{"steps": [{"step": "launches", "status": "ok", "seconds": 2}]}"#;
+    let launches = r#"{"device": "NVIDIA A", "event_resolution": 32.0, "single_launch": {"min": 1.5, "p50": 2.5}}"#;
+    fs::write(tree.join("back/summary.json"), steps).expect("writes");
+    fs::write(tree.join("back/launches.json"), launches).expect("writes");
+    succeed(Command::new(tree.join("tests/gpu/tables")).arg(tree.join("back")));
+    let table = fs::read_to_string(tree.join("results/nvidia-a.md")).expect("filed");
+    assert!(table.contains("| launches | ok | 2 |") && table.contains("| single_launch | 1.5 | 2.5 |"), "{table}");
+    let readme = fs::read_to_string(tree.join("README.md")).expect("kept");
+    assert_eq!(readme.matches("[nvidia-a](results/nvidia-a.md)").count(), 1);
+    assert_eq!(json(&tree.join("results/nvidia-a.launches.json"))["event_resolution"], 32.0);
+}

@@ -10,11 +10,28 @@
 // config fp32: THREADS=256 BLOCKS=4 ELEMENT=float BITS=0
 // config fp64: THREADS=256 BLOCKS=4 ELEMENT=double BITS=0
 // config uint32: THREADS=256 BLOCKS=4 ELEMENT=u32 BITS=0
+// config int32: THREADS=256 BLOCKS=4 ELEMENT=i32 BITS=0
+// config fp16: THREADS=256 BLOCKS=4 ELEMENT=Fp16 BITS=0
+// config bf16: THREADS=256 BLOCKS=4 ELEMENT=Bf16 BITS=0
 #include "generator.cuh"
 #include "reduce.cuh"
 
 constexpr u32 ROW = 0x52, COLUMN = 0x43;  // 'R' and 'C': the two weights of an element must differ
 
+struct Fp16 {
+    unsigned short bits;
+};
+
+struct Bf16 {
+    unsigned short bits;
+};
+
+__device__ __forceinline__ u32 as_integer(Bf16 v) { return (u32)(i64)__uint_as_float((u32)v.bits << 16); }
+// Its exponent, moved to where that of a float is, is too small by 2^112; infinities become large finite numbers, which is wrong enough.
+__device__ __forceinline__ u32 as_integer(Fp16 v) {
+    return (u32)(i64)(__uint_as_float((u32)(v.bits & 0x8000) << 16 | (u32)(v.bits & 0x7fff) << 13) * 0x1p112f);
+}
+__device__ __forceinline__ u32 as_integer(i32 v) { return (u32)v; }
 __device__ __forceinline__ u32 as_integer(u32 v) { return v; }
 __device__ __forceinline__ u32 as_integer(float v) { return (u32)(i64)v; }
 __device__ __forceinline__ u32 as_integer(double v) { return (u32)(i64)v; }

@@ -65,8 +65,12 @@ __device__ __forceinline__ void store_streamed(uint4* to, uint4 v) {
 }
 
 // 16 bytes in one store. Left to itself the compiler joins it with the guarded narrow stores of a ragged edge, into narrow ones.
-__device__ __forceinline__ void store_whole(float* to, float4 v) {
-    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" : : "l"(to), "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w) : "memory");
+__device__ __forceinline__ void store_whole(float* to, const float (&v)[4]) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" : : "l"(to), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3]) : "memory");
+}
+
+__device__ __forceinline__ void store_whole(double* to, const double (&v)[2]) {
+    asm volatile("st.global.v2.f64 [%0], {%1, %2};" : : "l"(to), "d"(v[0]), "d"(v[1]) : "memory");
 }
 
 #if __CUDA_ARCH__ >= 800
@@ -75,9 +79,16 @@ __device__ __forceinline__ void copy_async_16(void* to, const void* from) {
     asm volatile("cp.async.cg.shared.global" SLAB_HINTS " [%0], [%1], 16;" : : "r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
 }
 
-// 4 bytes, or 4 zero bytes where `bytes` is 0 (nothing is read then).
-__device__ __forceinline__ void copy_async_4(void* to, const void* from, u32 bytes) {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" : : "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(bytes) : "memory");
+// The same, or 16 zero bytes where `bytes` is 0 (nothing is read then).
+__device__ __forceinline__ void copy_async_16(void* to, const void* from, u32 bytes) {
+    asm volatile("cp.async.cg.shared.global" SLAB_HINTS " [%0], [%1], 16, %2;" : : "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(bytes) : "memory");
+}
+
+// One element, or zero where it is not `inside` (nothing is read then).
+template <class T>
+__device__ __forceinline__ void copy_async_one(T* to, const T* from, bool inside) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;"
+                 : : "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "n"(sizeof(T)), "r"(inside ? (u32)sizeof(T) : 0) : "memory");
 }
 
 __device__ __forceinline__ void copy_async_commit() {
@@ -90,6 +101,20 @@ __device__ __forceinline__ void copy_async_wait() {
     asm volatile("cp.async.wait_group %0;" : : "n"(PENDING) : "memory");
 }
 #endif
+
+// The pattern of a float. The compiler's own way would let it keep sums as integers, and copy them while they are being added to.
+__device__ __forceinline__ u32 bits(float value) {
+    u32 d;
+    asm volatile("mov.b32 %0, %1;" : "=r"(d) : "f"(value));
+    return d;
+}
+
+// The multiprocessor that this runs on.
+__device__ __forceinline__ u32 multiprocessor() {
+    u32 d;
+    asm volatile("mov.u32 %0, %%smid;" : "=r"(d));
+    return d;
+}
 
 // ---- matrices by the warp: shared memory to registers and back, and their products -------------------------------------------------
 
@@ -108,42 +133,51 @@ __device__ __forceinline__ void load_matrices_transposed(u32 (&d)[4], u32 row) {
 }
 #endif
 
+// D[16, 8] += A B^T over 32 bytes of k, rows of A and of B along k.
+#define MULTIPLY(NAME, SUM, HOLDS, INSTRUCTION)                                                                                    \
+    __device__ __forceinline__ void NAME(SUM (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {                                         \
+        asm volatile("mma.sync.aligned." INSTRUCTION " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"            \
+                     : HOLDS(d[0]), HOLDS(d[1]), HOLDS(d[2]), HOLDS(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1)); \
+    }
+
 #if __CUDA_ARCH__ >= 800
-__device__ __forceinline__ void multiply_bf16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+MULTIPLY(multiply_bf16, float, "+f", "m16n8k16.row.col.f32.bf16.bf16.f32")
+MULTIPLY(multiply_f16, float, "+f", "m16n8k16.row.col.f32.f16.f16.f32")
+MULTIPLY(multiply_tf32, float, "+f", "m16n8k8.row.col.f32.tf32.tf32.f32")
+MULTIPLY(multiply_s8, i32, "+r", "m16n8k32.row.col.s32.s8.s8.s32")
+#elif __CUDA_ARCH__ >= 750
+// Half of k.
+__device__ __forceinline__ void multiply_f16_half(float (&d)[4], u32 a0, u32 a1, u32 b) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a0), "r"(a1), "r"(b));
 }
 
-__device__ __forceinline__ void multiply_f16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+// Half of k and of the rows.
+__device__ __forceinline__ void multiply_s8_quarter(i32& d0, i32& d1, u32 a, u32 b) {
+    asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};" : "+r"(d0), "+r"(d1) : "r"(a), "r"(b));
 }
+#endif
 
-__device__ __forceinline__ void multiply_tf32(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ __forceinline__ void multiply_s8(i32 (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ __forceinline__ void multiply_f64(double (&d)[2], double a, double b) {
-    asm volatile("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};"
-                 : "+d"(d[0]), "+d"(d[1]) : "d"(a), "d"(b));
+#if __CUDA_ARCH__ >= 800
+// D[16, 8] += A[16, 16] B[16, 8].
+__device__ __forceinline__ void multiply_f64(double (&d)[4], const double (&a)[8], const double (&b)[4]) {
+#if __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1000
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f64.f64.f64.f64 {%0, %1, %2, %3}, {%4, %5, %6, %7, %8, %9, %10, %11}, {%12, %13, %14, %15}, {%0, %1, %2, %3};"
+                 : "+d"(d[0]), "+d"(d[1]), "+d"(d[2]), "+d"(d[3])
+                 : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(a[4]), "d"(a[5]), "d"(a[6]), "d"(a[7]), "d"(b[0]), "d"(b[1]), "d"(b[2]), "d"(b[3]));
+#else
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        asm volatile("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0, %1}, {%2}, {%3}, {%0, %1};"
+                     : "+d"(d[i % 2 * 2]), "+d"(d[i % 2 * 2 + 1]) : "d"(a[i]), "d"(b[i / 2]));
+    }
+#endif
 }
 
 // Two floats rounded to bf16, `low` in the low half.
 __device__ __forceinline__ u32 pack_bf16(float low, float high) {
     u32 d;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
-    return d;
-}
-
-__device__ __forceinline__ u32 pack_f16(float low, float high) {
-    u32 d;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
     return d;
 }
 
@@ -155,11 +189,24 @@ __device__ __forceinline__ u32 round_tf32(float x) {
 }
 #endif
 
-#if __CUDA_ARCH__ >= 890
-__device__ __forceinline__ void multiply_e4m3(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#if __CUDA_ARCH__ >= 750
+__device__ __forceinline__ u32 pack_f16(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+    u32 d;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
+    return d;
+#else
+    unsigned short halves[2];
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(halves[0]) : "f"(low));
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(halves[1]) : "f"(high));
+    return halves[0] | (u32)halves[1] << 16;
+#endif
 }
+#endif
+
+#if __CUDA_ARCH__ >= 890
+MULTIPLY(multiply_e4m3, float, "+f", "m16n8k32.row.col.f32.e4m3.e4m3.f32")
+MULTIPLY(multiply_e5m2, float, "+f", "m16n8k32.row.col.f32.e5m2.e5m2.f32")
 
 // Two floats rounded to fp8, `low` in the low byte; beyond the largest, the largest.
 __device__ __forceinline__ unsigned short pack_e4m3(float low, float high) {
@@ -195,9 +242,10 @@ __device__ __forceinline__ void mbarrier_expect(u32 barrier, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" : : "r"(barrier), "r"(bytes) : "memory");
 }
 
-// At the barrier of any block of the cluster; `barrier` comes from of_block.
+// At the barrier of any block of the cluster; `barrier` comes from of_block. Released to this block only: what is handed over was read,
+// not written, and a release to the cluster costs a fence of the whole GPU every time.
 __device__ __forceinline__ void mbarrier_arrive_remote(u32 barrier) {
-    asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" : : "r"(barrier) : "memory");
+    asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" : : "r"(barrier) : "memory");
 }
 
 __device__ __forceinline__ bool mbarrier_try_wait(u32 barrier, u32 parity) {
@@ -304,21 +352,32 @@ __device__ __forceinline__ void warpgroup_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" : : "n"(PENDING) : "memory");
 }
 
-// D[64, 128] (+)= A[64, 16] B[16, 128], both operands along k in shared memory; begins anew where `add` is 0.
-__device__ __forceinline__ void warpgroup_multiply_bf16(float (&d)[64], u64 a, u64 b, int add) {
-    asm volatile(
-        "{ .reg .pred p; setp.ne.b32 p, %66, 0; wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, %64, %65, p, 1, 1, 0, 0; }"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]), "+f"(d[9]),
-          "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]),
-          "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
-          "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]),
-          "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]),
-          "+f"(d[46]), "+f"(d[47]), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]),
-          "+f"(d[55]), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
-        : "l"(a), "l"(b), "r"(add));
-}
+// D[64, 2 COUNT] (+)= A[64, 32 bytes] B[2 COUNT, 32 bytes]^T, both operands along k in shared memory; begins anew where `add` is 0.
+#define LIST_64                                                                                                                    \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, " \
+    "%27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, " \
+    "%52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define LIST_128                                                                                                                   \
+    LIST_64 ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, " \
+    "%87, %88, %89, %90, %91, %92, %93, %94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, " \
+    "%110, %111, %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define HELD_8(H, i) H(d[i]), H(d[i + 1]), H(d[i + 2]), H(d[i + 3]), H(d[i + 4]), H(d[i + 5]), H(d[i + 6]), H(d[i + 7])
+#define HELD_64(H, i)                                                                                                              \
+    HELD_8(H, i), HELD_8(H, i + 8), HELD_8(H, i + 16), HELD_8(H, i + 24), HELD_8(H, i + 32), HELD_8(H, i + 40), HELD_8(H, i + 48), \
+        HELD_8(H, i + 56)
+#define WARPGROUP_MULTIPLY(NAME, SUM, HOLDS, SHAPE, TYPES, REST)                                                                   \
+    __device__ __forceinline__ void NAME(SUM (&d)[64], u64 a, u64 b, int add) {                                                    \
+        asm volatile("{ .reg .pred p; setp.ne.b32 p, %66, 0; wgmma.mma_async.sync.aligned.m64n128" SHAPE TYPES " {" LIST_64        \
+                     "}, %64, %65, p" REST "; }" : HELD_64(HOLDS, 0) : "l"(a), "l"(b), "r"(add));                                  \
+    }                                                                                                                              \
+    __device__ __forceinline__ void NAME(SUM (&d)[128], u64 a, u64 b, int add) {                                                   \
+        asm volatile("{ .reg .pred p; setp.ne.b32 p, %130, 0; wgmma.mma_async.sync.aligned.m64n256" SHAPE TYPES " {" LIST_128      \
+                     "}, %128, %129, p" REST "; }" : HELD_64(HOLDS, 0), HELD_64(HOLDS, 64) : "l"(a), "l"(b), "r"(add));            \
+    }
+WARPGROUP_MULTIPLY(warpgroup_multiply_bf16, float, "+f", "k16", ".f32.bf16.bf16", ", 1, 1, 0, 0")
+WARPGROUP_MULTIPLY(warpgroup_multiply_f16, float, "+f", "k16", ".f32.f16.f16", ", 1, 1, 0, 0")
+WARPGROUP_MULTIPLY(warpgroup_multiply_tf32, float, "+f", "k8", ".f32.tf32.tf32", ", 1, 1")
+WARPGROUP_MULTIPLY(warpgroup_multiply_e4m3, float, "+f", "k32", ".f32.e4m3.e4m3", ", 1, 1")
+WARPGROUP_MULTIPLY(warpgroup_multiply_e5m2, float, "+f", "k32", ".f32.e5m2.e5m2", ", 1, 1")
+WARPGROUP_MULTIPLY(warpgroup_multiply_s8, i32, "+r", "k32", ".s32.s8.s8", "")
 #endif

@@ -1,29 +1,40 @@
 //! Physical rates by architecture: what no kernel can exceed.
 //!
-//! Operations a clock a streaming multiprocessor follow from the instruction throughput table of the CUDA C++ Programming Guide
-//! (arithmetic instructions, results per clock per SM) times two for a fused multiply-add, and for double-precision tensor cores
-//! from NVIDIA's datasheets (dense rate / (SMs × boost clock)).
+//! Operations a clock a streaming multiprocessor, dense: on ordinary units from the instruction throughput table of the CUDA C++
+//! Programming Guide (arithmetic instructions, results per clock per SM) times two for a fused multiply-add; on tensor cores from
+//! NVIDIA's datasheets (dense rate / (SMs × boost clock)). GeForce products of 8.6, 8.9 and 12.0 sum in fp32 at half of the rates
+//! given, which are those of the full chips: an upper bound for all.
 
 use crate::dtype::Dtype;
 
-/// Operations a clock a unit, by CUDA compute capability.
+/// Operations a clock a unit, by CUDA compute capability; zero where there is no such unit.
 struct Row {
     architecture: &'static str,
     /// SIMT single precision.
     fp32: u32,
     /// Best of SIMT and tensor double precision.
     fp64: u32,
+    tf32: u32,
+    /// fp16 and bf16, where there is bf16.
+    half: u32,
+    bf16: bool,
+    fp8: u32,
+    int8: u32,
+}
+
+const fn row(architecture: &'static str, [fp32, fp64, tf32, half, fp8, int8]: [u32; 6]) -> Row {
+    Row { architecture, fp32, fp64, tf32, half, bf16: tf32 > 0, fp8, int8 }
 }
 
 const ROWS: &[Row] = &[
-    Row { architecture: "7.0", fp32: 128, fp64: 64 },
-    Row { architecture: "7.5", fp32: 128, fp64: 4 },
-    Row { architecture: "8.0", fp32: 128, fp64: 128 },
-    Row { architecture: "8.6", fp32: 256, fp64: 4 },
-    Row { architecture: "8.9", fp32: 256, fp64: 4 },
-    Row { architecture: "9.0", fp32: 256, fp64: 256 },
-    Row { architecture: "10.0", fp32: 256, fp64: 128 },
-    Row { architecture: "12.0", fp32: 256, fp64: 4 },
+    row("7.0", [128, 64, 0, 1024, 0, 0]),
+    row("7.5", [128, 4, 0, 1024, 0, 2048]),
+    row("8.0", [128, 128, 1024, 2048, 0, 4096]),
+    row("8.6", [256, 4, 512, 1024, 0, 2048]),
+    row("8.9", [256, 4, 512, 1024, 2048, 2048]),
+    row("9.0", [256, 256, 2048, 4096, 8192, 8192]),
+    row("10.0", [256, 128, 4096, 8192, 16384, 16384]),
+    row("12.0", [256, 4, 512, 1024, 2048, 2048]),
 ];
 
 /// Transfers a clock on each line of a memory bus: every memory of the devices above is double data rate.
@@ -33,11 +44,17 @@ pub const TRANSFERS_A_CLOCK: u32 = 2;
 #[must_use]
 pub fn operations_a_clock(architecture: &str, dtype: Dtype) -> Option<u32> {
     let row = ROWS.iter().find(|row| row.architecture == architecture)?;
-    match dtype {
-        Dtype::Fp32 => Some(row.fp32),
-        Dtype::Fp64 => Some(row.fp64),
-        _ => None,
-    }
+    let rate = match dtype {
+        Dtype::Fp32 => row.fp32,
+        Dtype::Fp64 => row.fp64,
+        Dtype::Tf32 => row.tf32,
+        Dtype::Bf16 if !row.bf16 => 0,
+        Dtype::Fp16 | Dtype::Bf16 => row.half,
+        Dtype::E4m3 | Dtype::E5m2 => row.fp8,
+        Dtype::Int8 => row.int8,
+        Dtype::Int32 | Dtype::Uint32 => 0,
+    };
+    (rate > 0).then_some(rate)
 }
 
 #[cfg(test)]
@@ -47,7 +64,8 @@ mod tests {
     #[test]
     fn only_what_is_known_is_told() {
         assert_eq!(operations_a_clock("9.0", Dtype::Fp64), Some(256));
-        assert_eq!(operations_a_clock("9.0", Dtype::Int8), None);
+        assert_eq!(operations_a_clock("9.0", Dtype::Uint32), None);
+        assert_eq!((operations_a_clock("7.5", Dtype::Bf16), operations_a_clock("7.5", Dtype::Fp16)), (None, Some(1024)));
         assert_eq!(operations_a_clock("3.5", Dtype::Fp32), None);
     }
 }

@@ -106,12 +106,12 @@ pub trait Prepared {
     /// [`Fault`] when the device refuses.
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault>;
 
-    /// Hashes of output tiles that the kernel itself wrote, with the unit that computed each; empty where it does not.
+    /// What a variant's kernel found when it hashed every tile of every launch since the inputs changed; blank where it does not.
     ///
     /// # Errors
     /// [`Fault`] when the device refuses.
-    fn tiles(&mut self) -> Result<Vec<Tile>, Fault> {
-        Ok(Vec::new())
+    fn tiles(&mut self, _variant: usize) -> Result<Option<Tiles>, Fault> {
+        Ok(None)
     }
 
     /// Inverts one bit of a buffer: the planted fault that verification must find.
@@ -145,10 +145,19 @@ impl Span {
     }
 }
 
-/// Hash of an output tile and the unit that wrote it.
+/// Parts of output tiles whose hash differed from that of the first launch on the same inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tiles {
+    /// How often that happened.
+    pub wrong: u32,
+    /// The first of them.
+    pub first: Vec<Tile>,
+}
+
+/// A part of an output tile, and the unit that computed it wrongly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
-    pub hash: u32,
+    pub slot: u32,
     pub unit: u32,
 }
 

@@ -3,11 +3,12 @@
 //! 1. Exact pass: inputs so small that every sum is exact; the output is compared bitwise at sampled positions and as a whole by
 //!    an integer fold that the host computes from the inputs alone (two-sided Freivalds for a product).
 //! 2. Random pass: sampled elements against double precision on the host, within the plan's tolerance.
-//! 3. After rounds of timed launches the output is hashed; it must be the output that was verified.
+//! 3. After rounds of timed launches the output is hashed; it must be the output that was verified. Kernels that hash their own
+//!    tiles do so at every launch and name the unit that differs.
 
 use super::wait::Waiter;
 use crate::{
-    contract::{Fault, Prepared},
+    contract::{Fault, Prepared, Tile, Tiles},
     plan::{Fold, Pass, Plan, mix},
     record::Verified,
     units::Nanos,
@@ -70,6 +71,15 @@ pub fn hash(plan: &Plan, prepared: &mut dyn Prepared) -> Result<Vec<u32>, Fault>
     prepared.fold(plan.check.output, Fold::Bits, &seeds(plan)[..1])
 }
 
+/// What a kernel found when it hashed its own tiles, in words.
+pub fn wrong_tiles(Tiles { wrong, first }: &Tiles, launches: u64) -> String {
+    let each: Vec<String> = first.iter().map(|Tile { slot, unit }| format!("part {slot} by multiprocessor {unit}")).collect();
+    format!(
+        "silent corruption: within {launches} launches {wrong} parts of tiles were stored otherwise than before: {}",
+        each.join(", ")
+    )
+}
+
 fn seeds(plan: &Plan) -> [u32; FOLDS] {
     std::array::from_fn(|index| mix(plan.seed ^ 0x5eed ^ mix(index as u32 + 1)))
 }
@@ -120,7 +130,9 @@ fn compare(plan: &Plan, prepared: &mut dyn Prepared, pass: Pass, verified: &mut 
     let tolerance = if pass == Pass::Exact { 0.0 } else { plan.check.tolerance };
     for (&element, &got) in positions.iter().zip(&found) {
         let want = (plan.check.element)(plan, pass, element);
-        let error = (got - want).abs();
+        let rounding = if pass == Pass::Exact { 0.0 } else { plan.check.relative * want.abs() };
+        // What rounding of the output explains is no error. NaN stays NaN.
+        let error = ((got - want).abs() - rounding).clamp(0.0, f64::INFINITY);
         verified.checked += 1;
         if pass == Pass::Random && error > verified.worst_error {
             verified.worst_error = error;

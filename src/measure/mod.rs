@@ -147,7 +147,7 @@ fn time(
             contender.accept(&spans, count > 1);
             // In turns the output is the other's a moment later: each is hashed at least once, at its first turn.
             let first_turn = count > 1 && contender.rounds == 0;
-            if !contender.still_right(plan, prepared, waiter, first_turn)? {
+            if !contender.still_right(plan, (prepared, index), waiter, first_turn)? {
                 return Ok(("corruption", ratios));
             }
         }
@@ -161,7 +161,7 @@ fn time(
         if let Some(reason) = policy::stop(elapsed, fewest, target, (context.interrupted)()) {
             // Whoever launched last is still in the output.
             if let Some(last) = contenders.last_mut()
-                && !last.still_right(plan, prepared, waiter, true)?
+                && !last.still_right(plan, (prepared, count - 1), waiter, true)?
             {
                 return Ok(("corruption", ratios));
             }
@@ -193,7 +193,13 @@ impl Contender<'_> {
     }
 
     /// Hashes the output when it is due and holds it against the verified one.
-    fn still_right(&mut self, plan: &Plan, prepared: &mut dyn Prepared, waiter: &Waiter, at_end: bool) -> Result<bool, Fault> {
+    fn still_right(
+        &mut self,
+        plan: &Plan,
+        (prepared, variant): (&mut dyn Prepared, usize),
+        waiter: &Waiter,
+        at_end: bool,
+    ) -> Result<bool, Fault> {
         if !at_end && !policy::hash_due(self.since_hash, self.checked.hash_time) {
             return Ok(true);
         }
@@ -202,23 +208,26 @@ impl Contender<'_> {
         }
         let begin = waiter.now();
         let found = check::hash(plan, prepared)?;
+        let tiles = prepared.tiles(variant)?;
         self.series.pause();
         self.since_hash = Nanos(0);
         self.rounds += 1;
         self.harness += waiter.now().since(begin);
-        let verified = &mut self.checked.verified;
-        verified.hashed += 1;
+        let (verified, launches) = (&mut self.checked.verified, self.series.launches());
+        // A kernel that hashes its own tiles has hashed every launch.
+        verified.hashed = if tiles.is_some() { launches } else { verified.hashed + 1 };
         verified.checked += 1;
-        if found == self.checked.hash {
+        let wrong = if let Some(tiles) = tiles.filter(|tiles| tiles.wrong > 0) {
+            check::wrong_tiles(&tiles, launches)
+        } else if found == self.checked.hash {
             return Ok(true);
-        }
+        } else {
+            let hash = &self.checked.hash;
+            format!("silent corruption: after {launches} launches the output's hash is {found:08x?}, not {hash:08x?}")
+        };
         verified.passed = false;
         verified.mismatches += 1;
-        verified.first = Some(format!(
-            "silent corruption: after {} launches the output's hash is {found:08x?}, not {:08x?}",
-            self.series.launches(),
-            self.checked.hash
-        ));
+        verified.first = Some(wrong);
         Ok(false)
     }
 }

@@ -23,7 +23,9 @@ pub enum Pass {
 pub const SPREAD: i32 = 3;
 
 /// In words, for the record.
-pub const DISTRIBUTION: &str = "binomial(32, 1/2) made continuous, mean 0, sd 1.4216, full significand, no NaN; uint32: uniform";
+pub const DISTRIBUTION: &str = "binomial(32, 1/2) made continuous, mean 0, sd 1.4216, full significand, no NaN, narrow formats rounded to nearest even; uint32, int8: uniform";
+/// Tells the place of an exact element in its gap from its value.
+const GAP: u32 = 0x47;
 
 #[inline]
 #[must_use]
@@ -77,6 +79,21 @@ pub const fn keyed_small(key: u32, low: u32) -> i32 {
     (((mix(low ^ key) >> 16) * (2 * SPREAD as u32 + 1)) >> 16) as i32 - SPREAD
 }
 
+/// [`small`] where only one element in every `gap`, a power of two, is not zero: a sum over a row then has so few terms that it
+/// is exact in a narrow format.
+#[inline]
+#[must_use]
+pub const fn sparse(seed: u32, gap: u64, element: u64) -> i32 {
+    if drawn(seed, gap, element >> gap.trailing_zeros()) == element { small(seed, element) } else { 0 }
+}
+
+/// The element of a group of `gap` that is drawn.
+#[inline]
+#[must_use]
+pub const fn drawn(seed: u32, gap: u64, group: u64) -> u64 {
+    group * gap + (first(seed ^ GAP, group) as u64 & (gap - 1))
+}
+
 /// A single-precision value of the random pass.
 #[inline]
 #[must_use]
@@ -116,15 +133,17 @@ pub const fn keyed_f64(key: u32, low: u32) -> f64 {
     (steps * (1_u64 << 47) as f64 + (high + low)) * (1.0 / (1_u64 << 48) as f64)
 }
 
-/// Value of an input element in double precision, exact for every format that plans use today.
+/// Value of an input element in double precision, exact for every format; `gap` as in [`sparse`].
 #[must_use]
-pub fn value(dtype: Dtype, pass: Pass, seed: u32, element: u64) -> f64 {
+pub fn value(dtype: Dtype, pass: Pass, seed: u32, gap: u64, element: u64) -> f64 {
     match (pass, dtype) {
         (Pass::Zeros, _) => 0.0,
-        (_, Dtype::Uint32) => f64::from(first(seed, element)),
-        (Pass::Exact, _) => f64::from(small(seed, element)),
+        (_, Dtype::Uint32 | Dtype::Int32) => f64::from(first(seed, element)),
+        (Pass::Exact, _) => f64::from(sparse(seed, gap, element)),
         (Pass::Random, Dtype::Fp64) => random_f64(seed, element),
-        (Pass::Random, _) => f64::from(random_f32(seed, element)),
+        (Pass::Random, Dtype::Fp32) => f64::from(random_f32(seed, element)),
+        (Pass::Random, Dtype::Int8) => f64::from((first(seed, element) >> 24) as u8 as i8),
+        (Pass::Random, narrow) => narrow.round(f64::from(random_f32(seed, element))),
     }
 }
 
@@ -212,6 +231,16 @@ mod tests {
             counts[usize::try_from(small(1, element) + SPREAD).expect("in range")] += 1;
         }
         assert!(counts.iter().all(|count| count.abs_diff(10_000) < 500), "{counts:?}");
+    }
+
+    #[test]
+    fn one_element_in_a_gap_is_not_zero() {
+        let zeros = (0..64_000).filter(|&e| sparse(3, 64, e) == 0).count();
+        // One in 64 is drawn, and of those one in seven is zero.
+        assert!(zeros.abs_diff(64_000 - 1_000 * 6 / 7) < 60, "{zeros}");
+        let most = (0..1_000).map(|group| (0..64).filter(|e| sparse(3, 64, group * 64 + e) != 0).count()).max();
+        assert_eq!(most, Some(1));
+        assert!((0..1_000).all(|e| sparse(5, 1, e) == small(5, e)));
     }
 
     #[test]

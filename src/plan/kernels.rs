@@ -29,7 +29,9 @@ mod carried {
     }
 
     /// A stem's images, compressed.
-    const STEMS: &[(&str, &[u8])] = stems!("add" "copy" "dot" "fill" "fold" "matmul" "read" "scale" "triad" "write");
+    const STEMS: &[(&str, &[u8])] = stems!(
+        "add" "copy" "dot" "fill" "fold" "matmul" "matmul_dmma" "matmul_mma" "matmul_wgmma" "read" "scale" "triad" "write"
+    );
 
     #[derive(Deserialize)]
     struct Manifest {
@@ -123,7 +125,13 @@ mod carried {
         /// A compile-time constant that is a number, zero where there is none of that name.
         #[must_use]
         pub fn constant(&self, name: &str) -> u64 {
-            self.macros.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+            self.text(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+        }
+
+        /// A compile-time constant as it is written.
+        #[must_use]
+        pub fn text(&self, name: &str) -> Option<&str> {
+            self.macros.get(name).map(String::as_str)
         }
     }
 
@@ -154,7 +162,7 @@ mod carried {
 
         #[test]
         fn slow_twins_come_last() {
-            for stem in ["add", "copy", "dot", "matmul", "read", "scale", "triad", "write"] {
+            for stem in ["add", "copy", "dot", "matmul_dmma", "read", "scale", "triad", "write"] {
                 let last = kernel(stem).and_then(|kernel| kernel.configs.last()).expect("carried");
                 assert_eq!(last.name, "slow", "{stem}");
             }

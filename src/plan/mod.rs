@@ -13,6 +13,7 @@
 //! | `triad` | a, b, c, n, passes, s | c = a + s·b, `passes` times over |
 //! | `dot` | a, b, partials, n, segments | partial p = sum of a·b over segment p, in the arrays' format |
 //! | `matmul` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[k,n]`, all row-major |
+//! | `matmul_nt` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[n,k]ᵀ`, all row-major: both operands lie along k, as tensor cores take them |
 //!
 //! Segments are equal contiguous pieces; `words` and `n` are multiples of `segments`.
 
@@ -21,8 +22,8 @@ mod kernels;
 mod shaders;
 
 pub use fill::{
-    COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, first, key, keyed_f32, keyed_f64, keyed_small, mix, next,
-    random_f32, random_f64, small, value, weight, weyl,
+    COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, drawn, first, key, keyed_f32, keyed_f64, keyed_small, mix, next,
+    random_f32, random_f64, small, sparse, value, weight, weyl,
 };
 pub use kernels::*;
 pub use shaders::*;
@@ -98,19 +99,21 @@ pub struct Buffer {
     /// Elements of a row; 1 for a vector.
     pub columns: u64,
     pub role: Role,
+    /// In the exact pass one element in so many, a power of two, is not zero (see [`sparse`]); 1 where all are drawn.
+    pub gap: u64,
 }
 
 impl Buffer {
     /// A vector on the plan's first device.
     #[must_use]
     pub const fn vector(dtype: Dtype, elements: u64, role: Role) -> Self {
-        Self { place: Place::Device(0), dtype, elements, columns: 1, role }
+        Self { place: Place::Device(0), dtype, elements, columns: 1, role, gap: 1 }
     }
 
     /// A row-major matrix on the plan's first device.
     #[must_use]
     pub const fn matrix(dtype: Dtype, rows: u64, columns: u64, role: Role) -> Self {
-        Self { place: Place::Device(0), dtype, elements: rows * columns, columns, role }
+        Self { place: Place::Device(0), dtype, elements: rows * columns, columns, role, gap: 1 }
     }
 
     #[must_use]
@@ -169,6 +172,8 @@ pub struct Check {
     pub bound: u64,
     /// Absolute error that the random pass allows, zero for bit movers.
     pub tolerance: f64,
+    /// Error that it allows beside that, relative to the value: what rounding the output to its format may add.
+    pub relative: f64,
 }
 
 impl std::fmt::Debug for Check {
@@ -177,6 +182,7 @@ impl std::fmt::Debug for Check {
             .field("output", &self.output)
             .field("bound", &self.bound)
             .field("tolerance", &self.tolerance)
+            .field("relative", &self.relative)
             .finish_non_exhaustive()
     }
 }
@@ -247,7 +253,8 @@ impl Plan {
     /// Value of element `element` of input `buffer`.
     #[must_use]
     pub fn input(&self, buffer: usize, pass: Pass, element: u64) -> f64 {
-        value(self.buffers[buffer].dtype, pass, self.buffer_seed(buffer), element)
+        let Buffer { dtype, gap, .. } = self.buffers[buffer];
+        value(dtype, pass, self.buffer_seed(buffer), gap, element)
     }
 
     /// Stems of the program, in order.

@@ -1,4 +1,7 @@
-//! Matmul: dense products `C[m,n] = A[m,k] · B[k,n]`, all row-major, 2mnk operations.
+//! Matmul: dense products `C[m,n] = A[m,k] · B`, all row-major, 2mnk operations, named by the formats of inputs, sums and output.
+//!
+//! B is `[k,n]` where ordinary units multiply, `[n,k]` where tensor cores do: there both operands lie along k, as the hardware takes
+//! them. Where the output cannot hold every sum exactly, the inputs of the exact pass are sparse.
 //!
 //! Shapes: small and large squares, and three that transformers are made of (Llama-3 8B: model width 4096, feed-forward width
 //! 14336): a decode step of a batch of 16 against a projection, a prefill of 512 tokens against the same, and of 64 tokens
@@ -12,7 +15,30 @@ use crate::{
     units::{Bytes, Flops},
 };
 
-const DTYPES: [Dtype; 2] = [Dtype::Fp32, Dtype::Fp64];
+/// A row a precision.
+struct Row {
+    precision: Precision,
+    stem: &'static str,
+    /// A decision hangs on its largest square.
+    sustained: bool,
+}
+
+const fn row(input: Dtype, accumulate: Dtype, output: Dtype, sustained: bool) -> Row {
+    let stem = if matches!(input, Dtype::Fp32 | Dtype::Fp64) { "matmul" } else { "matmul_nt" };
+    Row { precision: Precision { input, accumulate, output }, stem, sustained }
+}
+
+/// On every backend.
+const ORDINARY: &[Row] = &[row(Dtype::Fp32, Dtype::Fp32, Dtype::Fp32, true), row(Dtype::Fp64, Dtype::Fp64, Dtype::Fp64, true)];
+/// On tensor cores.
+const TENSOR: &[Row] = &[
+    row(Dtype::Bf16, Dtype::Fp32, Dtype::Bf16, true),
+    row(Dtype::Fp16, Dtype::Fp32, Dtype::Fp16, false),
+    row(Dtype::E4m3, Dtype::Fp32, Dtype::Bf16, true),
+    row(Dtype::E5m2, Dtype::Fp32, Dtype::Bf16, false),
+    row(Dtype::Int8, Dtype::Int32, Dtype::Int32, false),
+    row(Dtype::Tf32, Dtype::Fp32, Dtype::Fp32, false),
+];
 const TRANSFORMER: [(u64, u64, u64); 3] = [(16, 4096, 4096), (512, 4096, 4096), (64, 14336, 4096)];
 /// The feed-forward has by far the largest operand: the quick suite leaves it out.
 const QUICK: usize = 2;
@@ -22,16 +48,22 @@ fn squares(kind: Kind) -> (u64, u64, u64, u64) {
     match kind {
         Kind::Gpu => (1024, 8192, 8192, 16384),
         Kind::Cpu => (256, 2048, 2048, 4096),
-        Kind::Software | Kind::Replay | Kind::Fake => (128, 512, 1024, 2048),
+        Kind::Software | Kind::Replay => (128, 512, 1024, 2048),
+        // Every instruction is interpreted.
+        Kind::Fake => (128, 256, 256, 512),
     }
 }
 
 /// Plans for every precision the device has; where it lacks one, the shape that a decision hangs on, so that the record says so.
 pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
     let (smallest, mut decisive, quick, standard) = squares(device.kind);
-    let (largest, transformer) = if choice.suite.thorough { (standard, TRANSFORMER.len()) } else { (quick, QUICK) };
+    let (largest, transformer) = match (choice.suite.thorough, device.kind) {
+        (_, Kind::Fake) => (quick, 0),
+        (true, _) => (standard, TRANSFORMER.len()),
+        (false, _) => (quick, QUICK),
+    };
     let fits = |plan: &Plan| device.usable_bytes().is_none_or(|usable| plan.bytes_allocated() <= usable / 2);
-    while decisive > smallest && !fits(&plan(Dtype::Fp64, (decisive, decisive, decisive), device, choice.seed)) {
+    while decisive > smallest && !fits(&plan(&ORDINARY[1], (decisive, decisive, decisive), device, choice.seed)) {
         decisive /= 2;
     }
     let shapes = std::iter::successors(Some(smallest), |n| Some(n * 2))
@@ -39,43 +71,68 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
         .map(|n| (n, n, n))
         .chain(TRANSFORMER.into_iter().take(transformer));
     let shapes: Vec<_> = shapes.collect();
-    let of = |dtype: Dtype| {
-        let known = supports(device, dtype.name());
+    let of = |row: &'static Row| {
+        let known = supports(device, row.precision.input.name());
         let shapes = shapes.iter().filter(move |shape| known || **shape == (decisive, decisive, decisive));
         shapes.map(move |&shape| {
-            let sustained = shape == (decisive, decisive, decisive);
-            Plan { sustained, ..plan(dtype, shape, device, choice.seed) }
+            let sustained = row.sustained && shape == (decisive, decisive, decisive);
+            Plan { sustained, ..plan(row, shape, device, choice.seed) }
         })
     };
-    DTYPES.into_iter().flat_map(of).filter(fits).collect()
+    let tensor = if device.backend == "cuda" { TENSOR } else { &[] };
+    tensor.iter().chain(ORDINARY).flat_map(of).filter(fits).collect()
 }
 
 /// One product.
-fn plan(dtype: Dtype, (m, n, k): (u64, u64, u64), device: &Device, seed: u32) -> Plan {
-    let precision = Precision::uniform(dtype);
+fn plan(row: &Row, (m, n, k): (u64, u64, u64), device: &Device, seed: u32) -> Plan {
+    let Row { precision, stem, .. } = *row;
     let args = [Arg::Buffer(0), Arg::Buffer(1), Arg::Buffer(2), Arg::Count(m), Arg::Count(n), Arg::Count(k)];
+    let transposed = stem == "matmul_nt";
+    let (gap, bound) = sparsity(precision, k);
+    let input = |rows, columns| Buffer { gap, ..Buffer::matrix(precision.input, rows, columns, Role::In) };
+    let (element, fold): (fn(&Plan, Pass, u64) -> f64, fn(&Plan, u32) -> u32) = if transposed {
+        (element_nt, |plan, seed| oracle::product_nt(plan, shape_nt(plan), seed))
+    } else {
+        (element, |plan, seed| oracle::product(plan, shape(plan), seed))
+    };
+    let Precision { input: of, output, .. } = precision;
     Plan {
         key: WorkloadKey { family: "matmul", operation: "matmul", precision: precision.to_string(), shape: format!("{m}x{n}x{k}") },
         precision,
-        work: Work { flops: Flops(2 * m * n * k), bytes: Bytes((m * k + k * n + m * n) * dtype.bytes()), items: 0 },
+        work: Work { flops: Flops(2 * m * n * k), bytes: Bytes((m * k + k * n) * of.bytes() + m * n * output.bytes()), items: 0 },
         unit: RateUnit::Flops,
         places: vec![device.id.clone()],
-        buffers: vec![
-            Buffer::matrix(dtype, m, k, Role::In),
-            Buffer::matrix(dtype, k, n, Role::In),
-            Buffer::matrix(dtype, m, n, Role::Out),
-        ],
-        program: vec![Step { stream: 0, op: Op::Kernel { stem: "matmul", args: args.to_vec() } }],
+        buffers: vec![input(m, k), if transposed { input(n, k) } else { input(k, n) }, Buffer::matrix(output, m, n, Role::Out)],
+        program: vec![Step { stream: 0, op: Op::Kernel { stem, args: args.to_vec() } }],
         submit: Submit::Stream,
         check: Check {
             output: 2,
             element,
-            fold: |plan, seed| oracle::product(plan, shape(plan), seed),
-            bound: k * (SPREAD * SPREAD) as u64,
-            tolerance: oracle::sum_tolerance(k, dtype.roundoff()),
+            fold,
+            bound,
+            tolerance: tolerance(precision, k),
+            relative: if output == precision.accumulate { 0.0 } else { output.roundoff() },
         },
         seed,
         sustained: false,
+    }
+}
+
+/// The smallest gap of the exact pass with which every sum over k is an exact number of the output, and the largest such sum.
+fn sparsity(precision: Precision, k: u64) -> (u64, u64) {
+    let exact = precision.output.exact_integers().min(precision.accumulate.exact_integers());
+    // A row that does not begin with a group shares its first and last with its neighbours.
+    let groups = |gap: u64| if k.is_multiple_of(gap) { k / gap } else { k / gap + 2 };
+    let bound = |gap: u64| groups(gap) * (SPREAD * SPREAD) as u64;
+    let gap = (0..32).map(|shift| 1 << shift).find(|gap| bound(*gap) <= exact).unwrap_or(1);
+    (gap, bound(gap))
+}
+
+fn tolerance(Precision { input, accumulate, .. }: Precision, k: u64) -> f64 {
+    match input {
+        Dtype::Int8 => 0.0,
+        Dtype::E4m3 | Dtype::E5m2 => oracle::short_tolerance(k),
+        _ => oracle::sum_tolerance(k, accumulate.roundoff()),
     }
 }
 
@@ -85,11 +142,23 @@ fn shape(plan: &Plan) -> (u64, u64, u64) {
     (a.elements / a.columns, b.columns, a.columns)
 }
 
+/// The same where B lies along k.
+fn shape_nt(plan: &Plan) -> (u64, u64, u64) {
+    let [a, b, ..] = plan.buffers[..] else { return (0, 0, 0) };
+    (a.elements / a.columns, b.elements / b.columns, a.columns)
+}
+
 /// An element of the product, in double precision.
 fn element(plan: &Plan, pass: Pass, element: u64) -> f64 {
     let (_, n, k) = shape(plan);
     let (row, column) = (element / n, element % n);
     (0..k).map(|i| plan.input(0, pass, row * k + i) * plan.input(1, pass, i * n + column)).sum()
+}
+
+fn element_nt(plan: &Plan, pass: Pass, element: u64) -> f64 {
+    let (_, n, k) = shape_nt(plan);
+    let (row, column) = (element / n, element % n);
+    (0..k).map(|i| plan.input(0, pass, row * k + i) * plan.input(1, pass, column * k + i)).sum()
 }
 
 #[cfg(test)]
@@ -111,17 +180,36 @@ mod tests {
 
     #[test]
     fn the_fold_of_a_product_is_the_fold_of_its_elements() {
-        let plan = plan(Dtype::Fp64, (5, 7, 11), &device(Kind::Fake, 1 << 30, &["fp64"]), 3);
-        let by_element = (0..35).fold(0_u32, |sum, e| {
-            let value = element(&plan, Pass::Exact, e) as i64 as u32;
-            sum.wrapping_add(value.wrapping_mul(weight(9 ^ ROW, e / 7)).wrapping_mul(weight(9 ^ COLUMN, e % 7)))
-        });
-        assert_eq!((plan.check.fold)(&plan, 9), by_element);
+        for row in ORDINARY.iter().chain(TENSOR) {
+            for k in [11, 640, 1024] {
+                let plan = plan(row, (5, 7, k), &device(Kind::Fake, 1 << 30, &["fp64"]), 3);
+                let by_element = (0..35).fold(0_u32, |sum, e| {
+                    let value = (plan.check.element)(&plan, Pass::Exact, e) as i64 as u32;
+                    sum.wrapping_add(value.wrapping_mul(weight(9 ^ ROW, e / 7)).wrapping_mul(weight(9 ^ COLUMN, e % 7)))
+                });
+                assert_eq!((plan.check.fold)(&plan, 9), by_element, "{} k={k}", row.precision);
+            }
+        }
+    }
+
+    #[test]
+    fn every_sum_of_the_exact_pass_is_a_number_of_the_output() {
+        for row in TENSOR {
+            for k in [64, 1000, 4096, 16384] {
+                let plan = plan(row, (3, 40, k), &device(Kind::Fake, 1 << 30, &[]), 3);
+                let output = row.precision.output;
+                let sums = (0..120).map(|e| (plan.check.element)(&plan, Pass::Exact, e));
+                let largest =
+                    sums.inspect(|sum| assert_eq!(output.round(*sum), *sum)).fold(0.0, |most: f64, sum| most.max(sum.abs()));
+                assert!(largest <= plan.check.bound as f64 && plan.check.bound <= output.exact_integers(), "{}", row.precision);
+                assert!(largest > 0.0, "{} k={k}", row.precision);
+            }
+        }
     }
 
     #[test]
     fn work_is_two_mnk() {
-        let plan = plan(Dtype::Fp32, (2, 3, 4), &device(Kind::Cpu, 1 << 30, &["fp32"]), 3);
+        let plan = plan(&ORDINARY[0], (2, 3, 4), &device(Kind::Cpu, 1 << 30, &["fp32"]), 3);
         assert_eq!((plan.work.flops, plan.work.bytes), (Flops(48), Bytes((8 + 12 + 6) * 4)));
         assert_eq!(plan.key.id(), "matmul/fp32.fp32.fp32/2x3x4");
     }

@@ -84,6 +84,7 @@ pub fn plan(family: &'static str, operation: &'static Operation, bytes: u64, pas
             fold: operation.fold,
             bound: bound(operation.name, n / segments),
             tolerance: tolerance(operation.name, dtype, n / segments),
+            relative: 0.0,
         },
         buffers,
         seed,

@@ -78,15 +78,15 @@ fn bytes(words: &[u32]) -> Vec<u32> {
     finish(&a, &b, &words[192..], 32, |sum| sum as i32 as u32)
 }
 
-/// 8 x 8 x 4: lane l has A[l / 4][l % 4], B[l % 4][l / 4] and C[l / 4][l % 4 * 2 ..].
+/// 16 x 8 x 16: A by rows of k, then B by rows of k, then C.
 fn doubles(words: &[u32]) -> Vec<u32> {
     let value = |word: u32| i64::from(word as i32 >> 7);
     let element = |at: usize| {
-        let (row, column) = (at / 8, at / 2 % 4 * 2 + at % 2);
-        let products = (0..4).map(|k| value(words[row * 4 + k]) * value(words[32 + column * 4 + k]));
-        ((small(words[64 + at]) + products.sum::<i64>()) as f64).to_bits()
+        let (row, column) = (at / 8, at % 8);
+        let products = (0..16).map(|k| value(words[row * 16 + k]) * value(words[256 + column * 16 + k]));
+        ((small(words[384 + at]) + products.sum::<i64>()) as f64).to_bits()
     };
-    (0..64).map(element).flat_map(|bits| [bits as u32, (bits >> 32) as u32]).collect()
+    (0..128).map(element).flat_map(|bits| [bits as u32, (bits >> 32) as u32]).collect()
 }
 
 /// Element `element` of thread `thread` of a 64 x n result.

@@ -40,7 +40,7 @@ fn plan(operation: &'static str) -> Plan {
         buffers: vec![Buffer::vector(Dtype::Fp64, ELEMENTS, Role::In), Buffer::vector(Dtype::Fp64, ELEMENTS, Role::Out)],
         program: vec![Step { stream: 0, op: Op::Kernel { stem: "twice", args } }],
         submit: Submit::Stream,
-        check: Check { output: 1, element: twice, fold: fold_of_twice, bound: 6, tolerance: 0.0 },
+        check: Check { output: 1, element: twice, fold: fold_of_twice, bound: 6, tolerance: 0.0, relative: 0.0 },
         seed: 1,
         sustained: false,
     }

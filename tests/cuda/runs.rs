@@ -41,6 +41,34 @@ fn matmul_is_measured_on_both_bases() {
     }
 }
 
+/// Precisions by what carries them out, on each architecture.
+#[test]
+fn every_precision_is_multiplied_by_the_kernel_made_for_it_or_says_why_not() {
+    const ONLY: [&str; 4] = ["--only", "matmul/*/128x128x128", "--only", "matmul/*/256x256x256"];
+    for (chip, wgmma, mma, skipped) in
+        [("75", 0, 2, 4), ("80,mode=deferred", 0, 4, 2), ("89", 0, 6, 0), ("90,schedule=3", 6, 0, 0), ("100", 0, 4, 2)]
+    {
+        let fake = Fake::new(&format!("precisions-{}", &chip[..2]), &format!("sm={chip}")).with_ptx(kernels::ptx());
+        let output = fake.run(&ONLY);
+        assert_eq!(output.status.code(), Some(0), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
+        let entries = fake.record().entries;
+        let by = |what: &str| {
+            let of = |entry: &&Entry| entry.outcome == Outcome::Measured && entry.workload.variant.starts_with(what);
+            let mut precisions: Vec<_> = entries.iter().filter(of).map(|entry| entry.workload.precision.clone()).collect();
+            precisions.dedup();
+            precisions.len()
+        };
+        let reasons: Vec<_> = entries.iter().filter(|entry| entry.outcome == Outcome::Skipped).map(|entry| &entry.reason).collect();
+        assert_eq!((by("wgmma/"), by("mma/"), reasons.len()), (wgmma, mma, skipped), "{chip}: {reasons:?}");
+        for entry in entries.iter().filter(|entry| entry.outcome == Outcome::Measured) {
+            let verified = entry.verified.as_ref().expect("verified");
+            assert!(verified.passed && verified.hashed == verified.launches, "every launch is hashed: {verified:?}");
+        }
+        let said = |reason: &Option<String>| reason.as_ref().is_some_and(|reason| reason.contains("on compute capability"));
+        assert!(reasons.iter().all(|reason| said(reason)), "{reasons:?}");
+    }
+}
+
 #[test]
 fn machine_code_runs_on_its_architecture() {
     for sm in ["75", "90", "120"] {

@@ -5,13 +5,11 @@
 mod host;
 mod job;
 mod mutations;
-
 mod planted;
+mod products;
 mod random;
 mod shipped;
-
 mod stems;
-mod tensor;
 
 use job::{Job, Outcome};
 use simt::{Module, Options};

@@ -28,8 +28,7 @@ fn family(stem: &str, arch: &str) -> String {
     match stem {
         "copy" | "scale" | "add" | "triad" | "write" | "read" | "dot" => "stream".into(),
         "fill" | "fold" => "checking".into(),
-        "matmul" if arch < "80" => "matmul through registers".into(),
-        "matmul" => "matmul by asynchronous copies".into(),
+        "matmul" | "matmul_mma" if arch < "80" => format!("{stem} through registers"),
         other => other.into(),
     }
 }

@@ -1,14 +1,16 @@
 //! The jobs of the shipped kernels: shapes whole and ragged, inputs from the generator, references written independently of them.
 
-use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
-use assay::plan;
+use crate::job::{Argument, Claim, Contents, Job, equals, filled};
+use crate::products::encoded;
+use assay::{dtype::Dtype, plan, plan::Pass};
 use simt::Geometry;
 use std::collections::BTreeMap;
 
 /// A kernel's compile-time constants.
 pub type Macros = BTreeMap<String, String>;
 
-fn constant(macros: &Macros, name: &str) -> u64 {
+/// A constant that is a number, zero where there is none.
+pub fn constant(macros: &Macros, name: &str) -> u64 {
     macros.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
@@ -26,8 +28,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "dot" => dot(macros),
         "fill" => fill(macros),
         "fold" => fold(macros),
-        "matmul" => matmul(macros),
-        _ => return crate::tensor::jobs(stem),
+        _ => return crate::products::jobs(stem, macros),
     })
 }
 
@@ -191,57 +192,68 @@ fn dot(macros: &Macros) -> Vec<Job> {
 const BEYOND: u64 = 1 << 32;
 const FAR_BLOCKS: u32 = 1 << 24;
 
-fn fill_expected(element: &str, pass: u64, from: u64) -> Expected {
-    match element {
-        "float" => equals(move |at| match pass {
-            0 => plan::small(SEED, from + at as u64) as f32,
-            1 => plan::random_f32(SEED, from + at as u64),
-            _ => 0.0,
-        }),
-        "double" => equals(move |at| match pass {
-            0 => f64::from(plan::small(SEED, from + at as u64)),
-            1 => plan::random_f64(SEED, from + at as u64),
-            _ => 0.0,
-        }),
-        _ => equals(move |at| if pass > 1 { 0 } else { plan::first(SEED, from + at as u64) }),
+/// A value of the generator as the bytes of its format; the passes are numbered as for the kernel.
+fn generated(dtype: Dtype, pass: u64, gap: u64, element: u64) -> Vec<u8> {
+    let pass = [Pass::Exact, Pass::Random, Pass::Zeros][pass as usize];
+    match dtype {
+        Dtype::Uint32 if pass != Pass::Zeros => plan::first(SEED, element).to_le_bytes().to_vec(),
+        _ => encoded(dtype, plan::value(dtype, pass, SEED, gap, element)),
     }
 }
 
 fn fill(macros: &Macros) -> Vec<Job> {
-    let element = macros["ELEMENT"].clone();
-    let bytes = if element == "double" { 8 } else { 4 };
-    let job = |elements: u64, pass: u64| Job {
-        name: format!("{elements} elements, pass {pass}"),
-        geometry: geometry(macros, BLOCKS),
-        buffers: vec![Contents::Poison(elements as usize * bytes)],
-        window: None,
-        arguments: vec![Argument::Buffer(0), Argument::Word(elements), Argument::Word(u64::from(SEED)), Argument::Word(pass)],
-        expected: vec![(0, fill_expected(&element, pass, 0))],
-        claim: Some(Claim { written: elements * bytes as u64, ..Claim::default() }).filter(|_| element == "u32"),
+    let formats = [
+        ("Single", Dtype::Fp32),
+        ("Double", Dtype::Fp64),
+        ("Word", Dtype::Uint32),
+        ("Byte", Dtype::Int8),
+        ("Tf32", Dtype::Tf32),
+        ("Fp16", Dtype::Fp16),
+        ("Bf16", Dtype::Bf16),
+        ("E4m3", Dtype::E4m3),
+        ("E5m2", Dtype::E5m2),
+    ];
+    let dtype = formats.into_iter().find(|(name, _)| *name == macros["FORMAT"]).map(|(_, dtype)| dtype).expect("a known format");
+    let bytes = dtype.bytes() as usize;
+    let job = |from: u64, elements: u64, (pass, gap): (u64, u64)| {
+        let far = from > 0;
+        let words = [from + elements, u64::from(SEED), pass, gap].map(Argument::Word);
+        let right = move |at: usize| generated(dtype, pass, gap, from + (at / bytes) as u64)[at % bytes];
+        Job {
+            name: format!("{elements} elements from {from}, pass {pass}, gap {gap}"),
+            geometry: geometry(macros, if far { FAR_BLOCKS + 3 } else { BLOCKS }),
+            buffers: vec![Contents::Poison(elements as usize * bytes)],
+            window: far.then_some((from as usize * bytes, (u64::from(FAR_BLOCKS), u64::MAX))),
+            arguments: [Argument::Buffer(0)].into_iter().chain(words).collect(),
+            expected: vec![(0, equals(right))],
+            claim: Some(Claim { written: elements * bytes as u64, ..Claim::default() }).filter(|_| dtype == Dtype::Uint32),
+        }
     };
-    let far = |pass: u64| Job {
-        name: format!("elements beyond 2^32, pass {pass}"),
-        geometry: geometry(macros, FAR_BLOCKS + 3),
-        window: Some((BEYOND as usize * bytes, (u64::from(FAR_BLOCKS), u64::MAX))),
-        expected: vec![(0, fill_expected(&element, pass, BEYOND))],
-        arguments: vec![Argument::Buffer(0), Argument::Word(BEYOND + 600), Argument::Word(u64::from(SEED)), Argument::Word(pass)],
-        claim: None,
-        ..job(600, pass)
-    };
-    vec![job(4000, 0), job(4001, 1), job(333, 2), far(0), far(1)]
+    vec![
+        job(0, 4000, (0, 1)),
+        job(0, 4000, (0, 16)),
+        job(0, 4001, (1, 1)),
+        job(0, 333, (2, 1)),
+        job(BEYOND, 600, (0, 1)),
+        job(BEYOND, 600, (0, 64)),
+        job(BEYOND, 600, (1, 1)),
+    ]
 }
 
 fn fold(macros: &Macros) -> Vec<Job> {
-    let element = macros["ELEMENT"].clone();
-    let bytes = if element == "double" { 8 } else { 4 };
+    let dtype = match macros["ELEMENT"].as_str() {
+        "float" => Dtype::Fp32,
+        "double" => Dtype::Fp64,
+        "Fp16" => Dtype::Fp16,
+        "Bf16" => Dtype::Bf16,
+        _ => Dtype::Int32,
+    };
+    let bytes = dtype.bytes();
     let hashes = constant(macros, "BITS") == 1;
     let job = |from: u64, elements: u64, columns: u64| {
-        let integer = move |at: usize| plan::small(SEED, at as u64) as u32;
-        let contents = match element.as_str() {
-            "float" => filled(elements as usize, |at| plan::small(SEED, at as u64) as f32),
-            "double" => filled(elements as usize, |at| f64::from(plan::small(SEED, at as u64))),
-            _ => filled(elements as usize, integer),
-        };
+        let integer = move |at: usize| (plan::small(SEED, at as u64) * 85) as u32;
+        // Larger than the generator's, so that every bit of a narrow format is used.
+        let contents = (0..elements).flat_map(|at| encoded(dtype, f64::from(integer(at as usize) as i32))).collect();
         let weight = move |at: u64| {
             if hashes {
                 plan::weight(7, at)
@@ -254,8 +266,8 @@ fn fold(macros: &Macros) -> Vec<Job> {
         Job {
             name: format!("{elements} elements from {from} in rows of {columns}"),
             geometry: geometry(macros, if far { FAR_BLOCKS + 3 } else { BLOCKS }),
-            buffers: vec![contents, filled(1, |_| 11_u32)],
-            window: far.then_some((from as usize * bytes, (u64::from(FAR_BLOCKS), u64::MAX))),
+            buffers: vec![Contents::Filled(contents), filled(1, |_| 11_u32)],
+            window: far.then_some(((from * bytes) as usize, (u64::from(FAR_BLOCKS), u64::MAX))),
             arguments: vec![
                 Argument::Buffer(0),
                 Argument::Buffer(1),
@@ -276,59 +288,4 @@ fn fold(macros: &Macros) -> Vec<Job> {
         job(BEYOND, 600, 1),
         job(BEYOND, 600, BEYOND * 2),
     ]
-}
-
-/// Steps of k that pass through shared memory together.
-const SLAB: u64 = 16;
-
-fn matmul(macros: &Macros) -> Vec<Job> {
-    let (tile_m, tile_n) = (constant(macros, "TILE_M"), constant(macros, "TILE_N"));
-    let threads = 32 * constant(macros, "WARPS_M") * constant(macros, "WARPS_N");
-    let small = |buffer: u32, at: u64| plan::small(plan::buffer_seed(SEED, buffer), at) as f32;
-    let job = |m: u64, n: u64, k: u64| {
-        let product = move |at: u64| (0..k).map(|l| small(0, at / n * k + l) * small(1, l * n + at % n)).sum::<f32>();
-        let right: Vec<f32> = (0..m * n).map(product).collect();
-        // Lanes that leave a ragged edge one by one ask for less at once.
-        let whole = m % tile_m + n % tile_n + k % SLAB == 0;
-        // Ragged edges are padded with zeros, in shared memory only.
-        let flops = 2 * m.next_multiple_of(tile_m) * n.next_multiple_of(tile_n) * k.next_multiple_of(SLAB);
-        // Each tile reads its rows of A and its columns of B once.
-        let read = 4 * (m * k * n.div_ceil(tile_n) + k * n * m.div_ceil(tile_m));
-        Job {
-            name: format!("{m}x{n}x{k}"),
-            geometry: Geometry::linear((m.div_ceil(tile_m) * n.div_ceil(tile_n)) as u32, threads as u32),
-            buffers: vec![
-                filled((m * k) as usize, |at| small(0, at as u64)),
-                filled((k * n) as usize, |at| small(1, at as u64)),
-                Contents::Poison((m * n) as usize * 4),
-            ],
-            window: None,
-            arguments: vec![
-                Argument::Buffer(0),
-                Argument::Buffer(1),
-                Argument::Buffer(2),
-                Argument::Word(m),
-                Argument::Word(n),
-                Argument::Word(k),
-            ],
-            expected: vec![(2, equals(move |at| right[at]))],
-            claim: Some(Claim { flops, read, written: 4 * m * n, conflict_free: whole, ..Claim::default() }),
-        }
-    };
-    // More than one band of tiles, ragged in every direction, and whole.
-    let mut jobs = vec![
-        job(tile_m * 9, tile_n * 2, 16),
-        job(2 * tile_m, tile_n, 96),
-        job(tile_m + 3, tile_n * 2 + 5, 70),
-        job(tile_m - 5, tile_n - 4, 16),
-        job(1, 1, 1),
-        job(tile_m, tile_n, 0),
-        // Whole but for one side: rows that 16 bytes do not divide, a slab that is cut.
-        job(tile_m, tile_n + 1, 16),
-        job(tile_m, tile_n, 24),
-    ];
-    // An edge through each of the rows and columns that a thread holds.
-    jobs.extend([29, 30, 31, 33, 34, 35].map(|n| job(tile_m, n, 5)));
-    jobs.extend([2, 7, 11, 14, 19, 22, 26, 31, 98].map(|m| job(m, 9, 23)));
-    jobs
 }

@@ -24,7 +24,7 @@ pub fn plan(stem: &'static str, buffers: Vec<Buffer>, args: Vec<Arg>) -> Plan {
         buffers,
         program: vec![Step { stream: 0, op: Op::Kernel { stem, args } }],
         submit: Submit::Stream,
-        check: Check { output, element: |_, _, _| 0.0, fold: |_, _| 0, bound: 0, tolerance: 0.0 },
+        check: Check { output, element: |_, _, _| 0.0, fold: |_, _| 0, bound: 0, tolerance: 0.0, relative: 0.0 },
         seed: SEED,
         sustained: false,
     }

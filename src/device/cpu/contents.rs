@@ -136,7 +136,7 @@ mod tests {
         for dtype in [Dtype::Fp64, Dtype::Fp32, Dtype::Uint32] {
             for pass in [Pass::Exact, Pass::Random] {
                 let (memory, _) = filled(&team, dtype, Role::In, pass);
-                let wrong = (0..RAGGED).find(|&e| sample(&memory, dtype, e) != Some(value(dtype, pass, 42, e)));
+                let wrong = (0..RAGGED).find(|&e| sample(&memory, dtype, e) != Some(value(dtype, pass, 42, 1, e)));
                 assert_eq!(wrong, None, "{dtype} {pass:?}");
                 assert_eq!(sample(&memory, dtype, RAGGED), None);
             }

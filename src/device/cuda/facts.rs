@@ -1,6 +1,9 @@
 //! What the driver tells of a device, before anything is opened.
 
-use super::launch::{attribute, bus, fault, interface_version, is_fake, memory_total, uuid};
+use super::{
+    candidates,
+    launch::{attribute, bus, fault, interface_version, is_fake, memory_total, uuid},
+};
 use crate::{
     contract::Fault,
     record::{Cache, Device, Kind},
@@ -40,7 +43,7 @@ fn device(ordinal: i32) -> Result<Device, Fault> {
         memory_mhz: megahertz(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE),
         bus_bits: attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH),
         ecc: attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_ECC_ENABLED).map(|enabled| enabled != 0),
-        precisions: vec!["fp64".into(), "fp32".into()],
+        precisions: capability(handle).map(candidates::precisions).unwrap_or_default(),
         ..Device::new(&format!("cuda:{ordinal}"), "cuda", kind, &model)
     })
 }

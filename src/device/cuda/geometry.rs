@@ -8,6 +8,10 @@ use crate::{
 /// Blocks that a grid has at the most.
 const MOST_BLOCKS: u64 = (1 << 31) - 1;
 const VECTOR_BYTES: u64 = 16;
+/// Rows of a tile of `matmul_wgmma`, warps that store it, and rows of a box by which it leaves.
+const WGMMA: (u64, u64, u32) = (128, 8, 64);
+/// Slots before those of the tiles: a count, and a log of the first differences (kernels/tiles.cuh).
+pub const LOGGED: u64 = 7;
 
 /// The arguments in their order, each as the eight bytes of the kernel's parameter; `address` gives that of a buffer.
 #[must_use]
@@ -20,31 +24,99 @@ pub fn pack(args: &[Arg], address: impl Fn(usize) -> u64) -> Vec<u64> {
     args.iter().map(word).collect()
 }
 
+/// Rows of the boxes in which `matmul_wgmma` copies A and B, and stores C.
+#[must_use]
+pub fn boxes(configuration: &Configuration) -> [u32; 3] {
+    let part = configuration.constant("TILE_N") / configuration.constant("CLUSTER").max(1);
+    [WGMMA.0 as u32, part as u32, WGMMA.2]
+}
+
 /// Threads of a block.
 #[must_use]
-pub fn threads(configuration: &Configuration) -> u32 {
+pub fn threads(kernel: &str, configuration: &Configuration) -> u32 {
+    // A warpgroup that fetches and two that multiply.
+    const FETCH_AND_MULTIPLY: u32 = 384;
+    if kernel == "matmul_wgmma" {
+        return FETCH_AND_MULTIPLY;
+    }
     let product = 32 * configuration.constant("WARPS_M") * configuration.constant("WARPS_N");
     configuration.constant("THREADS").max(product) as u32
 }
 
-/// Blocks of a launch on a device of `units` multiprocessors.
+/// Why a kernel cannot take matrices of these sizes.
+#[must_use]
+pub fn misfit(kernel: &str, args: &[Arg]) -> Option<&'static str> {
+    let count = |index: usize| counts(args).nth(index).unwrap_or(0);
+    match kernel {
+        "matmul_dmma" if count(1) % 2 + count(2) % 2 > 0 => Some("n and k must be even"),
+        "matmul_nt" | "matmul_mma" | "matmul_wgmma"
+            if count(2) == 0 || !count(2).is_multiple_of(16) || !count(1).is_multiple_of(8) =>
+        {
+            Some("n must be a multiple of 8 and k of 16, so that rows begin at 16 bytes")
+        }
+        _ => None,
+    }
+}
+
+/// Rows and columns of a tile of a product.
+fn tile_sides(kernel: &str, configuration: &Configuration) -> (u64, u64) {
+    let rows = if kernel == "matmul_wgmma" { WGMMA.0 } else { configuration.constant("TILE_M") };
+    (rows.max(1), configuration.constant("TILE_N").max(1))
+}
+
+/// Elements of a tile of a product.
+#[must_use]
+pub fn tile(kernel: &str, configuration: &Configuration) -> u64 {
+    let (rows, columns) = tile_sides(kernel, configuration);
+    rows * columns
+}
+
+/// Tiles of a product, by rows and columns.
+fn tiles(kernel: &str, configuration: &Configuration, args: &[Arg]) -> (u64, u64) {
+    let (rows, columns) = tile_sides(kernel, configuration);
+    let count = |index: usize| counts(args).nth(index).unwrap_or(0);
+    (count(0).div_ceil(rows), count(1).div_ceil(columns))
+}
+
+/// Whether a product has too few tiles to keep every unit at work.
+#[must_use]
+pub fn leaves_idle(kernel: &str, configuration: &Configuration, args: &[Arg], units: u32) -> bool {
+    let (down, across) = tiles(kernel, configuration, args);
+    kernel.starts_with("matmul") && down * across < u64::from(units) * configuration.constant("BLOCKS").clamp(1, 2)
+}
+
+/// Slots that a kernel keeps the hashes of its tiles in, one a warp of a tile; none where it does not hash.
+#[must_use]
+pub fn slots(kernel: &str, configuration: &Configuration, args: &[Arg]) -> u64 {
+    if !kernel.starts_with("matmul") {
+        return 0;
+    }
+    let (down, across) = tiles(kernel, configuration, args);
+    let warps = if kernel == "matmul_wgmma" { WGMMA.1 } else { u64::from(threads(kernel, configuration)) / 32 };
+    down * across * warps
+}
+
+/// Blocks of a launch on a device of `units` multiprocessors, which holds as many blocks of a persistent kernel.
 ///
 /// # Errors
 /// [`Unsupported`] for sizes that a kernel cannot index.
-pub fn grid(stem: &str, configuration: &Configuration, args: &[Arg], units: u32) -> Result<u32, Unsupported> {
+pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u32) -> Result<u32, Unsupported> {
     let count = |index: usize| counts(args).nth(index).unwrap_or(0);
-    let blocks = match stem {
-        "matmul" => {
-            if (0..3).any(|index| count(index) > MOST_BLOCKS) {
-                return Err(Unsupported::Other("matrices of 2^31 rows or columns and more are not indexed".into()));
-            }
-            count(0).div_ceil(configuration.constant("TILE_M")) * count(1).div_ceil(configuration.constant("TILE_N"))
+    let (down, across) = tiles(kernel, configuration, args);
+    if kernel.starts_with("matmul") && (0..3).any(|index| count(index) > MOST_BLOCKS / 8) {
+        return Err(Unsupported::Other("matrices of 2^28 rows or columns and more are not indexed".into()));
+    }
+    let blocks = match kernel {
+        "matmul_wgmma" => {
+            let cluster = configuration.constant("CLUSTER").max(1);
+            (down.div_ceil(cluster) * across).min(u64::from(units) / cluster).max(1) * cluster
         }
+        _ if kernel.starts_with("matmul") => down * across,
         // A block a segment, as they become free: segments are many and small.
         "read" | "dot" => count(1),
-        _ => count(0).div_ceil(elements_a_turn(stem, configuration)).min(resident(configuration, units)),
+        _ => count(0).div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units)),
     };
-    if blocks > MOST_BLOCKS || matches!(stem, "read" | "dot") && blocks == 0 {
+    if blocks > MOST_BLOCKS || matches!(kernel, "read" | "dot") && blocks == 0 {
         return Err(Unsupported::Other(format!("{blocks} blocks cannot be launched")));
     }
     Ok(blocks.max(1) as u32)
@@ -116,9 +188,21 @@ mod tests {
     #[test]
     fn matmul_has_a_block_a_tile() {
         let large = configuration("matmul", "t128x128");
-        assert_eq!(threads(large), 256);
+        assert_eq!(threads("matmul", large), 256);
         assert_eq!(grid("matmul", large, &args(&[8192, 8192, 8192]), 132), Ok(4096));
         assert_eq!(grid("matmul", large, &args(&[129, 1, 1]), 132), Ok(2));
+        assert_eq!(slots("matmul", large, &args(&[129, 1, 1])), 16);
         assert!(grid("matmul", large, &args(&[1 << 31, 1, 1]), 132).is_err());
+    }
+
+    #[test]
+    fn persistent_blocks_are_as_many_as_there_is_room_for_in_whole_clusters() {
+        let large = configuration("matmul_wgmma", "t128x256_bf16");
+        let blocks = |counts: [u64; 3], units| grid("matmul_wgmma", large, &args(&counts), units);
+        assert_eq!(threads("matmul_wgmma", large), 384);
+        assert_eq!((blocks([8192; 3], 132), blocks([8192; 3], 131)), (Ok(132), Ok(130)));
+        assert_eq!((blocks([128, 256, 64], 132), blocks([129, 257, 64], 132)), (Ok(2), Ok(4)));
+        assert_eq!(slots("matmul_wgmma", large, &args(&[129, 257, 64])), 4 * 8);
+        assert_eq!(boxes(large), [128, 128, 64]);
     }
 }

@@ -6,6 +6,7 @@
 // Raw driver calls live in this file alone; each block gives its reason.
 #![allow(unsafe_code)]
 
+use super::tensor::{self, Argument};
 use crate::contract::Fault;
 use cudarc::driver::{
     CudaContext, CudaEvent, CudaStream, DriverError, result,
@@ -39,6 +40,7 @@ const NEEDED: &[&str] = &[
     "cuEventRecord",
     "cuEventSynchronize",
     "cuFuncGetAttribute",
+    "cuFuncSetAttribute",
     "cuGetErrorName",
     "cuGetErrorString",
     "cuInit",
@@ -66,7 +68,8 @@ pub fn library_present() -> bool {
 }
 
 /// Whether the driver's library, which is present, has a call.
-fn has(name: &str) -> bool {
+#[must_use]
+pub fn has(name: &str) -> bool {
     // SAFETY: the library is only asked for an address, which is not used.
     unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() }
 }
@@ -267,16 +270,18 @@ impl Drop for Module {
 #[derive(Clone)]
 pub struct Entry {
     function: sys::CUfunction,
+    /// Clusters of it that can be at work at the same time, where the driver says.
+    pub clusters: Option<u32>,
     _module: Rc<Module>,
 }
 
 impl Entry {
-    /// Loads an image, compiling it if it is PTX, and finds an entry in it. All the way: asking for its registers makes a lazy driver
-    /// load it now.
+    /// Loads an image, compiling it if it is PTX, and finds an entry in it, and grants it the shared memory that it is launched with.
+    /// All the way: asking for its registers makes a lazy driver load it now.
     ///
     /// # Errors
     /// [`Fault`] with the driver's words, and its compiler's.
-    pub fn load(context: &Arc<CudaContext>, mut image: Vec<u8>, name: &str, what: &str) -> Result<Self, Fault> {
+    pub fn load(context: &Arc<CudaContext>, mut image: Vec<u8>, name: &str, shape: Shape, what: &str) -> Result<Self, Fault> {
         context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         // The driver reads PTX up to a zero; behind machine code it does no harm.
         image.push(0);
@@ -296,7 +301,15 @@ impl Entry {
         // SAFETY: the function was found just now.
         unsafe { result::function::get_function_attribute(function, sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_NUM_REGS) }
             .map_err(|error| fault(what, error))?;
-        Ok(Self { function, _module: module })
+        if shape.shared > 0 {
+            let granted = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            // SAFETY: the function was found just now.
+            unsafe { result::function::set_function_attribute(function, granted, shape.shared as i32) }
+                .map_err(|error| fault(what, error))?;
+        }
+        let clusters =
+            (shape.cluster > 1).then(|| tensor::resident_clusters(function, shape.cluster, shape.threads, shape.shared)).flatten();
+        Ok(Self { function, clusters, _module: module })
     }
 }
 
@@ -310,19 +323,28 @@ fn with_words(fault: Fault, said: &[u8]) -> Fault {
     }
 }
 
+/// What a block of a kernel takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub threads: u32,
+    /// Bytes of dynamic shared memory.
+    pub shared: u32,
+    /// Blocks of a cluster, which the kernel itself says as well.
+    pub cluster: u32,
+}
+
 /// A kernel with its arguments and geometry, ready to be launched again and again.
 pub struct Launch {
     entry: Entry,
-    /// Every parameter of every kernel is eight bytes wide: an address, a count or a double.
-    arguments: Box<[u64]>,
+    arguments: Box<[Argument]>,
     grid: u32,
-    threads: u32,
+    shape: Shape,
 }
 
 impl Launch {
     #[must_use]
-    pub fn new(entry: Entry, arguments: Vec<u64>, grid: u32, threads: u32) -> Self {
-        Self { entry, arguments: arguments.into_boxed_slice(), grid, threads }
+    pub fn new(entry: Entry, arguments: Vec<Argument>, grid: u32, shape: Shape) -> Self {
+        Self { entry, arguments: arguments.into_boxed_slice(), grid, shape }
     }
 
     /// Enqueues one launch. The memory that the arguments point to must live until the work is seen to end.
@@ -339,14 +361,14 @@ impl Launch {
         for (pointer, argument) in pointers.iter_mut().zip(self.arguments.iter_mut()) {
             *pointer = std::ptr::from_mut(argument).cast();
         }
-        // SAFETY: the entry keeps its module loaded; each pointer is to one eight-byte argument, as the
-        // kernel's parameters are, and the driver copies them before it returns. Buffers are sized by the same plan as the counts.
+        // SAFETY: the entry keeps its module loaded; each pointer is to one argument, which is as wide as the widest parameter, and the
+        // driver copies what the kernel takes of it before it returns. Buffers are sized by the same plan as the counts.
         unsafe {
             result::launch_kernel(
                 self.entry.function,
                 (self.grid, 1, 1),
-                (self.threads, 1, 1),
-                0,
+                (self.shape.threads, 1, 1),
+                self.shape.shared,
                 stream.cu_stream(),
                 &mut pointers[..count],
             )

@@ -3,12 +3,14 @@
 //! The driver's library is opened when it is first asked for. The wrapper in between panics where the library or one of its calls
 //! is missing, so the library is looked for before the first call, and a panic is turned into words all the same.
 
+mod candidates;
 mod facts;
 mod geometry;
 mod image;
 mod launch;
 mod machine;
 mod prepared;
+mod tensor;
 mod timing;
 
 use crate::contract::{Backend, Fault, Listing, Machine};

@@ -4,11 +4,11 @@ use super::{
     geometry,
     launch::{Launch, Memory, fault, idle},
     machine::Opened,
+    tensor::Argument,
     timing::{RESOLUTION, Timing},
 };
 use crate::{
-    contract::{Clock, Fault, Prepared, Span, Timer},
-    dtype::Dtype,
+    contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
     plan::{Arg, Buffer, Fold, Pass, Plan, Role},
 };
 use cudarc::driver::CudaStream;
@@ -33,6 +33,8 @@ pub struct Loaded {
     pub launches: Vec<Launch>,
     /// Hash of the bits.
     pub identity: String,
+    /// Where the kernel keeps the hashes of its tiles, where it does.
+    pub slots: Option<Memory>,
 }
 
 /// See [`Prepared`].
@@ -44,6 +46,8 @@ pub struct Ready<'a> {
     timing: Timing,
     /// The plan's, and behind them one word to which a fold adds.
     buffers: Vec<Memory>,
+    /// What the inputs were filled with last.
+    filled: Option<Pass>,
 }
 
 impl<'a> Ready<'a> {
@@ -59,17 +63,15 @@ impl<'a> Ready<'a> {
         let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
         buffers.push(Memory::allocate(&opened.context, 4)?);
         let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
-        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers })
+        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, filled: None })
     }
 
     /// Launches a kernel of the harness itself; it runs in the stream's order.
     fn harness(&self, stem: &str, name: &str, args: &[Arg], addresses: &[u64]) -> Result<(), Fault> {
         self.opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         let function = self.opened.function(stem, name)?;
-        let units = self.opened.units;
-        let blocks = geometry::grid(stem, function.configuration, args, units).map_err(|reason| Fault::failed(stem, reason))?;
-        let arguments = geometry::pack(args, |index| addresses[index]);
-        Launch::new(function.entry, arguments, blocks, geometry::threads(function.configuration)).enqueue(&self.stream)
+        let arguments = geometry::pack(args, |index| addresses[index]).into_iter().map(Argument::word).collect();
+        self.opened.launch(stem, &function, args, arguments)?.enqueue(&self.stream)
     }
 
     /// Sees the work end, as the driver's own wait would, but not for ever.
@@ -105,8 +107,16 @@ impl Prepared for Ready<'_> {
                 continue;
             }
             let seed = u64::from(self.plan.buffer_seed(index));
-            let args = [Arg::Buffer(0), Arg::Count(buffer.elements), Arg::Count(seed), Arg::Count(code)];
+            let counts = [buffer.elements, seed, code, buffer.gap].map(Arg::Count);
+            let args = [&[Arg::Buffer(0)], &counts[..]].concat();
             self.harness("fill", buffer.dtype.name(), &args, &[self.buffers[index].address()])?;
+        }
+        // Other inputs have other hashes; the same inputs filled in again have the same.
+        if self.filled != Some(pass) {
+            for slots in self.loaded.iter_mut().filter_map(|loaded| loaded.slots.as_mut()) {
+                slots.set(0, &self.stream)?;
+            }
+            self.filled = Some(pass);
         }
         self.synchronize()
     }
@@ -133,7 +143,7 @@ impl Prepared for Ready<'_> {
         let mut bytes = [0_u8; 8];
         let one = |element: &u64| {
             memory.read(element.saturating_mul(size), &mut bytes[..size as usize])?;
-            decoded(buffer.dtype, bytes)
+            buffer.dtype.decode(&bytes).ok_or_else(|| Fault::failed("sampling", format!("{} takes more bytes", buffer.dtype)))
         };
         elements.iter().map(one).collect()
     }
@@ -157,6 +167,17 @@ impl Prepared for Ready<'_> {
             sums.push(u32::from_le_bytes(word));
         }
         Ok(sums)
+    }
+
+    fn tiles(&mut self, variant: usize) -> Result<Option<Tiles>, Fault> {
+        let Some(slots) = self.loaded.get(variant).and_then(|loaded| loaded.slots.as_ref()) else { return Ok(None) };
+        self.synchronize()?;
+        let mut bytes = [0_u8; 8 * (1 + geometry::LOGGED as usize)];
+        slots.read(0, &mut bytes)?;
+        let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        let wrong = words[0];
+        let logged = words[2..].as_chunks::<2>().0.iter().take(wrong as usize);
+        Ok(Some(Tiles { wrong, first: logged.map(|[slot, unit]| Tile { slot: *slot, unit: *unit }).collect() }))
     }
 
     fn flip(&mut self, buffer: usize, bit: u64) -> Result<(), Fault> {
@@ -193,43 +214,21 @@ impl Drop for Ready<'_> {
     }
 }
 
-/// An element as a double; exact for the formats that kernels write.
-fn decoded(dtype: Dtype, bytes: [u8; 8]) -> Result<f64, Fault> {
-    let [a, b, c, d, ..] = bytes;
-    match dtype {
-        Dtype::Fp64 => Ok(f64::from_le_bytes(bytes)),
-        Dtype::Fp32 => Ok(f64::from(f32::from_le_bytes([a, b, c, d]))),
-        Dtype::Uint32 => Ok(f64::from(u32::from_le_bytes([a, b, c, d]))),
-        other => Err(Fault::failed("sampling", format!("no kernel here writes {other}"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::plan::{Configuration, kernel};
-
-    fn bytes(of: &[u8]) -> [u8; 8] {
-        let mut all = [POISON; 8];
-        all[..of.len()].copy_from_slice(of);
-        all
-    }
-
-    #[test]
-    fn elements_are_decoded_by_their_format() {
-        assert_eq!(decoded(Dtype::Fp64, (-2.5_f64).to_le_bytes()), Ok(-2.5));
-        assert_eq!(decoded(Dtype::Fp32, bytes(&0.75_f32.to_le_bytes())), Ok(0.75));
-        assert_eq!(decoded(Dtype::Uint32, bytes(&u32::MAX.to_le_bytes())), Ok(4_294_967_295.0));
-        assert!(decoded(Dtype::Bf16, [0; 8]).is_err());
-    }
+    use crate::{
+        dtype::Dtype,
+        plan::{Configuration, kernel},
+    };
 
     #[test]
     fn every_format_that_kernels_use_can_be_filled_and_folded() {
-        for dtype in [Dtype::Fp32, Dtype::Fp64, Dtype::Uint32] {
-            for stem in ["fill", "fold"] {
-                let found: Option<&Configuration> = kernel(stem).and_then(|kernel| kernel.configuration(dtype.name()));
-                assert!(found.is_some(), "{stem}/{dtype}");
-            }
+        use Dtype::{Bf16, E4m3, E5m2, Fp16, Fp32, Fp64, Int8, Int32, Tf32, Uint32};
+        let inputs = [Fp32, Fp64, Uint32, Tf32, Fp16, Bf16, E4m3, E5m2, Int8].map(|dtype| ("fill", dtype));
+        let outputs = [Fp32, Fp64, Uint32, Fp16, Bf16, Int32].map(|dtype| ("fold", dtype));
+        for (stem, dtype) in inputs.into_iter().chain(outputs) {
+            let found: Option<&Configuration> = kernel(stem).and_then(|kernel| kernel.configuration(dtype.name()));
+            assert!(found.is_some(), "{stem}/{dtype}");
         }
     }
 }

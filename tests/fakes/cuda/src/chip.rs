@@ -122,9 +122,10 @@ impl Chip {
         f64::from(self.multiprocessors) * 16e9
     }
 
-    /// Floating-point operations in a second: 256 each multiprocessor and nanosecond.
+    /// Floating-point operations in a second: four each multiprocessor and nanosecond, fewer than any chip makes in its slowest format,
+    /// so that no figure is above a physical peak.
     pub fn rate(&self) -> f64 {
-        f64::from(self.multiprocessors) * 256e9
+        f64::from(self.multiprocessors) * 4e9
     }
 
     /// A `CUdevice_attribute` by its number; none where this driver does not know it.

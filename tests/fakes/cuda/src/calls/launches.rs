@@ -50,6 +50,26 @@ impl Configuration {
     }
 }
 
+impl Configuration {
+    pub fn threads(&self) -> u32 {
+        self.block.iter().fold(1, |product, side| product.saturating_mul(*side))
+    }
+
+    /// Bytes of dynamic shared memory.
+    pub fn shared(&self) -> u32 {
+        self.shared
+    }
+
+    /// The shape of its clusters, where an attribute says it.
+    pub fn cluster(&self) -> Option<[u32; 3]> {
+        let none = self.attributes.is_null() || self.count == 0;
+        // SAFETY: callers of the driver pass as many attributes as they say.
+        let attributes = if none { &[][..] } else { unsafe { std::slice::from_raw_parts(self.attributes, self.count as usize) } };
+        let words = |value: &[u64; 8]| [value[0] as u32, (value[0] >> 32) as u32, value[1] as u32];
+        attributes.iter().find(|attribute| attribute.which == CLUSTER).map(|attribute| words(&attribute.value))
+    }
+}
+
 const _: () = assert!(size_of::<Configuration>() == 56 && size_of::<Attribute>() == 72);
 
 fn checked(function: &Function, shape: &Shape, chip: &Chip) -> Result<(), Status> {
@@ -120,14 +140,9 @@ export! {
     fn cuLaunchKernelEx[Context](
         driver, configuration: *const Configuration, function: Pointer, pointers: *const *const c_void, _extra: *const Pointer
     ) {
-        // SAFETY: callers of the driver pass a pointer to a configuration, and in it one to as many attributes as it says.
-        let (given, attributes) = unsafe {
-            let given = configuration.as_ref().ok_or(Status::INVALID_VALUE)?;
-            let none = given.attributes.is_null() || given.count == 0;
-            (given, if none { &[][..] } else { std::slice::from_raw_parts(given.attributes, given.count as usize) })
-        };
-        let words = |value: &[u64; 8]| [value[0] as u32, (value[0] >> 32) as u32, value[1] as u32];
-        let cluster = attributes.iter().find(|attribute| attribute.which == CLUSTER).map(|attribute| words(&attribute.value));
+        // SAFETY: callers of the driver pass a pointer to a configuration.
+        let given = unsafe { configuration.as_ref() }.ok_or(Status::INVALID_VALUE)?;
+        let cluster = given.cluster();
         let shape = Shape { grid: given.grid, block: given.block, cluster: [1; 3], dynamic_shared: given.shared };
         launch(driver, function, (shape, cluster), given.stream, pointers)
     }

@@ -1,6 +1,6 @@
 //! Modules, functions and what is known of them.
 
-use super::{Pointer, export, give, give_handle, give_text};
+use super::{Pointer, export, give, give_handle, give_text, launches::Configuration};
 use crate::{
     driver::{Driver, Function},
     image::{self, Refused},
@@ -112,5 +112,13 @@ export! {
         let shared = function(driver, handle)?.facts.static_shared.saturating_add(dynamic_shared as u32);
         let threads = u32::try_from(threads).map_err(|_| Status::INVALID_VALUE)?;
         give(out, driver.chip.occupancy(threads, shared) as c_int)
+    }
+    fn cuOccupancyMaxActiveClusters[Context](driver, out: *mut c_int, handle: Pointer, configuration: *const Configuration) {
+        let facts = function(driver, handle)?.facts.clone();
+        // SAFETY: callers of the driver pass a pointer to a configuration.
+        let given = unsafe { configuration.as_ref() }.ok_or(Status::INVALID_VALUE)?;
+        let cluster = given.cluster().or(facts.cluster).unwrap_or([1; 3]).iter().product::<u32>().max(1);
+        let held = driver.chip.occupancy(given.threads(), facts.static_shared.saturating_add(given.shared()));
+        give(out, (held * driver.chip.multiprocessors / cluster) as c_int)
     }
 }

@@ -75,7 +75,11 @@ impl Cluster<'_> {
         };
         if matches!(flow, Flow::Next) {
             let written = &mut self.warps[warp].written;
-            instruction.uses.writes.iter().for_each(|register| written[*register as usize] |= mask);
+            let unwritten = |from: &u32| if instruction.uses.moves { !written[*from as usize] & mask } else { 0 };
+            let still = instruction.uses.reads.iter().fold(0, |lanes, from| lanes | unwritten(from));
+            for register in &instruction.uses.writes {
+                written[*register as usize] = (written[*register as usize] | mask) & !still;
+            }
         }
         self.follow(warp, at, flow).map_err(|fault| self.located(fault, warp, instruction))
     }
@@ -84,7 +88,8 @@ impl Cluster<'_> {
     fn initialised(&self, warp: usize, mask: u32, instruction: &Instruction) -> Result<(), Fault> {
         let written = &self.warps[warp].written;
         let guard = instruction.guard.iter().map(|(register, _)| register);
-        match instruction.uses.reads.iter().chain(guard).find(|register| written[**register as usize] & mask != mask) {
+        let reads = if instruction.uses.moves { &[][..] } else { &instruction.uses.reads };
+        match reads.iter().chain(guard).find(|register| written[**register as usize] & mask != mask) {
             None => self.not_in_flight(warp, instruction),
             Some(register) => Err(Fault::Broken(format!("register {register} of the kernel is read before it is written"))),
         }

@@ -1,7 +1,7 @@
 //! From statements to instructions: the opcode is looked up, each operand is held to the width that it takes.
 
 use super::convert::Scalar;
-use super::uses::uses;
+use super::uses::{Uses, uses};
 use super::{Address, Instruction, Lanewise, Op, Source, Space, Special, arithmetic, bits, compare, convert, float, memory, sync};
 use crate::text::{Body, Class, ParseError, Statement, Term};
 
@@ -216,7 +216,14 @@ fn instruction(body: &Body, statement: &Statement) -> Result<Instruction, ParseE
     let parts: Vec<&str> = statement.opcode.split('.').collect();
     let decoded = operation(&parts, &mut operands).and_then(|op| operands.end().map(|()| op));
     let op = decoded.map_err(|why| ParseError::new(statement.line, format!("`{}`: {why}", statement.opcode)))?;
-    Ok(Instruction { uses: uses(&op), op, guard: statement.guard, line: statement.line, opcode: statement.opcode.clone() })
+    let moves = parts[0] == "mov" && matches!(op, Op::Lanewise { .. });
+    Ok(Instruction {
+        uses: Uses { moves, ..uses(&op) },
+        op,
+        guard: statement.guard,
+        line: statement.line,
+        opcode: statement.opcode.clone(),
+    })
 }
 
 fn operation(parts: &[&str], operands: &mut Operands<'_>) -> Result<Op, Refusal> {

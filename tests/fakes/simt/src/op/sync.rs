@@ -243,7 +243,9 @@ fn is_mma(product: Product) -> bool {
         (16, 8, 32) if matches!(a, Element::E4m3 | Element::E5m2) => {
             matches!(b, Element::E4m3 | Element::E5m2) && d == Element::F32
         }
-        (16, 8, 16 | 32) if matches!(a, Element::S8 | Element::U8) => matches!(b, Element::S8 | Element::U8) && d == Element::S32,
+        (8, 8, 16) | (16, 8, 16 | 32) if matches!(a, Element::S8 | Element::U8) => {
+            matches!(b, Element::S8 | Element::U8) && d == Element::S32
+        }
         _ => false,
     }
 }

@@ -7,6 +7,8 @@ use super::{Bulk, MbarrierOp, Op, Source};
 pub(crate) struct Uses {
     pub reads: Vec<u32>,
     pub writes: Vec<u32>,
+    /// Only a copy from register to register: what was never written may be copied, and stays unwritten.
+    pub moves: bool,
 }
 
 impl Uses {

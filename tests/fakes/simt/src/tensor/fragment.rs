@@ -67,6 +67,13 @@ mod tests {
         assert_eq!([0, 3, 4, 7].map(|element| b(6, element, 4)), [(8, 1), (11, 1), (24, 1), (27, 1)]);
     }
 
+    // PTX ISA, "Matrix Fragments for mma.m8n8k16": row = groupID, col = (threadID_in_group * 4) + i for both A and, exchanged, B.
+    #[test]
+    fn m8n8k16_s8() {
+        assert_eq!([a(6, 0, 4, 8), a(6, 3, 4, 8)], [(1, 8), (1, 11)]);
+        assert_eq!([b(6, 0, 4), b(6, 3, 4)], [(8, 1), (11, 1)]);
+    }
+
     // PTX ISA, "Matrix Fragments for mma.m8n8k4 with .f64": one of A, one of B, two of C.
     #[test]
     fn m8n8k4_f64() {

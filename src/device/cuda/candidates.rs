@@ -1,0 +1,210 @@
+//! Which kernels of ours can carry out a step: a stem of a plan may have several, each for some formats and architectures.
+
+use super::{
+    geometry::{self, grid},
+    image,
+};
+use crate::{
+    contract::Unsupported,
+    dtype::Dtype,
+    plan::{Arg, Configuration, Variant, VariantKind, kernel},
+};
+
+/// A kernel's configuration and the name that it goes by as a variant of the step.
+pub struct Candidate {
+    pub kernel: &'static str,
+    pub configuration: &'static Configuration,
+    pub name: String,
+}
+
+/// Stems of plans, the formats of their inputs, and the kernels that do them, the preferred one first.
+const STEMS: &[(&str, &[Dtype], &[&str])] = &[
+    ("read", &[Dtype::Uint32], &["read"]),
+    ("write", &[Dtype::Uint32], &["write"]),
+    ("copy", &[Dtype::Fp64], &["copy"]),
+    ("scale", &[Dtype::Fp64], &["scale"]),
+    ("add", &[Dtype::Fp64], &["add"]),
+    ("triad", &[Dtype::Fp64], &["triad"]),
+    ("dot", &[Dtype::Fp64], &["dot"]),
+    ("matmul", &[Dtype::Fp32, Dtype::Fp64], &["matmul_dmma", "matmul"]),
+    ("matmul_nt", &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, Dtype::E5m2, Dtype::Int8], &["matmul_wgmma", "matmul_mma"]),
+];
+
+/// Formats that matrices are multiplied in on a compute capability (`major * 10 + minor`), by their names.
+pub fn precisions(capability: u32) -> Vec<String> {
+    let products = STEMS.iter().filter(|(stem, ..)| stem.starts_with("matmul"));
+    let formats = products.flat_map(|(stem, formats, _)| formats.iter().map(move |dtype| (*stem, *dtype)));
+    formats.filter(|(stem, dtype)| !all(stem, *dtype, capability).is_empty()).map(|(_, dtype)| dtype.name().into()).collect()
+}
+
+/// Every kernel of a stem for a format and a compute capability, in the order of preference; slow twins are not yet last.
+fn all(stem: &str, dtype: Dtype, capability: u32) -> Vec<Candidate> {
+    let row = STEMS.iter().find(|(known, formats, _)| *known == stem && formats.contains(&dtype));
+    let kernels = row.map(|(.., kernels)| *kernels).unwrap_or_default();
+    let of = |name: &&'static str| {
+        let configs = kernel(name).map(|kernel| &kernel.configs[..]).unwrap_or_default();
+        let fits = configs
+            .iter()
+            .filter(|configuration| takes(configuration, dtype) && image::choose(configuration, capability).is_some());
+        let kernel = *name;
+        fits.map(move |configuration| Candidate { kernel, configuration, name: named(stem, kernel, &configuration.name, dtype) })
+    };
+    kernels.iter().flat_map(of).collect()
+}
+
+fn takes(configuration: &Configuration, dtype: Dtype) -> bool {
+    match (configuration.text("INPUT"), configuration.text("REAL")) {
+        (Some(input), _) => input == dtype.name(),
+        (None, Some(real)) => real == if dtype == Dtype::Fp64 { "double" } else { "float" },
+        (None, None) => true,
+    }
+}
+
+/// `t128x128` of the stem's own kernel, `wgmma/t128x256` of another: the format is known anyway.
+fn named(stem: &str, kernel: &str, configuration: &str, dtype: Dtype) -> String {
+    let configuration = configuration.strip_suffix(&format!("_{dtype}")).unwrap_or(configuration);
+    match kernel.rsplit_once('_') {
+        Some((_, by)) if kernel != stem => format!("{by}/{configuration}"),
+        _ => configuration.into(),
+    }
+}
+
+fn is_slow(candidate: &Candidate) -> bool {
+    candidate.configuration.name.starts_with("slow")
+}
+
+/// The kernels for a step with these arguments, by preference: through L1 only where memory is gone over again, small tiles where
+/// large ones leave units idle, slow twins last.
+///
+/// # Errors
+/// [`Unsupported`] where there is none, with the reason.
+pub fn candidates(stem: &str, dtype: Dtype, args: &[Arg], capability: u32, units: u32) -> Result<Vec<Candidate>, Unsupported> {
+    let mut found = all(stem, dtype, capability);
+    if found.is_empty() {
+        return Err(none(stem, dtype, capability));
+    }
+    found.retain(|candidate| geometry::misfit(candidate.kernel, args).is_none());
+    if let ([], Some(why)) = (&found[..], geometry::misfit(stem, args)) {
+        return Err(Unsupported::Other(why.into()));
+    }
+    for candidate in &found {
+        grid(candidate.kernel, candidate.configuration, args, units)?;
+    }
+    let passes = match stem {
+        "read" => geometry::counts(args).nth(2),
+        "triad" => geometry::counts(args).nth(1),
+        _ => None,
+    };
+    let again = passes.is_some_and(|passes| passes > 1);
+    found.retain(|candidate| again || candidate.configuration.name != "cached");
+    let idle = |candidate: &Candidate| geometry::leaves_idle(candidate.kernel, candidate.configuration, args, units);
+    // Where every tile leaves units idle, the smallest leaves the fewest.
+    let smallest = found.iter().filter(|candidate| !is_slow(candidate)).all(idle);
+    found.sort_by_key(|candidate| {
+        let rank = match () {
+            () if is_slow(candidate) => 3,
+            () if candidate.configuration.name == "cached" => 0,
+            () if idle(candidate) => 2,
+            () => 1,
+        };
+        let tile = if smallest { geometry::tile(candidate.kernel, candidate.configuration) } else { 0 };
+        (rank, tile)
+    });
+    Ok(found)
+}
+
+/// Why there is no kernel.
+fn none(stem: &str, dtype: Dtype, capability: u32) -> Unsupported {
+    let (major, minor) = (capability / 10, capability % 10);
+    if capability < 70 {
+        return Unsupported::Other(format!("compute capability {major}.{minor} is below 7.0, where our kernels begin"));
+    }
+    match STEMS.iter().find(|(known, ..)| *known == stem) {
+        Some((_, formats, _)) if formats.contains(&dtype) => {
+            Unsupported::Other(format!("no kernel for {dtype} products on compute capability {major}.{minor}"))
+        }
+        Some(_) => Unsupported::Stem(format!("{stem}/{dtype}")),
+        None => Unsupported::Stem(stem.into()),
+    }
+}
+
+impl Candidate {
+    #[must_use]
+    pub fn variant(&self) -> Variant {
+        let kind = if is_slow(self) { VariantKind::Slow } else { VariantKind::Own };
+        Variant { name: self.name.clone(), kind }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(stem: &str, dtype: Dtype, counts: &[u64], capability: u32) -> Vec<String> {
+        let args: Vec<Arg> = [Arg::Buffer(0)].into_iter().chain(counts.iter().map(|count| Arg::Count(*count))).collect();
+        let found = candidates(stem, dtype, &args, capability, 132);
+        found.expect("some").iter().map(|candidate| candidate.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_cached_path_comes_first_where_memory_is_gone_over_again() {
+        assert_eq!(names("triad", Dtype::Fp64, &[1 << 20, 9], 90), ["cached", "vec4x8", "vec4x4", "slow"]);
+        assert_eq!(names("triad", Dtype::Fp64, &[1 << 20, 1], 90), ["vec4x8", "vec4x4", "slow"]);
+        assert_eq!(names("read", Dtype::Uint32, &[1 << 20, 64, 3], 90)[0], "cached");
+    }
+
+    #[test]
+    fn small_products_take_small_tiles() {
+        assert_eq!(names("matmul", Dtype::Fp32, &[8192, 8192, 8192], 90), ["t128x128", "t64x64", "slow"]);
+        assert_eq!(names("matmul", Dtype::Fp32, &[1024, 1024, 1024], 90)[0], "t64x64");
+        assert_eq!(names("matmul", Dtype::Fp32, &[16, 4096, 4096], 90)[0], "t64x64");
+        assert_eq!(names("matmul_nt", Dtype::Bf16, &[8192, 8192, 8192], 90)[0], "wgmma/t128x256");
+        assert_eq!(names("matmul_nt", Dtype::Bf16, &[1024, 1024, 1024], 90)[0], "wgmma/t128x128");
+    }
+
+    #[test]
+    fn each_architecture_has_its_own_kernels() {
+        let square = [8192; 3];
+        assert_eq!(names("matmul_nt", Dtype::Bf16, &square, 80)[0], "mma/t128x256");
+        assert_eq!(names("matmul_nt", Dtype::Fp16, &square, 75)[0], "mma/t128x128");
+        assert_eq!(names("matmul", Dtype::Fp64, &square, 90)[0], "dmma/t128x128");
+        assert_eq!(names("matmul", Dtype::Fp64, &square, 89)[0], "t64x64");
+        assert_eq!(names("matmul", Dtype::Fp64, &[8191; 3], 90)[0], "t64x64", "odd rows do not begin at 16 bytes");
+        assert_eq!(precisions(70), ["fp32", "fp64"]);
+        assert_eq!(precisions(75), ["fp32", "fp64", "fp16", "int8"]);
+        assert_eq!(precisions(80), ["fp32", "fp64", "tf32", "fp16", "bf16", "int8"]);
+        assert_eq!(precisions(100), precisions(80), "fp8 by the warp is made of fp16 products there");
+        for capability in [89, 90, 120] {
+            assert_eq!(precisions(capability).len(), 8, "{capability}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_not_says_why() {
+        let reason = |stem, dtype, counts: &[u64], capability| {
+            let args: Vec<Arg> = counts.iter().map(|count| Arg::Count(*count)).collect();
+            candidates(stem, dtype, &args, capability, 132).err().map(|why| why.to_string()).expect("none")
+        };
+        assert!(reason("matmul_nt", Dtype::Bf16, &[64; 3], 75).contains("no kernel for bf16 products on compute capability 7.5"));
+        assert!(reason("matmul_nt", Dtype::Bf16, &[64, 64, 65], 90).contains("multiple of 16"));
+        assert!(reason("copy", Dtype::Fp32, &[64], 90).contains("copy/fp32"));
+        assert!(reason("copy", Dtype::Fp64, &[64], 61).contains("below 7.0"));
+    }
+
+    #[test]
+    fn every_candidate_has_a_name_of_its_own() {
+        for capability in [70, 75, 80, 86, 89, 90, 100, 103, 120] {
+            for (stem, formats, _) in STEMS {
+                for dtype in *formats {
+                    let mut names: Vec<_> = all(stem, *dtype, capability).into_iter().map(|candidate| candidate.name).collect();
+                    let count = names.len();
+                    names.sort_unstable();
+                    names.dedup();
+                    assert_eq!(names.len(), count, "{stem} {dtype} {capability}");
+                    let slow = names.iter().filter(|name| name.contains("slow")).count();
+                    assert!(count == 0 || slow > 0, "{stem} {dtype} {capability} has no slow twin");
+                }
+            }
+        }
+    }
+}

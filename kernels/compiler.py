@@ -17,7 +17,7 @@ VENV = HERE.parent / "target" / "kernels-venv"
 WHEELS = {"nvidia-cuda-nvrtc-cu12": "12.9.86", "nvidia-cuda-nvcc-cu12": "12.9.86", "nvidia-cuda-nvdisasm": "13.5.37"}
 ARCHITECTURES = ["70", "75", "80", "86", "89", "90a", "100a", "103a", "120"]
 BASES = ["70", "80"]
-PTX_VERSIONS = ["6.0", "6.3", "6.4", "6.5", "7.0", "7.1", "7.4", "7.8", "8.0", "8.8"]
+PTX_VERSIONS = ["6.0", "6.3", "6.4", "6.5", "7.0", "7.1", "7.4", "7.8", "8.0", "8.1", "8.4", "8.8"]
 NVRTC_OPTIONS = ["--std=c++17"]
 PTXAS_OPTIONS = ["-v", "--warn-on-spills", "--warn-on-local-memory-usage", "-Werror"]
 CONFIG = re.compile(r"^// config (\w+): (.+)$", re.MULTILINE)

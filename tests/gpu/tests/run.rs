@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -70,6 +70,43 @@ fn fake(folder: &Path) -> PathBuf {
     place
 }
 
+/// Name, status and exit code of every step.
+fn steps(results: &Path) -> Vec<(String, String, i64)> {
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    let summary = json(&results.join("summary.json"));
+    let steps = summary["steps"].as_array().expect("steps").iter();
+    steps.map(|step| (word(&step["step"]), word(&step["status"]), step["code"].as_i64().expect("a code"))).collect()
+}
+
+/// An executable that runs a line of shell.
+fn script(path: &Path, line: &str) {
+    fs::write(path, format!("#!/bin/sh\n{line}\n")).expect("writes");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("may be run");
+}
+
+#[test]
+fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-sanitizer");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a temporary folder");
+    fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
+    script(&folder.join("gpu-checks"), "echo '{}'");
+    script(&folder.join("assay"), "exit 0");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("a path"));
+    for (line, status, code) in [
+        ("exit 0", "ok", 0),
+        ("exit 3", "unavailable", 77),
+        ("exit 86", "failed", 86),
+        // One hazard among checks that could not look.
+        (r#"case "$*" in *racecheck*copies) exit 86;; esac; exit 3"#, "failed", 86),
+    ] {
+        script(&folder.join("compute-sanitizer"), line);
+        let output = Command::new(folder.join("run")).arg(folder.join("results")).env("PATH", &path).output().expect("starts");
+        assert_eq!(output.status.success(), status != "failed", "{line}");
+        assert!(steps(&folder.join("results")).contains(&("sanitizer".to_owned(), status.to_owned(), code)), "{line}");
+    }
+}
+
 #[test]
 fn every_step_runs_without_a_gpu() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-run");
@@ -86,14 +123,9 @@ fn every_step_runs_without_a_gpu() {
             .env("ASSAY_FAKE_CUDA", "90")
             .env("ASSAY_FAKE_PTX", fake.join("ptx")),
     );
-    let steps: Vec<(String, String)> = json(&results.join("summary.json"))["steps"]
-        .as_array()
-        .expect("steps")
-        .iter()
-        .map(|step| (step["step"].as_str().expect("a name").to_owned(), step["status"].as_str().expect("a status").to_owned()))
-        .collect();
-    let wanted = [("conformance", "ok"), ("correctness", "ok"), ("sanitizer", "unavailable"), ("launches", "ok")];
-    assert_eq!(steps, wanted.map(|(step, status)| (step.to_owned(), status.to_owned())));
+    let wanted =
+        [("conformance", "answered", 0), ("correctness", "ok", 0), ("sanitizer", "unavailable", 77), ("launches", "ok", 0)];
+    assert_eq!(steps(&results), wanted.map(|(step, status, code)| (step.to_owned(), status.to_owned(), code)));
     assert!(fs::read_dir(&results).expect("results").count() <= 6);
     let kernels = json(&results.join("conformance.json"))["kernels"].as_array().expect("kernels").clone();
     assert!(kernels.len() >= 30 && kernels.iter().all(|kernel| kernel["words"].is_string()), "{kernels:#?}");
@@ -103,7 +135,7 @@ fn every_step_runs_without_a_gpu() {
     // A table is printed of it, and nothing of a fake is filed.
     let tables = root().join("tests/gpu/tables");
     let table = succeed(Command::new(&tables).arg("--print").arg(&results));
-    assert!(table.contains("| conformance | ok |") && table.contains("dependent_launch_in_graph"), "{table}");
+    assert!(table.contains("| conformance | answered |") && table.contains("dependent_launch_in_graph"), "{table}");
     let refused = Command::new(&tables).arg(&results).output().expect("starts");
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("not filed"));
 }

@@ -54,20 +54,6 @@ struct Image {
     cubin: String,
 }
 
-/// `lowbias32` by Chris Wellons (public domain).
-const fn mix(mut x: u32) -> u32 {
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x7feb_352d);
-    x ^= x >> 15;
-    x = x.wrapping_mul(0x846c_a68b);
-    x ^ (x >> 16)
-}
-
-/// The first random word of an element, as the program's generator makes it.
-fn input(at: u64) -> u32 {
-    mix(at as u32 ^ mix(SEED ^ mix((at >> 32) as u32)))
-}
-
 impl Kernel {
     /// The image for a device: its own machine code, else PTX for later ones.
     fn image(&self, capability: i32) -> Option<&str> {
@@ -79,7 +65,7 @@ impl Kernel {
 
     fn outputs(&self, device: &Device, folder: &Path, image: &str) -> Result<Vec<u32>> {
         let function = load(&folder.join(image), &self.name)?;
-        let words: Vec<u32> = (0..self.inputs).map(input).collect();
+        let words: Vec<u32> = (0..self.inputs).map(|at| assay::plan::first(SEED, at)).collect();
         let (from, to) = (Words::holding(&words)?, Words::holding(&vec![BEFORE; self.outputs])?);
         let over = if self.over.as_deref() == Some("out") { to.address } else { from.address };
         let map = self.map.map(|fields| tensor_map(fields, over)).transpose()?;

@@ -1,5 +1,8 @@
 //! `tests/gpu/run`, the whole of it in its short form, on the fake driver.
 
+#[path = "../../compiled/mod.rs"]
+mod compiled;
+
 use serde_json::Value;
 use std::{
     fs,
@@ -35,21 +38,6 @@ fn packed(folder: &Path) {
     succeed(Command::new(root().join("tests/conformance/build")).arg(folder.join("conformance")));
 }
 
-/// The PTX of every shipped cubin, where the other tests keep it too; built where any is missing.
-fn shipped() -> Vec<(String, PathBuf)> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ptx");
-    let manifest = json(&root().join("kernels/compiled/manifest.json"));
-    let configs =
-        manifest["stems"].as_object().expect("stems").values().flat_map(|stem| stem["configs"].as_array().expect("configs"));
-    let images = configs.flat_map(|config| config["images"].as_array().expect("images")).filter(|image| image["kind"] == "cubin");
-    let hashes = images.map(|image| image["sha256"].as_str().expect("a hash").to_owned());
-    let found: Vec<(String, PathBuf)> = hashes.map(|sha256| (sha256.clone(), folder.join(format!("{sha256}.ptx")))).collect();
-    if found.iter().any(|(_, path)| !path.is_file()) {
-        succeed(Command::new(root().join("kernels/build")).args(["--check", "--ptx"]).arg(&folder));
-    }
-    found
-}
-
 /// The fake driver under both names, and all PTX by the hash of its machine code.
 fn fake(folder: &Path) -> PathBuf {
     let library = std::env::current_exe().expect("a path").with_file_name("libfake_cuda.so");
@@ -64,8 +52,9 @@ fn fake(folder: &Path) -> PathBuf {
             let _ = symlink(folder.join("conformance").join(from), place.join(format!("ptx/{sha256}.ptx")));
         }
     }
-    for (sha256, path) in shipped() {
-        let _ = symlink(path, place.join(format!("ptx/{sha256}.ptx")));
+    for (_, _, image) in compiled::images("cubin") {
+        let name = format!("{}.ptx", compiled::hash(&image));
+        let _ = symlink(compiled::ptx().join(&name), place.join("ptx").join(&name));
     }
     place
 }

@@ -58,3 +58,31 @@ fn no_shipped_kernel_gives_an_alarm() {
     println!("{} distinct texts, {} schedules, {taken:.1?} of processor time", found.len(), schedules());
     assert!(found.len() >= 60, "only {} texts", found.len());
 }
+
+/// A kernel's parameters as its PTX declares them, type and name.
+fn parameters<'a>(text: &'a str, stem: &str) -> Vec<&'a str> {
+    let entry = text.split_once(&format!(".entry {stem}(")).map(|(_, rest)| rest).expect("an entry point");
+    let list = entry.split_once(')').expect("a list").0;
+    list.split(',').filter_map(|one| one.trim().strip_prefix(".param ")).collect()
+}
+
+/// Whether a parameter is a word of eight bytes, as the host packs them, or a tensor map, of which it knows the size.
+fn is_packed(parameter: &str) -> bool {
+    let word = ["u64", "s64", "b64", "f64"].iter().any(|kind| parameter.starts_with(&format!(".{kind} ")));
+    word || parameter.starts_with(".align 64 .b8 ") && parameter.ends_with("[128]")
+}
+
+#[test]
+fn every_parameter_is_a_word_of_the_host() {
+    // The base PTX declares the same parameters: it is compiled from the same source.
+    for (stem, config, image) in compiled::images("cubin") {
+        let text = text(&image);
+        let parameters = parameters(&text, &stem);
+        assert!(!parameters.is_empty(), "{stem}");
+        let wrong: Vec<_> = parameters.into_iter().filter(|one| !is_packed(one)).collect();
+        assert!(wrong.is_empty(), "{stem}/{} for {}: {wrong:?}", config["name"], image["architecture"]);
+    }
+    let planted = ".entry a(\n\t.param .u64 a_0,\n\t.param .u32 a_1,\n\t.param .align 64 .b8 a_2[128]\n)\n.maxntid 256\n{";
+    let packed: Vec<bool> = parameters(planted, "a").into_iter().map(is_packed).collect();
+    assert_eq!(packed, [true, false, true]);
+}

@@ -27,7 +27,7 @@ CACHE = HERE.parent / "target" / "kernels-cache"
 WHEELS = {"nvidia-cuda-nvrtc-cu12": "12.9.86", "nvidia-cuda-nvcc-cu12": "12.9.86", "nvidia-cuda-nvdisasm": "13.5.37"}
 ARCHITECTURES = ["70", "75", "80", "86", "89", "90a", "100a", "103a", "120"]
 BASES = ["70", "80"]
-PTX_VERSIONS = ["6.0", "6.3", "6.4", "6.5", "7.0", "7.1", "7.4", "7.8", "8.0", "8.8"]
+PTX_VERSIONS = ["6.0", "6.3", "6.4", "6.5", "7.0", "7.1", "7.4", "7.8", "8.0", "8.1", "8.4", "8.8"]
 NVRTC_OPTIONS = ["--std=c++17"]
 PTXAS_OPTIONS = ["-v", "--warn-on-spills", "--warn-on-local-memory-usage", "-Werror"]
 CONFIG = re.compile(r"^// config (\w+)(?: from (\d+)| for ([\w ]+))?: (.+)$", re.MULTILINE)
@@ -187,7 +187,7 @@ def targets(text, config):
     return [("cubin", name) for name in cubins] + [("ptx", name) for name in bases]
 
 
-def options(architecture, macros, hints):
+def options(architecture, macros, hints=True):
     """NVRTC's, for an architecture; hints are left out of what old drivers must read."""
     given = [f"--gpu-architecture=compute_{architecture}", *NVRTC_OPTIONS, f"-DHINTS={int(hints)}"]
     return given + [f"-D{macro}={value}" for macro, value in macros.items()]

@@ -50,11 +50,8 @@ fn stem(path: &std::path::Path) -> String {
 #[test]
 fn sources_are_those_that_were_compiled() {
     let manifest = manifest();
-    assert_eq!(
-        manifest["build_sha256"],
-        hash(&[file("compiler.py"), file("build")].concat()),
-        "kernels/build or kernels/compiler.py changed; run the former"
-    );
+    let build = [file("compiler.py"), file("build")].concat();
+    assert_eq!(manifest["build_sha256"], hash(&build), "kernels/compiler.py or kernels/build changed; run kernels/build");
     for (name, sha256) in manifest["headers"].as_object().expect("headers") {
         assert_eq!(sha256, &hash(&file(name)), "{name} changed; run kernels/build");
     }

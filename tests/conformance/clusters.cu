@@ -1,5 +1,7 @@
 // A cluster of two: a box to both blocks from each, and barriers that the other block arrives at.
 //
+// The cluster's barriers are aligned ones: the lanes of a warp are brought together again before each.
+//
 // A block's dump: its rank; what its barrier says before the phase ends, after, and in the next; both boxes.
 //
 // conformance multicast arch=90a block=32 cluster=2 shared=0 in=720 out=1056 map=2,20,72,8,64,128 over=in
@@ -18,6 +20,7 @@ KERNEL(const u32* in, u32* out, const __grid_constant__ TensorMap map) {
         mbarrier_init(met, 3);
         mbarrier_init_fence();
     }
+    __syncwarp();
     cluster_arrive();
     cluster_wait();
     if (threadIdx.x == 0) {
@@ -35,6 +38,7 @@ KERNEL(const u32* in, u32* out, const __grid_constant__ TensorMap map) {
         out[1] = mbarrier_try_wait(met, 0);
         out[2] = mbarrier_try_wait(met, 1);
     }
+    __syncwarp();
     cluster_arrive();
     cluster_wait();
     if (threadIdx.x < 2) {
@@ -48,6 +52,7 @@ KERNEL(const u32* in, u32* out, const __grid_constant__ TensorMap map) {
     if (threadIdx.x >= 5 && threadIdx.x < 16) {
         out[threadIdx.x] = 0;
     }
+    __syncwarp();
     cluster_arrive();
     cluster_wait();
 }

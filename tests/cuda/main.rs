@@ -2,9 +2,10 @@
 
 #![cfg(all(feature = "cuda", target_os = "linux"))]
 
+#[path = "../compiled/mod.rs"]
+mod compiled;
 mod failures;
 mod fake;
-mod kernels;
 mod listing;
 mod runs;
 

@@ -2,6 +2,8 @@
 //!
 //! `ASSAY_LONG=1` runs the long form: 100 schedules a kernel, and 300 random mutations a family.
 
+#[path = "../compiled/mod.rs"]
+mod compiled;
 mod host;
 mod job;
 mod mutations;

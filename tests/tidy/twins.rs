@@ -77,7 +77,7 @@ fn alive(tree: &[Source]) -> BTreeSet<&str> {
     let mut alive = BTreeSet::new();
     while let Some(source) = waiting.pop() {
         if alive.insert(source.path.as_str()) {
-            let children = declared(source, is_root(tree, &source.path));
+            let children = [declared(source, is_root(tree, &source.path)), elsewhere(source)].concat();
             waiting.extend(tree.iter().filter(|other| children.contains(&other.path)));
         }
     }
@@ -101,6 +101,24 @@ fn is_root(tree: &[Source], path: &str) -> bool {
         "fakes" => tree.iter().any(|source| source.path.starts_with("tests/") && source.text.contains(&format!("\"{path}\""))),
         _ => file == "main.rs" && ["tests", "benches"].contains(&parent),
     }
+}
+
+/// The files that this one names by `#[path = "..."]`, which is relative to its folder.
+fn elsewhere(source: &Source) -> Vec<String> {
+    let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let given = source.text.split("#[path = \"").skip(1).filter_map(|rest| rest.split_once('"'));
+    let resolved = given.map(|(path, _)| {
+        let mut segments: Vec<&str> = folder.split('/').collect();
+        for segment in path.split('/') {
+            if segment == ".." {
+                segments.pop();
+            } else {
+                segments.push(segment);
+            }
+        }
+        segments.join("/")
+    });
+    resolved.collect()
 }
 
 /// The files a `mod name;` of this file may stand for.
@@ -143,7 +161,8 @@ fn a_dead_file_is_seen() {
         Source::new("src/room/mod.rs", ""),
         Source::new("src/dead.rs", ""),
         Source::new("tests/empty.rs", "//! Nothing."),
-        Source::new("tests/one/main.rs", "mod part;\n#[test] fn a() {}"),
+        Source::new("tests/common/mod.rs", ""),
+        Source::new("tests/one/main.rs", "#[path = \"../common/mod.rs\"]\nmod common;\nmod part;\n#[test] fn a() {}"),
         Source::new("tests/one/part.rs", "const FAKE: &str = \"tests/fakes/named.rs\";"),
         Source::new("tests/fakes/named.rs", ""),
         Source::new("tests/fakes/forgotten.rs", ""),

@@ -1,16 +1,28 @@
 //! The conformance kernels on this device: inputs from a seed, outputs as they are.
 
 use crate::driver::{Device, Words, launch, load, open, tensor_map};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::{fmt::Write, path::Path, process::Command};
+use std::{
+    fmt::Write,
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 /// Seed of the inputs; the test that holds the interpreter against a record has the same.
 const SEED: u32 = 0xc0de;
 /// What the output holds before a launch.
 const BEFORE: u32 = u32::MAX;
+/// How long one kernel may take, with the start of its process and of the driver.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long all may take. A hung device hangs every later kernel too; what was answered must be printed before `tests/gpu/run`
+/// ends this program.
+const WHOLE: Duration = Duration::from_secs(90);
 
 #[derive(Deserialize)]
 struct Index {
@@ -42,20 +54,6 @@ struct Image {
     cubin: String,
 }
 
-/// `lowbias32` by Chris Wellons (public domain).
-const fn mix(mut x: u32) -> u32 {
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x7feb_352d);
-    x ^= x >> 15;
-    x = x.wrapping_mul(0x846c_a68b);
-    x ^ (x >> 16)
-}
-
-/// The first random word of an element, as the program's generator makes it.
-fn input(at: u64) -> u32 {
-    mix(at as u32 ^ mix(SEED ^ mix((at >> 32) as u32)))
-}
-
 impl Kernel {
     /// The image for a device: its own machine code, else PTX for later ones.
     fn image(&self, capability: i32) -> Option<&str> {
@@ -67,7 +65,7 @@ impl Kernel {
 
     fn outputs(&self, device: &Device, folder: &Path, image: &str) -> Result<Vec<u32>> {
         let function = load(&folder.join(image), &self.name)?;
-        let words: Vec<u32> = (0..self.inputs).map(input).collect();
+        let words: Vec<u32> = (0..self.inputs).map(|at| assay::plan::first(SEED, at)).collect();
         let (from, to) = (Words::holding(&words)?, Words::holding(&vec![BEFORE; self.outputs])?);
         let over = if self.over.as_deref() == Some("out") { to.address } else { from.address };
         let map = self.map.map(|fields| tensor_map(fields, over)).transpose()?;
@@ -111,19 +109,51 @@ pub fn one(folder: &Path, name: &str) -> Result<Value> {
     Ok(kernel.document(&open()?, folder))
 }
 
-/// What a process of its own says of a kernel: a device that one kernel broke is of no use to the next.
-fn apart(folder: &Path, name: &str) -> Result<Value> {
-    let done = Command::new(std::env::current_exe()?).arg("conformance").arg(folder).arg(name).output()?;
-    serde_json::from_slice(&done.stdout).with_context(|| String::from_utf8_lossy(&done.stderr).trim().to_owned())
+/// Everything that a process writes, read beside it: a full pipe would hold it up.
+fn read(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A pipe that breaks leaves what came before, and the document in it is then seen to be cut off.
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// The document that a process prints, if it ends in time. One that does not is killed and not waited for: with a hung kernel the
+/// driver may keep it from ending at all.
+fn apart(command: &mut Command, patience: Duration) -> Result<Value> {
+    let deadline = Instant::now() + patience;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let said = child.stdout.take().map(read);
+    let complained = child.stderr.take().map(read);
+    while child.try_wait()?.is_none() {
+        if Instant::now() >= deadline {
+            child.kill()?;
+            bail!("it did not end within {patience:.0?} and was killed");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let whole = |reader: Option<JoinHandle<Vec<u8>>>| reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    serde_json::from_slice(&whole(said)).with_context(|| String::from_utf8_lossy(&whole(complained)).trim().to_owned())
+}
+
+/// One kernel's output from a process of its own: a device that one kernel broke is of no use to the next.
+fn answer(folder: &Path, name: &str, left: Duration) -> Result<Value> {
+    if left.is_zero() {
+        bail!("it was not run: those before it took all the time");
+    }
+    apart(Command::new(std::env::current_exe()?).arg("conformance").arg(folder).arg(name), left.min(PATIENCE))
 }
 
 /// Every kernel's output.
 pub fn document(folder: &Path) -> Result<Value> {
+    let begin = Instant::now();
     let kernels: Vec<Value> = index(folder)?
         .kernels
         .iter()
         .map(|kernel| {
-            apart(folder, &kernel.name).unwrap_or_else(|error| json!({ "name": kernel.name, "failed": format!("{error:#}") }))
+            answer(folder, &kernel.name, WHOLE.saturating_sub(begin.elapsed()))
+                .unwrap_or_else(|error| json!({ "name": kernel.name, "failed": format!("{error:#}") }))
         })
         .collect();
     let device = open()?;
@@ -135,4 +165,14 @@ pub fn document(folder: &Path) -> Result<Value> {
         "seed": SEED,
         "kernels": kernels,
     }))
+}
+
+#[test]
+fn a_process_that_hangs_is_killed_and_named() {
+    let begin = Instant::now();
+    let hung = apart(Command::new("sleep").arg("60"), Duration::from_millis(50)).unwrap_err();
+    assert_eq!(hung.to_string(), "it did not end within 50ms and was killed");
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    assert_eq!(apart(Command::new("echo").arg("[1]"), PATIENCE).expect("a document"), json!([1]));
+    assert!(answer(Path::new("nowhere"), "none", Duration::ZERO).unwrap_err().to_string().contains("not run"));
 }

@@ -1,9 +1,12 @@
 //! `tests/gpu/run`, the whole of it in its short form, on the fake driver.
 
+#[path = "../../compiled/mod.rs"]
+mod compiled;
+
 use serde_json::Value;
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -35,21 +38,6 @@ fn packed(folder: &Path) {
     succeed(Command::new(root().join("tests/conformance/build")).arg(folder.join("conformance")));
 }
 
-/// The PTX of every shipped cubin, where the other tests keep it too; built where any is missing.
-fn shipped() -> Vec<(String, PathBuf)> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ptx");
-    let manifest = json(&root().join("kernels/compiled/manifest.json"));
-    let configs =
-        manifest["stems"].as_object().expect("stems").values().flat_map(|stem| stem["configs"].as_array().expect("configs"));
-    let images = configs.flat_map(|config| config["images"].as_array().expect("images")).filter(|image| image["kind"] == "cubin");
-    let hashes = images.map(|image| image["sha256"].as_str().expect("a hash").to_owned());
-    let found: Vec<(String, PathBuf)> = hashes.map(|sha256| (sha256.clone(), folder.join(format!("{sha256}.ptx")))).collect();
-    if found.iter().any(|(_, path)| !path.is_file()) {
-        succeed(Command::new(root().join("kernels/build")).args(["--check", "--ptx"]).arg(&folder));
-    }
-    found
-}
-
 /// The fake driver under both names, and all PTX by the hash of its machine code.
 fn fake(folder: &Path) -> PathBuf {
     let library = std::env::current_exe().expect("a path").with_file_name("libfake_cuda.so");
@@ -64,10 +52,48 @@ fn fake(folder: &Path) -> PathBuf {
             let _ = symlink(folder.join("conformance").join(from), place.join(format!("ptx/{sha256}.ptx")));
         }
     }
-    for (sha256, path) in shipped() {
-        let _ = symlink(path, place.join(format!("ptx/{sha256}.ptx")));
+    for (_, _, image) in compiled::images("cubin") {
+        let name = format!("{}.ptx", compiled::hash(&image));
+        let _ = symlink(compiled::ptx().join(&name), place.join("ptx").join(&name));
     }
     place
+}
+
+/// Name, status and exit code of every step.
+fn steps(results: &Path) -> Vec<(String, String, i64)> {
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    let summary = json(&results.join("summary.json"));
+    let steps = summary["steps"].as_array().expect("steps").iter();
+    steps.map(|step| (word(&step["step"]), word(&step["status"]), step["code"].as_i64().expect("a code"))).collect()
+}
+
+/// An executable that runs a line of shell.
+fn script(path: &Path, line: &str) {
+    fs::write(path, format!("#!/bin/sh\n{line}\n")).expect("writes");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("may be run");
+}
+
+#[test]
+fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-sanitizer");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a temporary folder");
+    fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
+    script(&folder.join("gpu-checks"), "echo '{}'");
+    script(&folder.join("assay"), "exit 0");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("a path"));
+    for (line, status, code) in [
+        ("exit 0", "ok", 0),
+        ("exit 3", "unavailable", 77),
+        ("exit 86", "failed", 86),
+        // One hazard among checks that could not look.
+        (r#"case "$*" in *racecheck*copies) exit 86;; esac; exit 3"#, "failed", 86),
+    ] {
+        script(&folder.join("compute-sanitizer"), line);
+        let output = Command::new(folder.join("run")).arg(folder.join("results")).env("PATH", &path).output().expect("starts");
+        assert_eq!(output.status.success(), status != "failed", "{line}");
+        assert!(steps(&folder.join("results")).contains(&("sanitizer".to_owned(), status.to_owned(), code)), "{line}");
+    }
 }
 
 #[test]
@@ -86,14 +112,9 @@ fn every_step_runs_without_a_gpu() {
             .env("ASSAY_FAKE_CUDA", "90")
             .env("ASSAY_FAKE_PTX", fake.join("ptx")),
     );
-    let steps: Vec<(String, String)> = json(&results.join("summary.json"))["steps"]
-        .as_array()
-        .expect("steps")
-        .iter()
-        .map(|step| (step["step"].as_str().expect("a name").to_owned(), step["status"].as_str().expect("a status").to_owned()))
-        .collect();
-    let wanted = [("conformance", "ok"), ("correctness", "ok"), ("sanitizer", "unavailable"), ("launches", "ok")];
-    assert_eq!(steps, wanted.map(|(step, status)| (step.to_owned(), status.to_owned())));
+    let wanted =
+        [("conformance", "answered", 0), ("correctness", "ok", 0), ("sanitizer", "unavailable", 77), ("launches", "ok", 0)];
+    assert_eq!(steps(&results), wanted.map(|(step, status, code)| (step.to_owned(), status.to_owned(), code)));
     assert!(fs::read_dir(&results).expect("results").count() <= 6);
     let kernels = json(&results.join("conformance.json"))["kernels"].as_array().expect("kernels").clone();
     assert!(kernels.len() >= 30 && kernels.iter().all(|kernel| kernel["words"].is_string()), "{kernels:#?}");
@@ -103,7 +124,7 @@ fn every_step_runs_without_a_gpu() {
     // A table is printed of it, and nothing of a fake is filed.
     let tables = root().join("tests/gpu/tables");
     let table = succeed(Command::new(&tables).arg("--print").arg(&results));
-    assert!(table.contains("| conformance | ok |") && table.contains("dependent_launch_in_graph"), "{table}");
+    assert!(table.contains("| conformance | answered |") && table.contains("dependent_launch_in_graph"), "{table}");
     let refused = Command::new(&tables).arg(&results).output().expect("starts");
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("not filed"));
 }

@@ -14,7 +14,7 @@ extern "C" __global__ void __launch_bounds__(64) KERNEL(const u32* in, u32* out)
     copy_async_16(slab + x * 4, in + 1024 + x * 4);
     copy_async_commit();
     for (u32 i = 0; i < 4; i++) {
-        copy_async_4(slab + 256 + i * 64 + x, in + 1280 + i * 64 + x, x % 2 * 4);
+        copy_async_one(slab + 256 + i * 64 + x, in + 1280 + i * 64 + x, x % 2 == 1);
     }
     copy_async_commit();
     store_streamed(to + x, load_again(quads + 63 - x));

@@ -140,7 +140,7 @@ fn the_generator_has_the_constants_of_the_host() {
         x ^ x >> 16
     };
     assert!((0..10_000).chain([u32::MAX]).all(|x| mix(x) == assay::plan::mix(x)));
-    assert_eq!(constants("fold.cu"), [assay::plan::ROW, assay::plan::COLUMN]);
+    assert_eq!(constants("fold.cu")[..2], [assay::plan::ROW, assay::plan::COLUMN]);
     let step = constants("write.cu")[0];
     assert_eq!(step, assay::plan::weyl(7, 16).wrapping_sub(assay::plan::weyl(7, 0)));
 }

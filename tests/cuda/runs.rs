@@ -54,13 +54,14 @@ fn every_precision_is_multiplied_by_the_kernel_made_for_it_or_says_why_not() {
     for (chip, wgmma, mma, skipped) in
         [("75", 0, 2, 4), ("80,mode=deferred", 0, 4, 2), ("89", 0, 6, 0), ("90,schedule=3", 6, 0, 0), ("100", 0, 4, 2)]
     {
-        let fake = Fake::new(&format!("precisions-{}", &chip[..2]), &format!("sm={chip}")).with_ptx(kernels::ptx());
+        let fake = Fake::new(&format!("precisions-{}", &chip[..2]), &format!("sm={chip}")).with_ptx(compiled::ptx());
         let output = fake.run(&ONLY);
         assert_eq!(output.status.code(), Some(0), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
         let entries = fake.record().entries;
         let by = |what: &str| {
             let of = |entry: &&Entry| entry.outcome == Outcome::Measured && entry.workload.variant.starts_with(what);
             let mut precisions: Vec<_> = entries.iter().filter(of).map(|entry| entry.workload.precision.clone()).collect();
+            precisions.sort_unstable();
             precisions.dedup();
             precisions.len()
         };

@@ -5,6 +5,7 @@ use super::{
     image,
 };
 use crate::{
+    chips,
     contract::Unsupported,
     dtype::Dtype,
     plan::{Arg, Configuration, Variant, VariantKind, kernel},
@@ -42,7 +43,7 @@ fn all(stem: &str, dtype: Dtype, capability: u32) -> Vec<Candidate> {
     let row = STEMS.iter().find(|(known, formats, _)| *known == stem && formats.contains(&dtype));
     let kernels = row.map(|(.., kernels)| *kernels).unwrap_or_default();
     let of = |name: &&'static str| {
-        let configs = kernel(name).map(|kernel| &kernel.configs[..]).unwrap_or_default();
+        let configs = kernel(name).map(|kernel| &kernel.configs[..]).filter(|_| !slower(name, capability)).unwrap_or_default();
         let fits = configs
             .iter()
             .filter(|configuration| takes(configuration, dtype) && image::choose(configuration, capability).is_some());
@@ -50,6 +51,14 @@ fn all(stem: &str, dtype: Dtype, capability: u32) -> Vec<Candidate> {
         fits.map(move |configuration| Candidate { kernel, configuration, name: named(stem, kernel, &configuration.name, dtype) })
     };
     kernels.iter().flat_map(of).collect()
+}
+
+/// Whether a kernel runs on this capability, but slower than the next one. Cubins of 8.0 run on 8.6 and 8.9, whose units for doubles are
+/// few and whose tensor cores have none.
+fn slower(kernel: &str, capability: u32) -> bool {
+    const FULL_RATE: u32 = 128;
+    let architecture = format!("{}.{}", capability / 10, capability % 10);
+    kernel == "matmul_dmma" && chips::operations_a_clock(&architecture, Dtype::Fp64).is_none_or(|rate| rate < FULL_RATE)
 }
 
 fn takes(configuration: &Configuration, dtype: Dtype) -> bool {
@@ -186,7 +195,7 @@ mod tests {
             candidates(stem, dtype, &args, capability, 132).err().map(|why| why.to_string()).expect("none")
         };
         assert!(reason("matmul_nt", Dtype::Bf16, &[64; 3], 75).contains("no kernel for bf16 products on compute capability 7.5"));
-        assert!(reason("matmul_nt", Dtype::Bf16, &[64, 64, 65], 90).contains("multiple of 16"));
+        assert!(reason("matmul_nt", Dtype::Bf16, &[64, 64, 65], 90).contains("k of 16"));
         assert!(reason("copy", Dtype::Fp32, &[64], 90).contains("copy/fp32"));
         assert!(reason("copy", Dtype::Fp64, &[64], 61).contains("below 7.0"));
     }

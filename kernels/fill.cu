@@ -105,8 +105,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) fill(FORMAT::Eleme
     for (u64 e = (u64)blockIdx.x * THREADS + threadIdx.x; e < elements; e += stride) {
         const u32 key = element_key((u32)seed, e), first = first_word((u32)e, key);
         if (pass == EXACT) {
-            const u64 group = e >> shift;
-            const u32 place = first_word((u32)group, element_key((u32)seed ^ GAP, group));
+            // Fewer than 2^32 groups, wherever gaps are wider than one element.
+            const u32 place = first_word((u32)(e >> shift), element_key((u32)seed ^ GAP, 0));
             out[e] = exact(FORMAT{}, exact_integer(first), first, ((place ^ (u32)e) & (u32)(gap - 1)) == 0);
         } else {
             out[e] = pass == RANDOM ? FORMAT::random(first, key) : (FORMAT::Element)0;

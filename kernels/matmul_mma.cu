@@ -5,7 +5,7 @@
 // next 32 bytes of k before it multiplies those that it has, across slabs too, so that one barrier a slab is all it waits for.
 // Tile: 128 x 256 x 64 bytes, 8 warps of 64 x 64, 4 stages of 24 KiB; a 128 x 128 one for shapes that would leave units idle.
 // Bound by: tensor cores. Rows outside of A and B are read as their last row and not stored; beyond k zeros are multiplied.
-// k is a multiple of 16 and n of 8, so that rows begin at 16 bytes.
+// k is a multiple of 16, but not zero, and n of 8, so that rows begin at 16 bytes.
 //
 // fp8 is for sm_89 and sm_120 alone: elsewhere the instruction exists but is made of conversions and fp16 products.
 //
@@ -161,9 +161,6 @@ __device__ __forceinline__ void multiply_slabs(Sum (&sum)[ROWS][COLUMNS][4], u8*
 #pragma unroll
     for (u32 slab = 0; slab < AHEAD; slab++) {
         start(slab);
-    }
-    if (slabs == 0) {
-        return;
     }
     Fragments held[2];
     arrive(0);

@@ -87,11 +87,11 @@ pub const fn sparse(seed: u32, gap: u64, element: u64) -> i32 {
     if drawn(seed, gap, element >> gap.trailing_zeros()) == element { small(seed, element) } else { 0 }
 }
 
-/// The element of a group of `gap` that is drawn.
+/// The element of a group of `gap` that is drawn; groups are told apart by the lower half of their number.
 #[inline]
 #[must_use]
 pub const fn drawn(seed: u32, gap: u64, group: u64) -> u64 {
-    group * gap + (first(seed ^ GAP, group) as u64 & (gap - 1))
+    group * gap + (first(seed ^ GAP, group & u32::MAX as u64) as u64 & (gap - 1))
 }
 
 /// A single-precision value of the random pass.

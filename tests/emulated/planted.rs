@@ -39,9 +39,25 @@ pub struct HostMutant {
 /// A mutation that changes nothing that can be seen.
 #[derive(Clone, Deserialize)]
 pub struct Equivalent {
-    pub change: String,
+    /// The change, with `*` for what differs between compilations: registers, labels, offsets.
+    change: String,
     /// Why it changes nothing.
-    pub because: String,
+    because: String,
+}
+
+impl Equivalent {
+    pub fn is(&self, change: &str) -> bool {
+        let mut parts = self.change.split('*');
+        let first = parts.next().unwrap_or("");
+        let Some(mut rest) = change.strip_prefix(first) else { return false };
+        for part in parts {
+            match rest.find(part) {
+                Some(at) if !rest[..at].contains(char::is_whitespace) => rest = &rest[at + part.len()..],
+                _ => return false,
+            }
+        }
+        rest.is_empty()
+    }
 }
 
 /// What `tests/mutants/build` wrote.

@@ -93,7 +93,7 @@ struct Product {
 
 impl Product {
     fn new(kernel: &Kernel, (m, n, k): (u64, u64, u64)) -> Self {
-        let a: Vec<i32> = (0..m * k).map(|at| small(0, at)).collect();
+        let a: Vec<i32> = (0..m * k).map(|at| small(0, at) * kernel.scale()).collect();
         // By rows of n, whichever way B lies.
         let b: Vec<i32> = if kernel.along_k() {
             (0..n * k).map(|at| small(1, at)).collect()
@@ -128,6 +128,11 @@ impl Kernel {
         }
     }
 
+    /// What elements of A are multiples of, so that sums in double precision use the lower half of their significands.
+    fn scale(&self) -> i32 {
+        if self.input == Dtype::Fp64 { 1_000_003 } else { 1 }
+    }
+
     /// Whether both operands lie along k.
     fn along_k(&self) -> bool {
         matches!(self.by, By::Warp | By::Warpgroup)
@@ -156,7 +161,7 @@ impl Kernel {
                     (m, n, 0),
                     // Whole but for one side: rows that 16 bytes do not divide, a slab that is cut.
                     (m, n + 1, 16),
-                    (m, n, 24),
+                    (m, n, slab * 3 / 2),
                 ];
                 // An edge through each of the rows and columns that a thread holds.
                 shapes.extend([29, 30, 31, 33, 34, 35].map(|n| (m, n, 5)));
@@ -229,7 +234,8 @@ impl Kernel {
         let bytes = product.bytes();
         let length = bytes.len();
         let input = |buffer: u32, count: u64| {
-            Contents::Filled((0..count).flat_map(|at| encoded(self.input, f64::from(small(buffer, at)))).collect())
+            let scale = if buffer == 0 { self.scale() } else { 1 };
+            Contents::Filled((0..count).flat_map(|at| encoded(self.input, f64::from(small(buffer, at) * scale))).collect())
         };
         Job {
             name: format!("{m}x{n}x{k}{}", if changed { " again, and otherwise" } else { "" }),

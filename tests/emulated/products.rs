@@ -7,7 +7,7 @@ use simt::tensor::map::TensorMap;
 use simt::tensor::number::{BF16, E4M3, E5M2, F16};
 use simt::tensor::shared::Swizzle;
 use simt::{Geometry, tensor::fragment};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 const SEED: u32 = 0x7e50;
 /// A hash that no tile has here.
@@ -175,8 +175,14 @@ impl Kernel {
             }
             By::Warp => vec![(m, n, 6 * slab), (m + 3, n + 40, slab + 16), (m - 9, n - 24, 16), (2, 8, 5 * slab)],
             // Tile counts even, odd and one; a group that is not full; several turns a block, several clusters, and one without work.
-            By::Warpgroup if self.macros["STAGES"] == "1" => vec![(m + 72, n + 8, slab + 16), (m, n, 3 * slab)],
-            By::Warpgroup => vec![(m * 3, n * 2, 2 * slab), (m + 72, n + 8, slab + 16), (m, n, 6 * slab), (8, 8, 16)],
+            By::Warpgroup if self.macros["STAGES"] == "1" => vec![(m + 72, n + 40, slab + 16), (m, n, 3 * slab)],
+            By::Warpgroup => {
+                let mut shapes = vec![(m * 3, n * 2, 2 * slab), (m + 72, n + 40, slab + 16), (m, n, 6 * slab), (8, 8, 16)];
+                // One group of tiles and the beginning of the next.
+                let rows = constant(&self.macros, "GROUP") * self.cluster * m;
+                shapes.extend((self.input == Dtype::Bf16 && n == 256).then_some((rows + m, 2 * n, 16)));
+                shapes
+            }
         }
     }
 
@@ -302,7 +308,15 @@ impl Kernel {
                 let origin = (tile / across * kernel.tile.0, tile % across * kernel.tile.1);
                 slots[1 + LOGGED + at][0] != kernel.hash(&product, origin, (at % warps) as u64)
             });
+            // A block's warps are on one unit; blocks that do not persist have a tile each.
+            let units = |at: usize| slots[1 + LOGGED + at][1];
+            let apart = (0..count).find(|at| units(*at) != units(at / warps * warps));
+            let distinct: BTreeSet<u32> = (0..count).map(units).collect();
+            let most = simt::Options::default().multiprocessors as usize;
+            let expected = (down * across) as usize;
+            let strange = kernel.by != By::Warpgroup && distinct.len() != expected.min(most);
             match wrong {
+                _ if apart.is_some() || strange => Err(format!("units {distinct:?} of {expected} tiles, {apart:?}")),
                 _ if slots[0][0] != 0 => Err(format!("{} differences on a first launch", slots[0][0])),
                 Some(at) => Err(format!("part {at} has the hash {:#x}", slots[1 + LOGGED + at][0])),
                 None => Ok(()),

@@ -120,9 +120,9 @@ impl Dtype {
         if top && self != Self::E4m3 {
             return sign * f64::INFINITY;
         }
-        let bias = (1 << (exponent - 1)) - 1;
+        let offset = (1 << (exponent - 1)) - 1;
         let whole = if field == 0 { fraction } else { fraction + (1 << stored) };
-        sign * f64::from(whole) * 2.0_f64.powi(field.max(1) as i32 - bias - stored as i32)
+        sign * f64::from(whole) * 2.0_f64.powi(field.max(1) as i32 - offset - stored as i32)
     }
 
     /// Unit roundoff: half the gap between 1 and the next number; relative error of one rounding to nearest.

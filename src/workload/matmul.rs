@@ -90,11 +90,6 @@ fn plan(row: &Row, (m, n, k): (u64, u64, u64), device: &Device, seed: u32) -> Pl
     let transposed = stem == "matmul_nt";
     let (gap, bound) = sparsity(precision, k);
     let input = |rows, columns| Buffer { gap, ..Buffer::matrix(precision.input, rows, columns, Role::In) };
-    let (element, fold): (fn(&Plan, Pass, u64) -> f64, fn(&Plan, u32) -> u32) = if transposed {
-        (element_nt, |plan, seed| oracle::product_nt(plan, shape_nt(plan), seed))
-    } else {
-        (element, |plan, seed| oracle::product(plan, shape(plan), seed))
-    };
     let Precision { input: of, output, .. } = precision;
     Plan {
         key: WorkloadKey { family: "matmul", operation: "matmul", precision: precision.to_string(), shape: format!("{m}x{n}x{k}") },
@@ -107,8 +102,12 @@ fn plan(row: &Row, (m, n, k): (u64, u64, u64), device: &Device, seed: u32) -> Pl
         submit: Submit::Stream,
         check: Check {
             output: 2,
-            element,
-            fold,
+            element: if transposed { element_nt } else { element },
+            fold: if transposed {
+                |plan, seed| oracle::product_nt(plan, shape_nt(plan), seed)
+            } else {
+                |plan, seed| oracle::product(plan, shape(plan), seed)
+            },
             bound,
             tolerance: tolerance(precision, k),
             relative: if output == precision.accumulate { 0.0 } else { output.roundoff() },

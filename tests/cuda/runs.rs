@@ -117,6 +117,23 @@ fn the_work_that_a_record_claims_is_the_work_that_its_kernel_did() {
 }
 
 #[test]
+fn a_chain_of_launches_is_told_by_the_link_and_seen_in_every_word() {
+    let fake = Fake::new("launch", "sm=90").with_ptx(compiled::ptx());
+    let entries = measured(&fake, &["--only", "launch/*"]);
+    assert_eq!(entries.iter().map(|entry| entry.workload.operation.as_str()).collect::<Vec<_>>(), ["graph", "stream"]);
+    for entry in &entries {
+        // Two microseconds for a launch, and next to nothing for its eight bytes.
+        let seconds = entry.rate.as_ref().and_then(|rate| rate.burst).expect("a burst").value;
+        assert!((seconds / 2e-6 - 1.0).abs() < 1e-2, "{seconds}");
+    }
+    let old = Fake::new("launch-old", "sm=90").with_ptx(compiled::ptx()).without("cuGraphUpload");
+    let output = old.run(&["--only", "launch/*"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let graph = old.record().entries.remove(0);
+    assert!(graph.reason.is_some_and(|reason| reason.contains("cuGraphUpload")), "{:?}", graph.outcome);
+}
+
+#[test]
 fn every_device_is_measured() {
     let fake = Fake::new("two", "87,devices=2");
     let entries = measured(&fake, &["--only", "stream/*/copy/*", "--footprint", "1MiB"]);

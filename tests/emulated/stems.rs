@@ -26,6 +26,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "write" => write(macros),
         "read" => read(macros),
         "dot" => dot(macros),
+        "link" => link(macros),
         "fill" => fill(macros),
         "fold" => fold(macros),
         _ => return crate::products::jobs(stem, macros),
@@ -143,6 +144,26 @@ fn read(macros: &Macros) -> Vec<Job> {
         claim: Some(Claim { read: length * segments * passes * 4, written: segments * 4, ..Claim::default() }),
     };
     vec![job(segment * 2, 4, 2), job(segment + 4 * 777, 5, 1), job(1021, 4, 3), job(101, 4, 1), job(8, 4, 1)]
+}
+
+fn link(macros: &Macros) -> Vec<Job> {
+    let job = |index: u64| Job {
+        name: format!("link {index}"),
+        geometry: geometry(macros, 1),
+        buffers: vec![filled(1, |_| 70_u32), filled(4, |at| at as u32 * 11)],
+        window: None,
+        arguments: vec![Argument::Buffer(0), Argument::Buffer(1), Argument::Word(index)],
+        expected: vec![(
+            1,
+            equals(move |at| match at as u64 {
+                at if at != index => at as u32 * 11,
+                0 => 71,
+                at => (at as u32 - 1) * 11 + 1,
+            }),
+        )],
+        claim: Some(Claim { read: 4 * (1 + constant(macros, "DETOURS")), written: 4, ..Claim::default() }),
+    };
+    vec![job(0), job(1), job(3)]
 }
 
 /// Additions beyond two an element: each thread joins its sums, and a block's threads join theirs.

@@ -18,48 +18,6 @@ use std::{
     sync::Arc,
 };
 
-/// Calls without which nothing can be done here; the wrapper panics where one is missing, so they are looked for before.
-const NEEDED: &[&str] = &[
-    "cuCtxGetCurrent",
-    "cuCtxSetCurrent",
-    "cuCtxSynchronize",
-    "cuDeviceGet",
-    "cuDeviceGetAttribute",
-    "cuDeviceGetCount",
-    "cuDeviceGetName",
-    "cuDeviceGetPCIBusId",
-    "cuDeviceGetUuid",
-    "cuDevicePrimaryCtxRelease_v2",
-    "cuDevicePrimaryCtxRetain",
-    "cuDeviceTotalMem_v2",
-    "cuDriverGetVersion",
-    "cuEventCreate",
-    "cuEventDestroy_v2",
-    "cuEventElapsedTime",
-    "cuEventQuery",
-    "cuEventRecord",
-    "cuEventSynchronize",
-    "cuFuncGetAttribute",
-    "cuFuncSetAttribute",
-    "cuGetErrorName",
-    "cuGetErrorString",
-    "cuInit",
-    "cuLaunchKernel",
-    "cuMemAlloc_v2",
-    "cuMemFree_v2",
-    "cuMemGetInfo_v2",
-    "cuMemcpyDtoH_v2",
-    "cuMemcpyHtoD_v2",
-    "cuMemsetD8Async",
-    "cuModuleGetFunction",
-    "cuModuleLoadDataEx",
-    "cuModuleUnload",
-    "cuStreamCreate",
-    "cuStreamDestroy_v2",
-    "cuStreamQuery",
-    "cuStreamSynchronize",
-];
-
 /// Whether the driver's library can be loaded. Any other call without it would panic.
 #[must_use]
 pub fn library_present() -> bool {
@@ -72,12 +30,6 @@ pub fn library_present() -> bool {
 pub fn has(name: &str) -> bool {
     // SAFETY: the library is only asked for an address, which is not used.
     unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() }
-}
-
-/// A call that this backend needs and the driver's library, which is present, lacks.
-#[must_use]
-pub fn lacking() -> Option<&'static str> {
-    NEEDED.iter().copied().find(|name| !has(name))
 }
 
 /// Whether the driver says of itself that there is no GPU behind it.

@@ -1,6 +1,7 @@
 //! A set of NVIDIA GPUs, opened: what runs on them, by which kernels, and how a plan is made ready.
 
 use super::{
+    calls,
     candidates::{self, Candidate},
     geometry::{self, grid},
     image,
@@ -116,10 +117,10 @@ impl Machine for Cuda {
 
 impl Opened {
     fn candidates(&self, plan: &Plan, step: &Step) -> Result<Vec<Candidate>, Unsupported> {
-        let (stem, args) = kernel_step(&step.op)?;
+        let (name, args) = kernel_step(&step.op)?;
         let named = args.iter().find_map(|arg| if let Arg::Buffer(index) = arg { plan.buffers.get(*index) } else { None });
         let dtype = named.map_or(plan.precision.input, |buffer| buffer.dtype);
-        candidates::candidates(stem, dtype, args, self.capability, self.units)
+        candidates::candidates(name, dtype, args, self.capability, self.units)
     }
 
     /// All of a variant's launches, one a step of the program.
@@ -199,8 +200,8 @@ fn shape_of(kernel: &str, configuration: &Configuration) -> Shape {
 
 /// What no kernel of this backend does yet.
 fn shape(plan: &Plan) -> Result<(), Unsupported> {
-    if let Submit::Graph(_) = plan.submit {
-        return Err(Unsupported::Other("captured graphs are not submitted on CUDA".into()));
+    if let (Submit::Graph(_), Some(call)) = (plan.submit, calls::without_graphs()) {
+        return Err(Unsupported::Other(format!("the NVIDIA driver is too old for graphs: its library lacks {call}")));
     }
     if plan.program.iter().any(|step| step.stream != 0) {
         return Err(Unsupported::Other("one stream at a time".into()));

@@ -3,6 +3,7 @@
 //! The driver's library is opened when it is first asked for. The wrapper in between panics where the library or one of its calls
 //! is missing, so the library is looked for before the first call, and a panic is turned into words all the same.
 
+mod calls;
 mod candidates;
 mod facts;
 mod geometry;
@@ -58,7 +59,7 @@ fn initialise() -> Result<(), Fault> {
     if !launch::library_present() {
         return Err(Fault::failed(STARTING, "no NVIDIA driver: libcuda.so.1 is not installed or not on the library path"));
     }
-    if let Some(call) = launch::lacking() {
+    if let Some(call) = calls::lacking() {
         return Err(Fault::failed(STARTING, format!("the NVIDIA driver is too old: its library lacks {call}")));
     }
     cudarc::driver::result::init().map_err(|error| launch::fault(STARTING, error))?;

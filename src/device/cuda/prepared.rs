@@ -9,9 +9,12 @@ use super::{
 };
 use crate::{
     contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
-    plan::{Arg, Buffer, Fold, Pass, Plan, Role},
+    plan::{Arg, Buffer, Fold, Pass, Plan, Role, Submit},
 };
-use cudarc::driver::CudaStream;
+use cudarc::driver::{
+    CudaGraph, CudaStream,
+    sys::{CUgraphInstantiate_flags, CUstreamCaptureMode},
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -33,8 +36,34 @@ pub struct Loaded {
     pub launches: Vec<Launch>,
     /// Hash of the bits.
     pub identity: String,
+    /// All of them as one graph, where the plan wants that.
+    graph: Option<CudaGraph>,
     /// Where the kernel keeps the hashes of its tiles, where it does.
     pub slots: Option<Memory>,
+}
+
+impl Loaded {
+    /// Records the launches, so many times over, as a graph; nothing runs yet.
+    fn capture(&mut self, stream: &Arc<CudaStream>, repetitions: u32) -> Result<(), Fault> {
+        let failed = |error| fault("capturing a graph", error);
+        stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).map_err(failed)?;
+        let enqueued = (0..repetitions).try_for_each(|_| self.enqueue(stream));
+        // The capture ends even where a launch was refused.
+        let graph = stream.end_capture(CUgraphInstantiate_flags(0)).map_err(failed);
+        enqueued?;
+        let graph = graph?.ok_or_else(|| Fault::failed("capturing a graph", "nothing was captured"))?;
+        graph.upload().map_err(failed)?;
+        self.graph = Some(graph);
+        Ok(())
+    }
+
+    /// One launch of the program.
+    fn enqueue(&mut self, stream: &CudaStream) -> Result<(), Fault> {
+        match &self.graph {
+            Some(graph) => graph.launch().map_err(|error| fault("launching a graph", error)),
+            None => self.launches.iter_mut().try_for_each(|launch| launch.enqueue(stream)),
+        }
+    }
 }
 
 /// See [`Prepared`].
@@ -57,11 +86,14 @@ impl<'a> Ready<'a> {
         opened: &'a Opened,
         plan: &Plan,
         mut buffers: Vec<Memory>,
-        loaded: Vec<Loaded>,
+        mut loaded: Vec<Loaded>,
         clock: &dyn Clock,
     ) -> Result<Self, Fault> {
         let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
         buffers.push(Memory::allocate(&opened.context, 4)?);
+        if let Submit::Graph(repetitions) = plan.submit {
+            loaded.iter_mut().try_for_each(|loaded| loaded.capture(&stream, repetitions))?;
+        }
         let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
         Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, filled: None })
     }
@@ -125,7 +157,7 @@ impl Prepared for Ready<'_> {
         let Self { opened, loaded, timing, stream, .. } = self;
         opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         let loaded = loaded.get_mut(variant).ok_or_else(|| Fault::failed("launching", format!("no variant {variant}")))?;
-        timing.batch(stream, variant, launches, || loaded.launches.iter_mut().try_for_each(|launch| launch.enqueue(stream)))
+        timing.batch(stream, variant, launches, || loaded.enqueue(stream))
     }
 
     fn finished(&mut self) -> Result<bool, Fault> {

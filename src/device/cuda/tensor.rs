@@ -45,7 +45,7 @@ impl Argument {
             other => return Err(Fault::failed(DOING, format!("elements of {other} bytes"))),
         };
         let mut map = sys::CUtensorMap { opaque: [0; 16] };
-        let (sizes, pitch) = ([columns, rows], [columns * u64::from(element)]);
+        let (extent, pitch) = ([columns, rows], [columns * u64::from(element)]);
         let (sides, steps) = ([BOX_BYTES / element, height], [1, 1]);
         // SAFETY: the map and the arrays are locals that outlive the call, as long as the rank of two says; the driver refuses what
         // does not fit, and reads nothing at the address.
@@ -55,7 +55,7 @@ impl Argument {
                 dtype,
                 2,
                 std::ptr::without_provenance_mut(address as usize),
-                sizes.as_ptr(),
+                extent.as_ptr(),
                 pitch.as_ptr(),
                 sides.as_ptr(),
                 steps.as_ptr(),

@@ -1,0 +1,96 @@
+//! Launch: how soon one kernel follows another that it depends on, in a stream and in a graph.
+//!
+//! Inference of small batches is a long chain of short kernels, so that this time, not the hardware's rates, decides. Each kernel of the
+//! chain adds one to what the one before it wrote; the time is that of the whole chain over its length, launching included.
+
+use super::{Choice, oracle};
+use crate::{
+    dtype::{Dtype, Precision},
+    plan::{Arg, Buffer, Check, Op, Pass, Plan, Role, Step, Submit, WorkloadKey},
+    record::{Device, Kind, RateUnit, Work},
+};
+
+/// A row an operation.
+struct Operation {
+    name: &'static str,
+    submit: Submit,
+    /// A decision hangs on it.
+    sustained: bool,
+}
+
+const OPERATIONS: &[Operation] = &[
+    // One launch of a graph that holds the chain.
+    Operation { name: "graph", submit: Submit::Graph(1), sustained: true },
+    // The same kernels one by one, as fast as the host can ask for them.
+    Operation { name: "stream", submit: Submit::Stream, sustained: false },
+];
+
+/// Chains on one device; only where kernels are submitted by us, one by one.
+pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
+    if device.backend != "cuda" {
+        return Vec::new();
+    }
+    let length = if device.kind == Kind::Fake { 16 } else { 1000 };
+    OPERATIONS.iter().map(|operation| plan(operation, length, device, choice.seed)).collect()
+}
+
+fn plan(operation: &Operation, length: u64, device: &Device, seed: u32) -> Plan {
+    let link = |index| Op::Kernel { stem: "link", args: vec![Arg::Buffer(0), Arg::Buffer(1), Arg::Count(index)] };
+    Plan {
+        key: WorkloadKey {
+            family: "launch",
+            operation: operation.name,
+            precision: Dtype::Uint32.to_string(),
+            shape: format!("{length}"),
+        },
+        precision: Precision::uniform(Dtype::Uint32),
+        work: Work { items: length, ..Work::default() },
+        unit: RateUnit::Seconds,
+        places: vec![device.id.clone()],
+        buffers: vec![Buffer::vector(Dtype::Uint32, 1, Role::In), Buffer::vector(Dtype::Uint32, length, Role::Out)],
+        program: (0..length).map(|index| Step { stream: 0, op: link(index) }).collect(),
+        submit: operation.submit,
+        check: Check {
+            output: 1,
+            element: |plan, pass, element| f64::from(word(plan, pass, element)),
+            fold: |plan, seed| oracle::vector(plan.buffers[1].elements, seed, |element| word(plan, Pass::Exact, element)),
+            bound: 0,
+            tolerance: 0.0,
+            relative: 0.0,
+        },
+        seed,
+        sustained: operation.sustained,
+    }
+}
+
+/// What the chain leaves at `element`. Words wrap.
+fn word(plan: &Plan, pass: Pass, element: u64) -> u32 {
+    (plan.input(0, pass, 0) as u32).wrapping_add(element as u32 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::SUITES;
+
+    fn choice() -> Choice {
+        Choice { suite: SUITES[0], footprint: None, seed: 3 }
+    }
+
+    #[test]
+    fn a_chain_counts_its_kernels_and_each_depends_on_the_one_before() {
+        let plans = plans(&Device::new("cuda:0", "cuda", Kind::Gpu, "x"), &choice());
+        let ids: Vec<_> = plans.iter().map(|plan| plan.key.id()).collect();
+        assert_eq!(ids, ["launch/uint32/graph/1000", "launch/uint32/stream/1000"]);
+        for plan in &plans {
+            assert_eq!((plan.work.items, plan.program.len()), (1000, 1000));
+            let first = (plan.check.element)(plan, Pass::Random, 0);
+            assert_eq!((plan.check.element)(plan, Pass::Random, 999), f64::from((first as u32).wrapping_add(999)));
+        }
+    }
+
+    #[test]
+    fn other_backends_have_no_chains() {
+        assert!(plans(&Device::new("cpu:0", "cpu", Kind::Cpu, "x"), &choice()).is_empty());
+    }
+}

@@ -16,8 +16,9 @@ const LABEL: Style = AnsiColor::Yellow.on_default().bold();
 
 const LEGEND: &str = "\
 Decimal units; sizes in KiB, MiB, GiB are binary. matmul counts 2mnk operations; memory counts every
-byte read plus every byte written. burst: best second of the first three, or all of a shorter one;
-sustained: work over elapsed time after the first half second; ±: 95 % interval of what it follows.
+byte read plus every byte written; launch is the time from a kernel to the next, which depends on it.
+burst: best second of the first three, or all of a shorter one; sustained: work over elapsed time
+after the first half second; ±: 95 % interval of what it follows.
 ok: verified before timing, and the output hashed after; p50, p99: time of one launch.";
 
 /// The whole run.

@@ -6,7 +6,7 @@ use crate::{
     device::BACKENDS,
     measure::{self, Context, Profile, Readings},
     plan::Plan,
-    record::{Device, Entry, Kind, Outcome},
+    record::{Device, Entry, Kind, Outcome, RateUnit},
     telemetry::{Sampler, Sources},
     units::Nanos,
     workload::{self, Choice, Suite},
@@ -188,13 +188,19 @@ impl Worker<'_> {
 
     fn expected(&self, plan: &Plan) -> Option<Nanos> {
         let rate = self.rates.get(&(plan.key.family, plan.key.precision.clone()))?;
-        Some(Nanos::from_seconds(plan.unit.rate(&plan.work, 1, 1.0) / rate))
+        Some(Nanos::from_seconds(counted(plan).rate(&plan.work, 1, 1.0) / rate))
     }
 
     fn learn(&mut self, plan: &Plan, entry: &Entry) {
         if let Some(burst) = entry.rate.as_ref().and_then(|rate| rate.burst) {
+            let rate = if plan.unit == RateUnit::Seconds { 1.0 / burst.value } else { burst.value };
             let best = self.rates.entry((plan.key.family, plan.key.precision.clone())).or_default();
-            *best = best.max(burst.value);
+            *best = best.max(rate);
         }
     }
+}
+
+/// What a plan does in a second, where more is better: a time an item is turned into items.
+fn counted(plan: &Plan) -> RateUnit {
+    if plan.unit == RateUnit::Seconds { RateUnit::Items } else { plan.unit }
 }

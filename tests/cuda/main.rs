@@ -7,6 +7,7 @@ mod compiled;
 mod failures;
 mod fake;
 mod listing;
+mod quick;
 mod runs;
 
 use fake::{Fake, text};

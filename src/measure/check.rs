@@ -9,7 +9,7 @@
 use super::wait::Waiter;
 use crate::{
     contract::{Fault, Prepared, Tile, Tiles},
-    plan::{Fold, Pass, Plan, mix},
+    plan::{Check, Fold, Pass, Plan, mix},
     record::Verified,
     units::Nanos,
 };
@@ -42,14 +42,18 @@ pub fn verify(plan: &Plan, prepared: &mut dyn Prepared, variants: usize, waiter:
         bound(plan, verified);
         prepared.fill(Pass::Exact)?;
         waiter.launch(prepared, variant, 1, None)?;
-        compare(plan, prepared, Pass::Exact, verified)?;
-        whole(plan, prepared, verified)?;
+        for check in plan.checks() {
+            compare((plan, check), prepared, Pass::Exact, verified)?;
+            whole((plan, check), prepared, verified)?;
+        }
     }
     let mut checked = Vec::with_capacity(variants);
     for (variant, mut verified) in found.into_iter().enumerate() {
         prepared.fill(Pass::Random)?;
         let spans = waiter.launch(prepared, variant, 1, None)?;
-        compare(plan, prepared, Pass::Random, &mut verified)?;
+        for check in plan.checks() {
+            compare((plan, check), prepared, Pass::Random, &mut verified)?;
+        }
         let begin = waiter.now();
         let hash = hash(plan, prepared)?;
         verified.passed = verified.mismatches == 0;
@@ -63,12 +67,16 @@ pub fn verify(plan: &Plan, prepared: &mut dyn Prepared, variants: usize, waiter:
     Ok(checked)
 }
 
-/// The fold of the output's bits, by the seeds of the plan.
+/// The fold of each output's bits, by the seeds of the plan.
 ///
 /// # Errors
 /// [`Fault`] of the device.
 pub fn hash(plan: &Plan, prepared: &mut dyn Prepared) -> Result<Vec<u32>, Fault> {
-    prepared.fold(plan.check.output, Fold::Bits, &seeds(plan)[..1])
+    let mut folds = Vec::new();
+    for check in plan.checks() {
+        folds.extend(prepared.fold(check.output, Fold::Bits, &seeds(plan)[..1])?);
+    }
+    Ok(folds)
 }
 
 /// What a kernel found when it hashed its own tiles, in words.
@@ -109,8 +117,8 @@ fn mismatch(verified: &mut Verified, text: impl FnOnce() -> String) {
 }
 
 /// Positions to compare: all of a small output, else first, last and a seeded choice.
-fn positions(plan: &Plan) -> Vec<u64> {
-    let elements = plan.buffers[plan.check.output].elements;
+fn positions(plan: &Plan, output: usize) -> Vec<u64> {
+    let elements = plan.buffers[output].elements;
     if elements <= SAMPLES {
         return (0..elements).collect();
     }
@@ -121,16 +129,16 @@ fn positions(plan: &Plan) -> Vec<u64> {
     [0, elements - 1].into_iter().chain(chosen).collect()
 }
 
-fn compare(plan: &Plan, prepared: &mut dyn Prepared, pass: Pass, verified: &mut Verified) -> Result<(), Fault> {
-    let positions = positions(plan);
-    let found = prepared.sample(plan.check.output, &positions)?;
+fn compare((plan, check): (&Plan, &Check), prepared: &mut dyn Prepared, pass: Pass, verified: &mut Verified) -> Result<(), Fault> {
+    let positions = positions(plan, check.output);
+    let found = prepared.sample(check.output, &positions)?;
     if found.len() != positions.len() {
         return Err(Fault::failed("sampling the output", format!("{} of {} elements came back", found.len(), positions.len())));
     }
-    let tolerance = if pass == Pass::Exact { 0.0 } else { plan.check.tolerance };
+    let tolerance = if pass == Pass::Exact { 0.0 } else { check.tolerance };
     for (&element, &got) in positions.iter().zip(&found) {
-        let want = (plan.check.element)(plan, pass, element);
-        let rounding = if pass == Pass::Exact { 0.0 } else { plan.check.relative * want.abs() };
+        let want = (check.element)(plan, pass, element);
+        let rounding = if pass == Pass::Exact { 0.0 } else { check.relative * want.abs() };
         // What rounding of the output explains is no error. NaN stays NaN.
         let error = ((got - want).abs() - rounding).clamp(0.0, f64::INFINITY);
         verified.checked += 1;
@@ -145,10 +153,10 @@ fn compare(plan: &Plan, prepared: &mut dyn Prepared, pass: Pass, verified: &mut 
     Ok(())
 }
 
-fn whole(plan: &Plan, prepared: &mut dyn Prepared, verified: &mut Verified) -> Result<(), Fault> {
+fn whole((plan, check): (&Plan, &Check), prepared: &mut dyn Prepared, verified: &mut Verified) -> Result<(), Fault> {
     let seeds = seeds(plan);
-    let found = prepared.fold(plan.check.output, Fold::Values, &seeds)?;
-    let wanted = seeds.map(|seed| (plan.check.fold)(plan, seed));
+    let found = prepared.fold(check.output, Fold::Values, &seeds)?;
+    let wanted = seeds.map(|seed| (check.fold)(plan, seed));
     verified.checked += FOLDS as u64;
     if found != wanted {
         mismatch(verified, || format!("Exact pass: the fold of the whole output is {found:08x?}, not {wanted:08x?}"));

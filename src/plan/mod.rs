@@ -233,6 +233,8 @@ pub struct Plan {
     pub program: Vec<Step>,
     pub submit: Submit,
     pub check: Check,
+    /// How a second output is verified, where there is one.
+    pub also: Option<Check>,
     pub seed: u32,
     /// A suite measures these long enough for a sustained figure.
     pub sustained: bool,
@@ -243,6 +245,11 @@ impl Plan {
     #[must_use]
     pub fn bytes_allocated(&self) -> u64 {
         self.buffers.iter().map(Buffer::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Every check, one an output.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> + '_ {
+        std::iter::once(&self.check).chain(&self.also)
     }
 
     /// Seed of a buffer's contents.

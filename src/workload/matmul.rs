@@ -112,6 +112,7 @@ fn plan(row: &Row, (m, n, k): (u64, u64, u64), device: &Device, seed: u32) -> Pl
             tolerance: tolerance(precision, k),
             relative: if output == precision.accumulate { 0.0 } else { output.roundoff() },
         },
+        also: None,
         seed,
         sustained: false,
     }

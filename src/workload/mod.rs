@@ -5,6 +5,7 @@ mod launch;
 mod matmul;
 mod oracle;
 mod stream;
+mod transfer;
 
 use crate::{
     plan::Plan,
@@ -25,6 +26,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "matmul", about: "dense matrix products, named input.accumulate.output", plans: matmul::plans },
     Family { name: "stream", about: "what memory sustains when almost nothing is computed", plans: stream::plans },
     Family { name: "cache", about: "the same over footprints from the first cache to memory", plans: cache::plans },
+    Family { name: "transfer", about: "what the link between host and device delivers", plans: transfer::plans },
     Family { name: "launch", about: "how soon a kernel follows one that it depends on", plans: launch::plans },
 ];
 

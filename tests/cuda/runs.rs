@@ -134,6 +134,31 @@ fn a_chain_of_launches_is_told_by_the_link_and_seen_in_every_word() {
 }
 
 #[test]
+fn transfers_are_verified_at_both_ends_and_both_ways_run_at_once() {
+    for mode in ["mode=immediate", "mode=deferred"] {
+        let fake = Fake::new(&format!("transfer-{mode}"), &format!("sm=90,{mode}")).with_ptx(compiled::ptx());
+        let entries = measured(&fake, &["--only", "transfer/*"]);
+        let rate = |operation: &str| {
+            let entry = entries.iter().find(|entry| entry.workload.operation == operation).expect("measured");
+            (
+                entry.rate.as_ref().and_then(|rate| rate.burst).expect("a burst").value,
+                entry.verified.clone().expect("verified").checked,
+            )
+        };
+        let (one, checked) = rate("h2d");
+        let (both, twice) = rate("both");
+        assert!((both / one - 2.0).abs() < 0.01, "{one} and {both}: the ways do not share a stream");
+        assert!(twice > checked * 3 / 2, "{twice} and {checked}: both outputs are compared");
+        assert_eq!(entries.len(), 5);
+    }
+    let failing = Fake::new("transfer-fails", "sm=90").with_ptx(compiled::ptx()).failing("1@cuMemcpyDtoHAsync_v2:2");
+    let output = failing.run(&["--only", "transfer/*/d2h*/*"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let outcomes: Vec<_> = failing.record().entries.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Measured]);
+}
+
+#[test]
 fn every_device_is_measured() {
     let fake = Fake::new("two", "87,devices=2");
     let entries = measured(&fake, &["--only", "stream/*/copy/*", "--footprint", "1MiB"]);

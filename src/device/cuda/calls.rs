@@ -31,8 +31,12 @@ const NEEDED: &[&str] = &[
     "cuLaunchKernel",
     "cuMemAlloc_v2",
     "cuMemFree_v2",
+    "cuMemFreeHost",
     "cuMemGetInfo_v2",
+    "cuMemHostAlloc",
+    "cuMemcpyDtoHAsync_v2",
     "cuMemcpyDtoH_v2",
+    "cuMemcpyHtoDAsync_v2",
     "cuMemcpyHtoD_v2",
     "cuMemsetD8Async",
     "cuModuleGetFunction",
@@ -42,6 +46,7 @@ const NEEDED: &[&str] = &[
     "cuStreamDestroy_v2",
     "cuStreamQuery",
     "cuStreamSynchronize",
+    "cuStreamWaitEvent",
 ];
 
 /// Calls that captured graphs need besides.

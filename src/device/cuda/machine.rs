@@ -4,14 +4,16 @@ use super::{
     calls,
     candidates::{self, Candidate},
     geometry::{self, grid},
+    host::{Copy, Storage},
     image,
     launch::{self, Memory, Shape, fault},
-    prepared::{Loaded, Ready},
+    loaded::{Action, Loaded},
+    prepared::Ready,
     tensor::{self, Argument},
 };
 use crate::{
     contract::{Clock, Fault, Machine, Monotonic, Prepared, Unsupported},
-    plan::{Arg, Configuration, Op, Place, Plan, Step, Submit, Variant, kernel},
+    plan::{Arg, Buffer, Configuration, Op, Place, Plan, Step, Submit, Variant, kernel},
     record::Device,
 };
 use cudarc::driver::CudaContext;
@@ -85,11 +87,13 @@ impl Machine for Cuda {
     fn supports(&self, plan: &Plan) -> Result<(), Unsupported> {
         let opened = self.place(plan)?;
         shape(plan)?;
-        for step in &plan.program {
+        for step in plan.program.iter().filter(|step| !matches!(step.op, Op::Copy { .. })) {
             opened.candidates(plan, step)?;
         }
         let free = opened.context.mem_get_info().map_or(0, |(free, _)| free as u64);
-        let needed = plan.bytes_allocated().saturating_add(RESERVE_BYTES.min(free / 16));
+        let on_device = plan.buffers.iter().filter(|buffer| matches!(buffer.place, Place::Device(_)));
+        let bytes = on_device.map(Buffer::bytes).fold(0, u64::saturating_add);
+        let needed = bytes.saturating_add(RESERVE_BYTES.min(free / 16));
         if needed > free {
             return Err(Unsupported::Memory { needed, free });
         }
@@ -98,14 +102,17 @@ impl Machine for Cuda {
 
     fn variants(&self, plan: &Plan) -> Vec<Variant> {
         let Ok(opened) = self.place(plan) else { return Vec::new() };
+        if plan.program.iter().all(|step| matches!(step.op, Op::Copy { .. })) {
+            return vec![Variant::own("copy-engine")];
+        }
         let of = |step| opened.candidates(plan, step).ok();
         plan.program.iter().find_map(of).unwrap_or_default().iter().map(Candidate::variant).collect()
     }
 
     fn prepare(&self, plan: &Plan, variants: &[Variant]) -> Result<Box<dyn Prepared + '_>, Fault> {
         let opened = self.place(plan).map_err(|reason| Fault::failed("preparing", reason))?;
-        let buffers: Vec<Memory> =
-            plan.buffers.iter().map(|buffer| Memory::allocate(&opened.context, buffer.bytes())).collect::<Result<_, _>>()?;
+        let buffers: Vec<Storage> =
+            plan.buffers.iter().map(|buffer| Storage::allocate(&opened.context, buffer)).collect::<Result<_, _>>()?;
         let loaded = variants.iter().map(|variant| opened.load(plan, variant, &buffers)).collect::<Result<_, _>>()?;
         Ok(Box::new(Ready::new(opened, plan, buffers, loaded, &self.clock)?))
     }
@@ -124,10 +131,18 @@ impl Opened {
     }
 
     /// All of a variant's launches, one a step of the program.
-    fn load(&self, plan: &Plan, variant: &Variant, buffers: &[Memory]) -> Result<Loaded, Fault> {
+    fn load(&self, plan: &Plan, variant: &Variant, buffers: &[Storage]) -> Result<Loaded, Fault> {
         let unfit = |reason: Unsupported| Fault::failed("preparing", reason);
         let mut loaded = Loaded::default();
         for step in &plan.program {
+            if let Op::Copy { from, to } = step.op {
+                let missing = || Fault::failed("preparing", "a copy names a buffer that is not there");
+                let (from, to) = (buffers.get(from).ok_or_else(missing)?, buffers.get(to).ok_or_else(missing)?);
+                let bytes = plan.buffers.iter().map(Buffer::bytes).min().unwrap_or(0);
+                loaded.steps.push((step.stream, Action::Copy(Copy::new(from, to, bytes))));
+                loaded.identity = "copies by the driver".into();
+                continue;
+            }
             let (_, args) = kernel_step(&step.op).map_err(unfit)?;
             let candidates = self.candidates(plan, step).map_err(unfit)?;
             let Candidate { kernel, configuration, .. } =
@@ -136,7 +151,7 @@ impl Opened {
                     .find(|candidate| candidate.name == variant.name)
                     .ok_or_else(|| Fault::failed("preparing", format!("no variant {}", variant.name)))?;
             let function = self.function(kernel, &configuration.name)?;
-            let address = |index: usize| buffers.get(index).map_or(0, Memory::address);
+            let address = |index: usize| buffers.get(index).map_or(0, Storage::address);
             let mut arguments = tensor::arguments(kernel, configuration, args, &plan.buffers, address)?;
             let slots = geometry::slots(kernel, configuration, args);
             if slots > 0 {
@@ -144,7 +159,7 @@ impl Opened {
                 arguments.push(Argument::word(memory.address()));
                 loaded.slots = Some(memory);
             }
-            loaded.launches.push(self.launch(kernel, &function, args, arguments)?);
+            loaded.steps.push((step.stream, Action::Kernel(self.launch(kernel, &function, args, arguments)?)));
             loaded.identity = function.identity;
         }
         Ok(loaded)
@@ -203,11 +218,9 @@ fn shape(plan: &Plan) -> Result<(), Unsupported> {
     if let (Submit::Graph(_), Some(call)) = (plan.submit, calls::without_graphs()) {
         return Err(Unsupported::Other(format!("the NVIDIA driver is too old for graphs: its library lacks {call}")));
     }
-    if plan.program.iter().any(|step| step.stream != 0) {
-        return Err(Unsupported::Other("one stream at a time".into()));
-    }
-    if plan.buffers.iter().any(|buffer| buffer.place != Place::Device(0)) {
-        return Err(Unsupported::Other("buffers outside the device's memory".into()));
+    let kernels = plan.program.iter().any(|step| matches!(step.op, Op::Kernel { .. }));
+    if kernels && plan.buffers.iter().any(|buffer| buffer.place != Place::Device(0)) {
+        return Err(Unsupported::Other("kernels work on the device's own memory here".into()));
     }
     Ok(())
 }

@@ -2,19 +2,18 @@
 
 use super::{
     geometry,
-    launch::{Launch, Memory, fault, idle},
+    host::Storage,
+    launch::{Memory, fault, idle},
+    loaded::Loaded,
     machine::Opened,
     tensor::Argument,
     timing::{RESOLUTION, Timing},
 };
 use crate::{
     contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
-    plan::{Arg, Buffer, Fold, Pass, Plan, Role, Submit},
+    plan::{Arg, Buffer, Fold, Pass, Plan, Role},
 };
-use cudarc::driver::{
-    CudaGraph, CudaStream,
-    sys::{CUgraphInstantiate_flags, CUstreamCaptureMode},
-};
+use cudarc::driver::CudaStream;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -30,42 +29,6 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// What an output's bytes are before it is written.
 const POISON: u8 = 0xA5;
 
-/// A variant's kernels with their arguments, one launch a step of the program.
-#[derive(Default)]
-pub struct Loaded {
-    pub launches: Vec<Launch>,
-    /// Hash of the bits.
-    pub identity: String,
-    /// All of them as one graph, where the plan wants that.
-    graph: Option<CudaGraph>,
-    /// Where the kernel keeps the hashes of its tiles, where it does.
-    pub slots: Option<Memory>,
-}
-
-impl Loaded {
-    /// Records the launches, so many times over, as a graph; nothing runs yet.
-    fn capture(&mut self, stream: &Arc<CudaStream>, repetitions: u32) -> Result<(), Fault> {
-        let failed = |error| fault("capturing a graph", error);
-        stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).map_err(failed)?;
-        let enqueued = (0..repetitions).try_for_each(|_| self.enqueue(stream));
-        // The capture ends even where a launch was refused.
-        let graph = stream.end_capture(CUgraphInstantiate_flags(0)).map_err(failed);
-        enqueued?;
-        let graph = graph?.ok_or_else(|| Fault::failed("capturing a graph", "nothing was captured"))?;
-        graph.upload().map_err(failed)?;
-        self.graph = Some(graph);
-        Ok(())
-    }
-
-    /// One launch of the program.
-    fn enqueue(&mut self, stream: &CudaStream) -> Result<(), Fault> {
-        match &self.graph {
-            Some(graph) => graph.launch().map_err(|error| fault("launching a graph", error)),
-            None => self.launches.iter_mut().try_for_each(|launch| launch.enqueue(stream)),
-        }
-    }
-}
-
 /// See [`Prepared`].
 pub struct Ready<'a> {
     opened: &'a Opened,
@@ -74,7 +37,7 @@ pub struct Ready<'a> {
     loaded: Vec<Loaded>,
     timing: Timing,
     /// The plan's, and behind them one word to which a fold adds.
-    buffers: Vec<Memory>,
+    buffers: Vec<Storage>,
     /// What the inputs were filled with last.
     filled: Option<Pass>,
 }
@@ -85,15 +48,13 @@ impl<'a> Ready<'a> {
     pub fn new(
         opened: &'a Opened,
         plan: &Plan,
-        mut buffers: Vec<Memory>,
+        mut buffers: Vec<Storage>,
         mut loaded: Vec<Loaded>,
         clock: &dyn Clock,
     ) -> Result<Self, Fault> {
         let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
-        buffers.push(Memory::allocate(&opened.context, 4)?);
-        if let Submit::Graph(repetitions) = plan.submit {
-            loaded.iter_mut().try_for_each(|loaded| loaded.capture(&stream, repetitions))?;
-        }
+        buffers.push(Storage::Device(Memory::allocate(&opened.context, 4)?));
+        loaded.iter_mut().try_for_each(|loaded| loaded.make_ready(&opened.context, &stream, plan.submit))?;
         let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
         Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, filled: None })
     }
@@ -118,7 +79,7 @@ impl<'a> Ready<'a> {
         Ok(())
     }
 
-    fn buffer(&self, index: usize) -> Result<(Buffer, &Memory), Fault> {
+    fn buffer(&self, index: usize) -> Result<(Buffer, &Storage), Fault> {
         let found = self.plan.buffers.get(index).zip(self.buffers.get(index));
         found
             .map(|(buffer, memory)| (*buffer, memory))
@@ -133,12 +94,19 @@ impl Prepared for Ready<'_> {
             Pass::Random => 1,
             Pass::Zeros => 2,
         };
+        // The host's memory is written at once: nothing may be under way there.
+        self.synchronize()?;
         for (index, buffer) in self.plan.buffers.iter().enumerate() {
             if buffer.role != Role::In {
                 self.buffers[index].set(POISON, &self.stream)?;
                 continue;
             }
-            let seed = u64::from(self.plan.buffer_seed(index));
+            let seed = self.plan.buffer_seed(index);
+            if let Storage::Host(host) = &mut self.buffers[index] {
+                host.fill(buffer, seed, pass);
+                continue;
+            }
+            let seed = u64::from(seed);
             let counts = [buffer.elements, seed, code, buffer.gap].map(Arg::Count);
             let args = [&[Arg::Buffer(0)], &counts[..]].concat();
             self.harness("fill", buffer.dtype.name(), &args, &[self.buffers[index].address()])?;
@@ -182,6 +150,10 @@ impl Prepared for Ready<'_> {
 
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault> {
         let (of, memory) = self.buffer(buffer)?;
+        if let Storage::Host(host) = memory {
+            self.synchronize()?;
+            return Ok(seeds.iter().map(|seed| host.fold(fold, *seed)).collect());
+        }
         let (address, sum) = (memory.address(), self.plan.buffers.len());
         let (name, elements) = match fold {
             Fold::Bits => ("bits", of.bytes() / 4),

@@ -1,0 +1,101 @@
+//! Transfer: what the link between host and device delivers, each way and both ways at once.
+//!
+//! Bytes are those delivered, counted once a direction, as nvbandwidth counts them. Pinned memory is read and written by the copy engines
+//! themselves; pageable memory passes through the driver's own pinned pages, which is what an unprepared program gets.
+
+use super::{Choice, footprint, oracle};
+use crate::{
+    dtype::{Dtype, Precision},
+    plan::{Buffer, Check, Op, Pass, Place, Plan, Role, Step, Submit, WorkloadKey},
+    record::{Device, RateUnit, Work},
+    units::{Bytes, binary},
+};
+
+/// A row an operation: which ways, and where the host's side lies.
+struct Operation {
+    name: &'static str,
+    to_device: bool,
+    to_host: bool,
+    place: Place,
+}
+
+const OPERATIONS: &[Operation] = &[
+    Operation { name: "h2d", to_device: true, to_host: false, place: Place::Pinned(None) },
+    Operation { name: "d2h", to_device: false, to_host: true, place: Place::Pinned(None) },
+    Operation { name: "both", to_device: true, to_host: true, place: Place::Pinned(None) },
+    Operation { name: "h2d-pageable", to_device: true, to_host: false, place: Place::Pageable },
+    Operation { name: "d2h-pageable", to_device: false, to_host: true, place: Place::Pageable },
+];
+
+/// A quarter of the footprint of `stream`; in the standard suite a sixteenth and the whole as well.
+pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
+    if device.backend != "cuda" {
+        return Vec::new();
+    }
+    let whole = footprint(device, choice);
+    let sizes = if choice.suite.thorough { vec![whole / 16, whole / 4, whole] } else { vec![whole / 4] };
+    let of = |operation: &'static Operation| sizes.iter().map(move |bytes| plan(operation, *bytes, device, choice.seed));
+    OPERATIONS.iter().flat_map(of).collect()
+}
+
+fn plan(operation: &Operation, bytes: u64, device: &Device, seed: u32) -> Plan {
+    let words = bytes / Dtype::Uint32.bytes();
+    let mut buffers = Vec::new();
+    let mut program = Vec::new();
+    let ways = [(operation.to_device, operation.place, Place::Device(0)), (operation.to_host, Place::Device(0), operation.place)];
+    for (_, from, to) in ways.into_iter().filter(|(wanted, ..)| *wanted) {
+        let first = buffers.len();
+        buffers.push(Buffer { place: from, ..Buffer::vector(Dtype::Uint32, words, Role::In) });
+        buffers.push(Buffer { place: to, ..Buffer::vector(Dtype::Uint32, words, Role::Out) });
+        program.push(Step { stream: program.len() as u32, op: Op::Copy { from: first, to: first + 1 } });
+    }
+    let count = program.len() as u64;
+    Plan {
+        key: WorkloadKey {
+            family: "transfer",
+            operation: operation.name,
+            precision: Dtype::Uint32.to_string(),
+            shape: binary(bytes),
+        },
+        precision: Precision::uniform(Dtype::Uint32),
+        work: Work { bytes: Bytes(count * bytes), ..Work::default() },
+        unit: RateUnit::Bytes,
+        places: vec![device.id.clone()],
+        buffers,
+        program,
+        submit: Submit::Stream,
+        check: copied(1, |plan, pass, element| plan.input(0, pass, element), |plan, seed| fold(plan, 0, seed)),
+        also: (count > 1).then(|| copied(3, |plan, pass, element| plan.input(2, pass, element), |plan, seed| fold(plan, 2, seed))),
+        seed,
+        sustained: false,
+    }
+}
+
+fn copied(output: usize, element: fn(&Plan, Pass, u64) -> f64, fold: fn(&Plan, u32) -> u32) -> Check {
+    Check { output, element, fold, bound: 0, tolerance: 0.0, relative: 0.0 }
+}
+
+/// The fold of input `buffer`, which is that of its copy.
+fn fold(plan: &Plan, buffer: usize, seed: u32) -> u32 {
+    let source = plan.buffer_seed(buffer);
+    oracle::vector(plan.buffers[buffer].elements, seed, |element| crate::plan::first(source, element))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{record::Kind, workload::SUITES};
+
+    #[test]
+    fn both_ways_are_two_copies_on_two_streams_and_both_are_checked() {
+        let choice = Choice { suite: SUITES[0], footprint: Some(4 << 20), seed: 3 };
+        let plans = plans(&Device::new("cuda:0", "cuda", Kind::Gpu, "x"), &choice);
+        let both = plans.iter().find(|plan| plan.key.id() == "transfer/uint32/both/1MiB").expect("planned");
+        assert_eq!((both.work.bytes, both.buffers.len()), (Bytes(2 << 20), 4));
+        assert_eq!(both.program.iter().map(|step| step.stream).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!((both.check.output, both.also.as_ref().map(|check| check.output)), (1, Some(3)));
+        let differ = |check: &Check| (check.element)(both, Pass::Random, 7);
+        assert!((differ(&both.check) - both.also.as_ref().map_or(0.0, differ)).abs() > 0.0, "the two ways carry different words");
+        assert!(plans.iter().filter(|plan| plan.also.is_none()).all(|plan| plan.work.bytes == Bytes(1 << 20)));
+    }
+}

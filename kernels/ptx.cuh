@@ -55,6 +55,13 @@ __device__ __forceinline__ uint4 load_cached(const uint4* from) {
     return v;
 }
 
+// The address that lies at an address, kept by every cache that it passes.
+__device__ __forceinline__ const u8* load_pointer(const u8* from) {
+    u64 d;
+    asm volatile("ld.global.u64 %0, [%1];" : "=l"(d) : "l"(from) : "memory");
+    return reinterpret_cast<const u8*>(d);
+}
+
 // Output that is not read again: first to leave the caches.
 __device__ __forceinline__ void store_streamed(double2* to, double2 v) {
     asm volatile("st.global.cs.v2.f64 [%0], {%1, %2};" : : "l"(to), "d"(v.x), "d"(v.y) : "memory");

@@ -1,6 +1,7 @@
 //! What is worth measuring: families of workloads as data, and the suites that spend time on them.
 
 mod cache;
+mod latency;
 mod launch;
 mod matmul;
 mod oracle;
@@ -26,6 +27,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "matmul", about: "dense matrix products, named input.accumulate.output", plans: matmul::plans },
     Family { name: "stream", about: "what memory sustains when almost nothing is computed", plans: stream::plans },
     Family { name: "cache", about: "the same over footprints from the first cache to memory", plans: cache::plans },
+    Family { name: "latency", about: "how long a load takes that must be waited for", plans: latency::plans },
     Family { name: "transfer", about: "what the link between host and device delivers", plans: transfer::plans },
     Family { name: "launch", about: "how soon a kernel follows one that it depends on", plans: launch::plans },
 ];

@@ -11,13 +11,15 @@ pub enum Contents {
     Filled(Vec<u8>),
     /// So many bytes that nobody wrote.
     Poison(usize),
+    /// So many bytes, from the address at which they will lie.
+    Addressed(Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>, usize),
 }
 
 impl Contents {
     fn len(&self) -> usize {
         match self {
             Self::Filled(bytes) => bytes.len(),
-            Self::Poison(bytes) => *bytes,
+            Self::Poison(bytes) | Self::Addressed(_, bytes) => *bytes,
         }
     }
 }
@@ -134,6 +136,11 @@ impl Job {
             .enumerate()
             .map(|(number, contents)| match contents {
                 Contents::Poison(bytes) => memory.allocate_window(far(number), *bytes),
+                Contents::Addressed(make, bytes) => {
+                    let at = memory.allocate_window(far(number), *bytes);
+                    memory.bytes_mut(at, *bytes).expect("just allocated").copy_from_slice(&make(at));
+                    at
+                }
                 Contents::Filled(bytes) => {
                     let at = memory.allocate_window(far(number), bytes.len());
                     memory.bytes_mut(at + far(number) as u64, bytes.len()).expect("just allocated").copy_from_slice(bytes);

@@ -27,6 +27,8 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "read" => read(macros),
         "dot" => dot(macros),
         "link" => link(macros),
+        "links" => links(macros),
+        "chase" => chase(macros),
         "fill" => fill(macros),
         "fold" => fold(macros),
         _ => return crate::products::jobs(stem, macros),
@@ -144,6 +146,65 @@ fn read(macros: &Macros) -> Vec<Job> {
         claim: Some(Claim { read: length * segments * passes * 4, written: segments * 4, ..Claim::default() }),
     };
     vec![job(segment * 2, 4, 2), job(segment + 4 * 777, 5, 1), job(1021, 4, 3), job(101, 4, 1), job(8, 4, 1)]
+}
+
+/// The line behind a line (kernels/cycle.cuh).
+fn next_line(line: u64, lines: u64) -> u64 {
+    (1_664_525 * line + 1_013_904_223) % lines
+}
+
+fn links(macros: &Macros) -> Vec<Job> {
+    let job = |lines: u64| Job {
+        name: format!("{lines} lines"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![filled(lines as usize * 16, |_| 0_u64)],
+        window: None,
+        arguments: vec![Argument::Buffer(0), Argument::Word(lines)],
+        expected: vec![(
+            0,
+            Box::new(move |bytes| {
+                let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+                // The links tell where the memory begins: one of them leads to its first line.
+                let base = (0..lines as usize).map(|line| words[line * 16]).min().unwrap_or(0);
+                let wrong = (0..lines).find(|line| words[*line as usize * 16] != base + next_line(*line, lines) * 128);
+                let between = (0..words.len()).find(|at| at % 16 != 0 && words[*at] != 0);
+                match (wrong, between) {
+                    (None, None) => Ok(()),
+                    other => Err(format!("line {other:?} is wrong")),
+                }
+            }),
+        )],
+        claim: Some(Claim { written: lines * 8, ..Claim::default() }),
+    };
+    vec![job(1), job(2), job(1024), job(8192)]
+}
+
+fn chase(macros: &Macros) -> Vec<Job> {
+    let job = |lines: u64, hops: u64, before: u64| {
+        let detours = hops * constant(macros, "DETOUR");
+        let words = [lines, hops, u64::from(SEED)].map(Argument::Word);
+        Job {
+            name: format!("{hops} hops through {lines} lines after {before} launches"),
+            geometry: geometry(macros, 1),
+            buffers: vec![linked(lines), filled(1, |_| before), Contents::Poison(4)],
+            window: None,
+            arguments: (0..3).map(Argument::Buffer).chain(words).collect(),
+            expected: vec![(2, equals(|_| SEED)), (1, equals(move |_| before + 1))],
+            claim: Some(Claim { read: (hops + detours + 2) * 8, written: 12, ..Claim::default() }),
+        }
+    };
+    vec![job(128, 64, 0), job(1, 8, 3), job(1024, 8, 1000), job(256, 512, u64::MAX / 3)]
+}
+
+/// Lines that lead to one another.
+fn linked(lines: u64) -> Contents {
+    Contents::Addressed(
+        Box::new(move |base| {
+            let word = |at: u64| if at % 16 == 0 { base + next_line(at / 16, lines) * 128 } else { 0 };
+            (0..lines * 16).flat_map(|at| word(at).to_le_bytes()).collect()
+        }),
+        lines as usize * 128,
+    )
 }
 
 fn link(macros: &Macros) -> Vec<Job> {

@@ -27,6 +27,7 @@ const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("add", &[Dtype::Fp64], &["add"]),
     ("triad", &[Dtype::Fp64], &["triad"]),
     ("dot", &[Dtype::Fp64], &["dot"]),
+    ("chase", &[Dtype::Uint32], &["chase"]),
     ("link", &[Dtype::Uint32], &["link"]),
     ("matmul", &[Dtype::Fp32, Dtype::Fp64], &["matmul_dmma", "matmul"]),
     ("matmul_nt", &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, Dtype::E5m2, Dtype::Int8], &["matmul_wgmma", "matmul_mma"]),

@@ -112,7 +112,7 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
             (down.div_ceil(cluster) * across).min(u64::from(units) / cluster).max(1) * cluster
         }
         _ if kernel.starts_with("matmul") => down * across,
-        "link" => 1,
+        "link" | "chase" => 1,
         // A block a segment, as they become free: segments are many and small.
         "read" | "dot" => count(1),
         _ => count(0).div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units)),

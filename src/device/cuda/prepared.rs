@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Between two looks at the device.
 const PAUSE: Duration = Duration::from_micros(50);
 
+/// Of a link (kernels/cycle.cuh).
+const LINE_BYTES: u64 = 128;
+
 /// What an output's bytes are before it is written.
 const POISON: u8 = 0xA5;
 
@@ -97,6 +100,11 @@ impl Prepared for Ready<'_> {
         // The host's memory is written at once: nothing may be under way there.
         self.synchronize()?;
         for (index, buffer) in self.plan.buffers.iter().enumerate() {
+            if buffer.role == Role::Links {
+                let args = [Arg::Buffer(0), Arg::Count(buffer.bytes() / LINE_BYTES)];
+                self.harness("links", "lines", &args, &[self.buffers[index].address()])?;
+                continue;
+            }
             if buffer.role != Role::In {
                 self.buffers[index].set(POISON, &self.stream)?;
                 continue;

@@ -208,7 +208,8 @@ fn fill_kind(planned: &Planned, pass: Pass) -> (u32, u32) {
     const WORD: u32 = 2;
     const CONSTANT: u32 = 3;
     match (planned.role, pass, planned.dtype) {
-        (Role::Out | Role::Side, ..) => (CONSTANT, POISON),
+        // Shaders know no addresses: plans with links are refused by their stem.
+        (Role::Out | Role::Side | Role::Links, ..) => (CONSTANT, POISON),
         (Role::In, Pass::Zeros, _) => (CONSTANT, 0),
         (Role::In, _, Dtype::Uint32) => (WORD, 0),
         (Role::In, Pass::Exact, _) => (EXACT, 0),

@@ -13,8 +13,8 @@
 
 constexpr u64 UNROLLED = 8;
 
-// links[lines of 128 bytes], turn[1] counts launches -> out[1]; hops is a multiple of eight
-extern "C" __global__ void __launch_bounds__(THREADS) chase(const u8* links, u64* turn, u32* out, u64 lines, u64 hops, u64 seed) {
+// links[lines of 128 bytes], turn[1] goes on by `advance` -> out[1]; hops is a multiple of eight
+extern "C" __global__ void __launch_bounds__(THREADS) chase(const u8* links, u64* turn, u32* out, u64 lines, u64 hops, u64 advance, u64 seed) {
     if (threadIdx.x == 0) {
         const u64 before = *turn * hops;
         const u8* at = links + line_after(before, lines) * LINE_BYTES;
@@ -29,7 +29,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) chase(const u8* links, u64
                 }
             }
         }
-        *turn += 1;
+        *turn += advance;
         const u64 expected = line_after(before + hops, lines);
         out[0] = (u32)((u64)(at - links) - expected * LINE_BYTES) + (u32)seed;
     }

@@ -12,7 +12,7 @@
 //! | `add` | a, b, c, n | c = a + b |
 //! | `triad` | a, b, c, n, passes, s | c = a + s·b, `passes` times over |
 //! | `dot` | a, b, partials, n, segments | partial p = sum of a·b over segment p, in the arrays' format |
-//! | `chase` | links, turn, out, lines, hops, seed | how many bytes beside its goal the chase ended, plus seed |
+//! | `chase` | links, turn, out, lines, hops, advance, seed | how many bytes beside its goal the chase ended, plus seed |
 //! | `link` | first, words, index | word `index` = the word before it, or `first` where there is none, plus one |
 //! | `matmul` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[k,n]`, all row-major |
 //! | `matmul_nt` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[n,k]ᵀ`, all row-major: both operands lie along k, as tensor cores take them |

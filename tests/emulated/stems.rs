@@ -182,7 +182,7 @@ fn links(macros: &Macros) -> Vec<Job> {
 fn chase(macros: &Macros) -> Vec<Job> {
     let job = |lines: u64, hops: u64, before: u64| {
         let detours = hops * constant(macros, "DETOUR");
-        let words = [lines, hops, u64::from(SEED)].map(Argument::Word);
+        let words = [lines, hops, 1, u64::from(SEED)].map(Argument::Word);
         Job {
             name: format!("{hops} hops through {lines} lines after {before} launches"),
             geometry: geometry(macros, 1),

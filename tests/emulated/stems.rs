@@ -200,7 +200,7 @@ fn chase(macros: &Macros) -> Vec<Job> {
 fn linked(lines: u64) -> Contents {
     Contents::Addressed(
         Box::new(move |base| {
-            let word = |at: u64| if at % 16 == 0 { base + next_line(at / 16, lines) * 128 } else { 0 };
+            let word = |at: u64| if at.is_multiple_of(16) { base + next_line(at / 16, lines) * 128 } else { 0 };
             (0..lines * 16).flat_map(|at| word(at).to_le_bytes()).collect()
         }),
         lines as usize * 128,

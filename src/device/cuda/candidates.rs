@@ -112,11 +112,13 @@ pub fn candidates(stem: &str, dtype: Dtype, args: &[Arg], capability: u32, units
     // Where every tile leaves units idle, the smallest leaves the fewest.
     let smallest = found.iter().filter(|candidate| !is_slow(candidate)).all(idle);
     found.sort_by_key(|candidate| {
-        let rank = match () {
-            () if is_slow(candidate) => 3,
-            () if candidate.configuration.name == "cached" => 0,
-            () if idle(candidate) => 2,
-            () => 1,
+        let cached = candidate.configuration.name == "cached";
+        let rank = if is_slow(candidate) {
+            3
+        } else if cached {
+            0
+        } else {
+            1 + u32::from(idle(candidate))
         };
         let tile = if smallest { geometry::tile(candidate.kernel, candidate.configuration) } else { 0 };
         (rank, tile)

@@ -46,21 +46,17 @@
 // config slow_int8: INPUT=int8 TILE_N=128 STAGES=1 CLUSTER=1 BEHIND=0 GROUP=1 SHARED=66576
 #include "formats.cuh"
 #include "tiles.cuh"
+#include "warpgroup.cuh"
 
 using Sum = INPUT::Sum;
 
 constexpr u32 TILE_M = 128, CONSUMERS = 2, WARPS = 4 * CONSUMERS, THREADS = 128 * (1 + CONSUMERS);
-constexpr u32 ROW_BYTES = 128, SLAB = ROW_BYTES / INPUT::BYTES;  // a slab's elements of k
+constexpr u32 SLAB = ROW_BYTES / INPUT::BYTES;  // a slab's elements of k
 constexpr u32 A_BYTES = TILE_M * ROW_BYTES, B_BYTES = TILE_N * ROW_BYTES, PART_BYTES = B_BYTES / CLUSTER;
 constexpr u32 STAGE_BYTES = A_BYTES + B_BYTES, BOX_BYTES = 64 * ROW_BYTES;  // a box of C: 64 x 64 of 16 bits
 constexpr u32 RESULT = STAGES * STAGE_BYTES, FULL = RESULT + 2 * CONSUMERS * BOX_BYTES, EMPTY = FULL + 8 * STAGES;
 constexpr u32 DYNAMIC = EMPTY + 8 * STAGES + 1024;  // 1024 for the alignment of the swizzle's pattern
 static_assert(DYNAMIC == SHARED && SHARED <= 227 * 1024, "the host grants what it takes, and a multiprocessor has it");
-
-// A K-major operand with the 128-byte swizzle: rows of 128 bytes, groups of eight rows 1024 bytes apart.
-__device__ __forceinline__ u64 descriptor(u32 address) {
-    return (u64)(address >> 4) | 1ull << 16 | 64ull << 32 | 1ull << 62;
-}
 
 // Which slab, and in which round of the ring.
 struct Ring {

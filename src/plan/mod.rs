@@ -13,6 +13,8 @@
 //! | `triad` | a, b, c, n, passes, s | c = a + s·b, `passes` times over |
 //! | `dot` | a, b, partials, n, segments | partial p = sum of a·b over segment p, in the arrays' format |
 //! | `chase` | links, turn, out, lines, hops, advance, seed | how many bytes beside its goal the chase ended, plus seed |
+//! | `issue` | a, b, c, batches, steps | `c[l,j] = steps · a[l] · b[l,j]` for the 128 lanes l of each batch and eight j |
+//! | `issue_nt` | a, b, c, batches, rounds | `c[64,128] = 16 · rounds · a[64,k]·b[128,k]ᵀ` of each batch, 32 bytes along k |
 //! | `link` | first, words, index | word `index` = the word before it, or `first` where there is none, plus one |
 //! | `matmul` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[k,n]`, all row-major |
 //! | `matmul_nt` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[n,k]ᵀ`, all row-major: both operands lie along k, as tensor cores take them |

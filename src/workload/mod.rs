@@ -1,6 +1,7 @@
 //! What is worth measuring: families of workloads as data, and the suites that spend time on them.
 
 mod cache;
+mod issue;
 mod latency;
 mod launch;
 mod matmul;
@@ -25,6 +26,7 @@ pub struct Family {
 /// Every family, in the order that they are reported.
 pub const FAMILIES: &[Family] = &[
     Family { name: "matmul", about: "dense matrix products, named input.accumulate.output", plans: matmul::plans },
+    Family { name: "issue", about: "the same with nothing to fetch: the roof over matmul", plans: issue::plans },
     Family { name: "stream", about: "what memory sustains when almost nothing is computed", plans: stream::plans },
     Family { name: "cache", about: "the same over footprints from the first cache to memory", plans: cache::plans },
     Family { name: "latency", about: "how long a load takes that must be waited for", plans: latency::plans },

@@ -5,6 +5,7 @@
 #[path = "../compiled/mod.rs"]
 mod compiled;
 mod host;
+mod issue;
 mod job;
 mod mutations;
 mod planted;

@@ -18,6 +18,9 @@ pub struct Candidate {
     pub name: String,
 }
 
+/// What tensor cores multiply.
+const TENSOR: &[Dtype] = &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, Dtype::E5m2, Dtype::Int8];
+
 /// Stems of plans, the formats of their inputs, and the kernels that do them, the preferred one first.
 const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("read", &[Dtype::Uint32], &["read"]),
@@ -30,7 +33,9 @@ const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("chase", &[Dtype::Uint32], &["chase"]),
     ("link", &[Dtype::Uint32], &["link"]),
     ("matmul", &[Dtype::Fp32, Dtype::Fp64], &["matmul_dmma", "matmul"]),
-    ("matmul_nt", &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, Dtype::E5m2, Dtype::Int8], &["matmul_wgmma", "matmul_mma"]),
+    ("matmul_nt", TENSOR, &["matmul_wgmma", "matmul_mma"]),
+    ("issue", &[Dtype::Fp32, Dtype::Fp64], &["issue"]),
+    ("issue_nt", TENSOR, &["issue_wgmma", "issue_mma"]),
 ];
 
 /// Formats that matrices are multiplied in on a compute capability (`major * 10 + minor`), by their names.

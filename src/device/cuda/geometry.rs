@@ -113,6 +113,8 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
         }
         _ if kernel.starts_with("matmul") => down * across,
         "link" | "chase" => 1,
+        // A block a batch.
+        _ if kernel.starts_with("issue") => count(0),
         // A block a segment, as they become free: segments are many and small.
         "read" | "dot" => count(1),
         _ => count(0).div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units)),

@@ -127,6 +127,12 @@ __device__ __forceinline__ u32 multiprocessor() {
 
 __device__ __forceinline__ u32 shared_address(const void* at) { return (u32)__cvta_generic_to_shared(at); }
 
+__device__ __forceinline__ uint4 load_shared(u32 from) {
+    uint4 v;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(from) : "memory");
+    return v;
+}
+
 #if __CUDA_ARCH__ >= 750
 // Four 8 x 8 matrices of 16-bit elements; lanes 8 i and up give the addresses of matrix i's rows.
 __device__ __forceinline__ void load_matrices(u32 (&d)[4], u32 row) {

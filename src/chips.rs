@@ -40,6 +40,14 @@ const ROWS: &[Row] = &[
 /// Transfers a clock on each line of a memory bus: every memory of the devices above is double data rate.
 pub const TRANSFERS_A_CLOCK: u32 = 2;
 
+/// Bytes that the first cache and shared memory, which are one, give a unit of an architecture in a clock: 64 on 7.5, 128 on all others
+/// (Jia et al., "Dissecting the NVIDIA Turing T4 GPU via Microbenchmarking", 2019; CUDA C++ Best Practices Guide); blank where it is not known.
+#[must_use]
+pub fn near_bytes_a_clock(architecture: &str) -> Option<u32> {
+    let known = ROWS.iter().any(|row| row.architecture == architecture);
+    known.then_some(if architecture == "7.5" { 64 } else { 128 })
+}
+
 /// Operations that one unit of an architecture (`9.0`) can do a clock in a format; blank where it is not known.
 #[must_use]
 pub fn operations_a_clock(architecture: &str, dtype: Dtype) -> Option<u32> {
@@ -67,5 +75,6 @@ mod tests {
         assert_eq!(operations_a_clock("9.0", Dtype::Uint32), None);
         assert_eq!((operations_a_clock("7.5", Dtype::Bf16), operations_a_clock("7.5", Dtype::Fp16)), (None, Some(1024)));
         assert_eq!(operations_a_clock("3.5", Dtype::Fp32), None);
+        assert_eq!([near_bytes_a_clock("7.5"), near_bytes_a_clock("9.0"), near_bytes_a_clock("avx2")], [Some(64), Some(128), None]);
     }
 }

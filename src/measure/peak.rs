@@ -6,19 +6,19 @@ use crate::{
     record::{Device, RateUnit},
 };
 
-/// Peak in the unit of a rate, per second, at the highest clock; blank where a fact is missing.
+/// Peak in the unit of a rate, per second, at the highest clock; blank where a fact is missing. Footprints of the family `cache`
+/// may lie in any level, and so have the peak of the nearest; what crosses a link has none that the device would tell.
 #[must_use]
-pub fn peak(device: &Device, precision: Precision, unit: RateUnit) -> Option<f64> {
-    match unit {
-        RateUnit::Flops => {
-            let operations = chips::operations_a_clock(device.architecture.as_deref()?, precision.input)?;
-            Some(f64::from(operations) * f64::from(device.units?) * f64::from(device.boost_mhz?.0) * 1e6)
-        }
-        RateUnit::Bytes => {
+pub fn peak(device: &Device, precision: Precision, unit: RateUnit, family: &str) -> Option<f64> {
+    let of_units = |each: u32| Some(f64::from(each) * f64::from(device.units?) * f64::from(device.boost_mhz?.0) * 1e6);
+    match (unit, family) {
+        (RateUnit::Flops, _) => of_units(chips::operations_a_clock(device.architecture.as_deref()?, precision.input)?),
+        (RateUnit::Bytes, "stream") => {
             let bytes_a_clock = f64::from(device.bus_bits?) / 8.0 * f64::from(chips::TRANSFERS_A_CLOCK);
             Some(bytes_a_clock * f64::from(device.memory_mhz?.0) * 1e6)
         }
-        RateUnit::Items | RateUnit::Seconds => None,
+        (RateUnit::Bytes, "cache") => of_units(chips::near_bytes_a_clock(device.architecture.as_deref()?)?),
+        (RateUnit::Bytes | RateUnit::Items | RateUnit::Seconds, _) => None,
     }
 }
 
@@ -38,19 +38,31 @@ mod tests {
         }
     }
 
+    fn of(device: &Device, dtype: Dtype, unit: RateUnit, family: &'static str) -> Option<f64> {
+        peak(device, Precision::uniform(dtype), unit, family)
+    }
+
     /// NVIDIA H200 datasheet: 67 TFLOP/s FP32, 67 TFLOP/s FP64 tensor, 4.8 TB/s.
     #[test]
     fn the_datasheet_of_the_h200_is_met() {
-        let of = |dtype, unit| peak(&h200(), Precision::uniform(dtype), unit).expect("known") / 1e12;
-        assert!((of(Dtype::Fp32, RateUnit::Flops) - 66.9).abs() < 0.1);
-        assert!((of(Dtype::Fp64, RateUnit::Flops) - 66.9).abs() < 0.1);
-        assert!((of(Dtype::Fp64, RateUnit::Bytes) - 4.917).abs() < 0.01);
+        let of = |dtype, unit, family| of(&h200(), dtype, unit, family).expect("known") / 1e12;
+        assert!((of(Dtype::Fp32, RateUnit::Flops, "matmul") - 66.9).abs() < 0.1);
+        assert!((of(Dtype::Fp64, RateUnit::Flops, "issue") - 66.9).abs() < 0.1);
+        assert!((of(Dtype::Fp64, RateUnit::Bytes, "stream") - 4.917).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_footprint_that_a_cache_may_hold_is_not_held_to_what_memory_gives() {
+        let near = of(&h200(), Dtype::Fp64, RateUnit::Bytes, "cache").expect("known") / 1e12;
+        assert!((near - 33.45).abs() < 0.01, "{near}");
+        assert_eq!(of(&h200(), Dtype::Fp64, RateUnit::Bytes, "transfer"), None);
     }
 
     #[test]
     fn a_missing_fact_leaves_the_peak_blank() {
         let unknown = Device { boost_mhz: None, bus_bits: None, ..h200() };
-        assert_eq!(peak(&unknown, Precision::uniform(Dtype::Fp32), RateUnit::Flops), None);
-        assert_eq!(peak(&unknown, Precision::uniform(Dtype::Fp32), RateUnit::Bytes), None);
+        assert_eq!(of(&unknown, Dtype::Fp32, RateUnit::Flops, "matmul"), None);
+        assert_eq!(of(&unknown, Dtype::Fp32, RateUnit::Bytes, "stream"), None);
+        assert_eq!(of(&unknown, Dtype::Fp32, RateUnit::Bytes, "cache"), None);
     }
 }

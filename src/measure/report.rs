@@ -90,7 +90,7 @@ fn judge(told: &Told, verified: &crate::record::Verified, rate: Option<&Rate>) -
         return (Outcome::Invalid, verified.first.clone());
     }
     let device = &told.machine.devices()[0];
-    let peak = peak::peak(device, told.plan.precision, told.plan.unit);
+    let peak = peak::peak(device, told.plan.precision, told.plan.unit, told.plan.key.family);
     let best = rate.and_then(|rate| rate.burst).map(|burst| burst.value);
     if let (Some(peak), Some(best)) = (peak, best)
         && best > peak * IMPOSSIBLE

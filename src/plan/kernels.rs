@@ -30,7 +30,7 @@ mod carried {
 
     /// A stem's images, compressed.
     const STEMS: &[(&str, &[u8])] = stems!(
-        "add" "chase" "copy" "dot" "fill" "fold" "issue" "issue_mma" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_wgmma" "read" "scale" "triad" "write"
+        "add" "chase" "copy" "dot" "fill" "fold" "issue" "issue_mma" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_wgmma" "read" "scale" "shared" "triad" "write"
     );
 
     #[derive(Deserialize)]
@@ -162,7 +162,7 @@ mod carried {
 
         #[test]
         fn slow_twins_come_last() {
-            for stem in ["add", "chase", "copy", "dot", "link", "matmul_dmma", "read", "scale", "triad", "write"] {
+            for stem in ["add", "chase", "copy", "dot", "link", "matmul_dmma", "read", "scale", "shared", "triad", "write"] {
                 let last = kernel(stem).and_then(|kernel| kernel.configs.last()).expect("carried");
                 assert_eq!(last.name, "slow", "{stem}");
             }

@@ -6,6 +6,7 @@
 //! | stem | arguments | output |
 //! |---|---|---|
 //! | `read` | a, partials, words, segments, passes | partial p = wrapping sum of the `uint32` words of segment p, `passes` times over |
+//! | `shared` | a, partials, words, segments, passes | the same, each segment of 4096 words held in shared memory |
 //! | `write` | c, words, seed | word j = [`weyl`]`(seed, j)` |
 //! | `copy` | a, c, n | c = a |
 //! | `scale` | a, c, n, s | c = s·a |

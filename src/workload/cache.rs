@@ -9,7 +9,10 @@ use crate::{plan::Plan, record::Device};
 const SMALLEST: u64 = 32 << 10;
 const OPERATIONS: [&str; 2] = ["read", "triad"];
 
-/// A ladder of footprints for each operation; every fourth size in the quick suite, every size in the standard one.
+/// Blocks of a unit that sum what they hold in shared memory.
+const SHARED_BLOCKS: u64 = 4;
+
+/// A ladder of footprints for each operation, and on GPUs of ours their shared memory; every fourth size in the quick suite, every size in the standard one.
 pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
     let top = footprint(device, choice);
     let step = if choice.suite.thorough { 2 } else { 4 };
@@ -19,7 +22,13 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
         .into_iter()
         .filter_map(stream::operation)
         .flat_map(|operation| rungs().map(move |bytes| rung(operation, bytes, device, choice.seed)))
+        .chain(shared(device, choice.seed))
         .collect()
+}
+
+fn shared(device: &Device, seed: u32) -> Option<Plan> {
+    let units = device.units.filter(|_| device.backend == "cuda")?;
+    Some(rung(&stream::SHARED, u64::from(units) * SHARED_BLOCKS * stream::SHARED_PIECE, device, seed))
 }
 
 fn rung(operation: &'static stream::Operation, bytes: u64, device: &Device, seed: u32) -> Plan {

@@ -41,6 +41,12 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { name: "dot", reads: 2, writes: 0, flops: 2, sustained: false, element: dot_element, fold: dot_fold },
 ];
 
+/// `read` from shared memory, a piece of [`SHARED_PIECE`] bytes a block.
+pub const SHARED: Operation =
+    Operation { name: "shared", reads: 1, writes: 0, flops: 0, sustained: false, element: read_element, fold: read_fold };
+/// Bytes of shared memory that a block of `shared` sums.
+pub const SHARED_PIECE: u64 = 16 << 10;
+
 /// Plans for one device: one an operation, each array far past the last cache.
 pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
     let bytes = footprint(device, choice);
@@ -58,9 +64,9 @@ pub fn operation(name: &str) -> Option<&'static Operation> {
 /// A plan over arrays of `bytes` each, `passes` times over in one launch.
 pub fn plan(family: &'static str, operation: &'static Operation, bytes: u64, passes: u64, device: &Device, seed: u32) -> Plan {
     let real = if supports(device, "fp64") { Dtype::Fp64 } else { Dtype::Fp32 };
-    let dtype = if matches!(operation.name, "read" | "write") { Dtype::Uint32 } else { real };
+    let dtype = if matches!(operation.name, "read" | "write" | "shared") { Dtype::Uint32 } else { real };
     let n = bytes / dtype.bytes();
-    let segments = segments(bytes, device);
+    let segments = if operation.name == SHARED.name { bytes / SHARED_PIECE } else { segments(bytes, device) };
     let inputs = operation.reads as usize;
     let mut buffers = vec![Buffer::vector(dtype, n, Role::In); inputs];
     buffers.push(Buffer::vector(dtype, if operation.writes == 0 { segments } else { n }, Role::Out));
@@ -96,7 +102,7 @@ pub fn plan(family: &'static str, operation: &'static Operation, bytes: u64, pas
 /// What follows buffers and length, by stem (see [`crate::plan`]).
 fn scalars(name: &str, segments: u64, passes: u64, seed: u32) -> Vec<Arg> {
     match name {
-        "read" => vec![Arg::Count(segments), Arg::Count(passes)],
+        "read" | "shared" => vec![Arg::Count(segments), Arg::Count(passes)],
         "write" => vec![Arg::Count(u64::from(seed))],
         "scale" => vec![Arg::Real(SCALE)],
         "triad" => vec![Arg::Count(passes), Arg::Real(SCALE)],
@@ -229,9 +235,12 @@ mod tests {
     use super::*;
     use crate::plan::{COLUMN, ROW, weight};
 
+    fn device() -> Device {
+        Device { precisions: vec!["fp64".into()], units: Some(2), ..Device::new("x:0", "x", Kind::Fake, "x") }
+    }
+
     fn tiny(name: &str) -> Plan {
-        let device = Device { precisions: vec!["fp64".into()], units: Some(2), ..Device::new("x:0", "x", Kind::Fake, "x") };
-        plan("stream", operation(name).expect("a row"), 64 << 10, 3, &device, 7)
+        plan("stream", operation(name).expect("a row"), 64 << 10, 3, &device(), 7)
     }
 
     #[test]
@@ -244,8 +253,8 @@ mod tests {
 
     #[test]
     fn every_fold_agrees_with_its_elements() {
-        for operation in OPERATIONS {
-            let plan = tiny(operation.name);
+        for operation in OPERATIONS.iter().chain([&SHARED]) {
+            let plan = plan("stream", operation, 64 << 10, 3, &device(), 7);
             let output = plan.buffers[plan.check.output];
             let by_element = (0..output.elements).fold(0_u32, |sum, e| {
                 let value = (plan.check.element)(&plan, Pass::Exact, e) as i64 as u32;

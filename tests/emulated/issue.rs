@@ -1,6 +1,7 @@
-//! The jobs of the kernels that multiply without fetching: products of small integers, added up exactly.
+//! The jobs of the kernels that fetch nothing from memory while they are timed: products of small integers, added up exactly, and sums
+//! of what shared memory holds.
 
-use crate::job::{Argument, Claim, Contents, Job, equals};
+use crate::job::{Argument, Claim, Contents, Job, equals, filled};
 use crate::products::encoded;
 use crate::stems::{Macros, constant};
 use assay::{dtype::Dtype, plan};
@@ -27,6 +28,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
             Some([(1, 32), (3, 96)].map(|(batches, steps)| lanes(dtype, macros, batches, steps)).into())
         }
         "issue_mma" | "issue_wgmma" => Some([(1, 1), (2, 3)].map(|(batches, rounds)| tensor(stem, macros, batches, rounds)).into()),
+        "shared" => Some(shared(macros)),
         _ => None,
     }
 }
@@ -88,4 +90,30 @@ fn tensor(stem: &str, macros: &Macros, batches: u64, rounds: u64) -> Job {
         conflict_free: stem == "issue_wgmma",
     };
     Job { claim: Some(claim), ..job(macros, buffers, (batches, rounds), sum) }
+}
+
+fn shared(macros: &Macros) -> Vec<Job> {
+    const SEGMENT: u64 = 4096;
+    let job = |segments: u64, passes: u64| {
+        let words = segments * SEGMENT;
+        let sum = move |at: usize| {
+            let words = at as u64 * SEGMENT..(at as u64 + 1) * SEGMENT;
+            words.fold(0_u32, |sum, word| sum.wrapping_add(plan::first(SEED, word))).wrapping_mul(passes as u32)
+        };
+        Job {
+            name: format!("{segments} segments, {passes} passes"),
+            geometry: Geometry::linear(segments as u32, constant(macros, "THREADS") as u32),
+            buffers: vec![filled(words as usize, |at| plan::first(SEED, at as u64)), Contents::Poison(segments as usize * 4)],
+            window: None,
+            arguments: (0..2).map(Argument::Buffer).chain([words, segments, passes].map(Argument::Word)).collect(),
+            expected: vec![(1, equals(sum))],
+            claim: Some(Claim {
+                read: words * 4,
+                written: segments * 4,
+                conflict_free: constant(macros, "STRIDE") == 1,
+                ..Claim::default()
+            }),
+        }
+    };
+    vec![job(1, 1), job(3, 5)]
 }

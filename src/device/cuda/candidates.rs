@@ -24,6 +24,7 @@ const TENSOR: &[Dtype] = &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, D
 /// Stems of plans, the formats of their inputs, and the kernels that do them, the preferred one first.
 const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("read", &[Dtype::Uint32], &["read"]),
+    ("shared", &[Dtype::Uint32], &["shared"]),
     ("write", &[Dtype::Uint32], &["write"]),
     ("copy", &[Dtype::Fp64], &["copy"]),
     ("scale", &[Dtype::Fp64], &["scale"]),

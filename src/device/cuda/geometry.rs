@@ -10,6 +10,8 @@ const MOST_BLOCKS: u64 = (1 << 31) - 1;
 const VECTOR_BYTES: u64 = 16;
 /// Rows of a tile of `matmul_wgmma`, warps that store it, and rows of a box by which it leaves.
 const WGMMA: (u64, u64, u32) = (128, 8, 64);
+/// Words that a block of `shared` holds.
+const SHARED_WORDS: u64 = 4096;
 /// Slots before those of the tiles: a count, and a log of the first differences (kernels/tiles.cuh).
 pub const LOGGED: u64 = 7;
 
@@ -54,6 +56,7 @@ pub fn misfit(kernel: &str, args: &[Arg]) -> Option<&'static str> {
         {
             Some("n must be a multiple of 8 and k of 16, so that rows begin at 16 bytes")
         }
+        "shared" if count(0) != count(1) * SHARED_WORDS => Some("a segment has 4096 words"),
         _ => None,
     }
 }
@@ -116,10 +119,10 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
         // A block a batch.
         _ if kernel.starts_with("issue") => count(0),
         // A block a segment, as they become free: segments are many and small.
-        "read" | "dot" => count(1),
+        "read" | "shared" | "dot" => count(1),
         _ => count(0).div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units)),
     };
-    if blocks > MOST_BLOCKS || matches!(kernel, "read" | "dot") && blocks == 0 {
+    if blocks > MOST_BLOCKS || matches!(kernel, "read" | "shared" | "dot") && blocks == 0 {
         return Err(Unsupported::Other(format!("{blocks} blocks cannot be launched")));
     }
     Ok(blocks.max(1) as u32)

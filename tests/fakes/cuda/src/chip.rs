@@ -128,6 +128,12 @@ impl Chip {
         f64::from(self.multiprocessors) * 4e9
     }
 
+    /// Turns of the banks of shared memory in a second: one each multiprocessor and two nanoseconds, as on chips that give half a turn in
+    /// a clock.
+    pub fn turns(&self) -> f64 {
+        f64::from(self.multiprocessors) * 0.5e9
+    }
+
     /// A `CUdevice_attribute` by its number; none where this driver does not know it.
     pub fn attribute(&self, number: i32, device: u32) -> Option<i32> {
         let modern = i32::from(self.sm >= 90);

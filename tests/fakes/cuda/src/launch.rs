@@ -59,6 +59,8 @@ pub struct Cost {
     pub flops: u64,
     pub read: u64,
     pub written: u64,
+    /// Turns of the banks of shared memory.
+    pub turns: u64,
 }
 
 /// How a kernel ends that does not end well, with words.
@@ -90,6 +92,7 @@ pub fn run(
     let outcome = std::panic::catch_unwind(interpreted).map_err(|_| End::Failed(format!("{kernel}: the interpreter panicked")))?;
     let cost = |counters: Counters| Cost {
         flops: counters.flops + counters.tensor_flops,
+        turns: counters.bank_turns,
         read: counters.global_read,
         written: counters.global_written,
     };

@@ -301,8 +301,13 @@ impl Driver {
         if launch.planned == Some(What::Flips) {
             self.flip(launch);
         }
-        let busy = ((cost.read + cost.written) as f64 / self.chip.bandwidth()).max(cost.flops as f64 / self.chip.rate());
-        Ok(LAUNCH_NANOSECONDS + busy * 1e9)
+        let chip = &self.chip;
+        let busy = [
+            (cost.read + cost.written) as f64 / chip.bandwidth(),
+            cost.flops as f64 / chip.rate(),
+            cost.turns as f64 / chip.turns(),
+        ];
+        Ok(LAUNCH_NANOSECONDS + busy.into_iter().fold(0.0, f64::max) * 1e9)
     }
 
     fn repeat_or_run(&mut self, launch: &Launch) -> Result<Cost, End> {

@@ -168,6 +168,8 @@ pub struct Timer {
     pub name: &'static str,
     /// Smallest difference that it tells.
     pub resolution: Nanos,
+    /// What it tells of a span in which nothing is done, where that was measured; it is part of every span.
+    pub overhead: Option<Nanos>,
 }
 
 /// A telemetry source. A field that cannot be read stays blank; a look never fails whole.

@@ -113,6 +113,7 @@ fn latency(told: &Told, contender: &Contender) -> Option<Latency> {
         per: if batch == 1 { "launch".into() } else { format!("batch of {batch}") },
         timer: timer.name.into(),
         resolution: timer.resolution,
+        overhead: timer.overhead,
         service: (batch == 1).then(|| series.histogram().summary()).flatten(),
         limited: None,
         response: series.response().summary(),

@@ -95,6 +95,9 @@ pub struct Latency {
     pub timer: String,
     /// Smallest difference that the timer tells.
     pub resolution: Nanos,
+    /// What the timer tells of a span in which nothing is done, part of every span; blank where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<Nanos>,
     /// From the start of a launch to its end.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Summary>,

@@ -118,6 +118,7 @@ fn about(entries: &[&Entry], paper: Paper) -> String {
         device.uuid.clone(),
         device.bus.clone(),
         timer.map(|latency| format!("timed by {} to {}", latency.timer, figure::time(latency.resolution))),
+        timer.and_then(|latency| latency.overhead).map(|overhead| format!("an empty span is {}", figure::time(overhead))),
     ];
     let caches = device.caches.iter().map(|cache| format!("L{} {}", cache.level, binary(cache.bytes)));
     let facts: Vec<String> = facts.into_iter().flatten().chain(caches).map(|fact| paper.text(&fact)).collect();

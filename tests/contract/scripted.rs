@@ -194,7 +194,7 @@ impl Prepared for Run<'_> {
     }
 
     fn timer(&self) -> Timer {
-        Timer { name: "script", resolution: Nanos(1) }
+        Timer { name: "script", resolution: Nanos(1), overhead: None }
     }
 
     fn identity(&self, variant: usize) -> String {

@@ -20,6 +20,11 @@ fn quick(sm: &str, formats: &[&str]) {
             other => panic!("{id} is {other:?}: {:?}", entry.reason),
         }
     }
+    let timers: Vec<_> = entries.iter().filter_map(|entry| entry.latency.as_ref()).collect();
+    assert!(
+        !timers.is_empty() && timers.iter().all(|latency| latency.overhead.is_some()),
+        "events are measured before they measure"
+    );
     let measured = |family: &str, precision: &str| {
         let of = |entry: &&assay::record::Entry| {
             entry.workload.family == family && entry.workload.precision.starts_with(precision) && entry.outcome == Outcome::Measured

@@ -46,7 +46,7 @@ fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {
     let topology = Topology::read();
     let team = Team::new(topology.cores.clone())?;
     let clock = Monotonic::default();
-    let timer = Timer { name: "host monotonic clock", resolution: resolution(clock) };
+    let timer = Timer { name: "host monotonic clock", resolution: resolution(clock), overhead: None };
     let last_cache = topology.last_cache_bytes();
     Ok(Box::new(Cpu { devices: [device(&topology)], spare: Spare::default(), last_cache, team, clock, timer }))
 }

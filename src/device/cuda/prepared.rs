@@ -7,7 +7,7 @@ use super::{
     loaded::Loaded,
     machine::Opened,
     tensor::Argument,
-    timing::{RESOLUTION, Timing},
+    timing::Timing,
 };
 use crate::{
     contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
@@ -202,7 +202,7 @@ impl Prepared for Ready<'_> {
     }
 
     fn timer(&self) -> Timer {
-        Timer { name: "device events", resolution: RESOLUTION }
+        self.timing.timer()
     }
 
     fn identity(&self, variant: usize) -> String {

@@ -5,7 +5,7 @@
 
 use super::launch::{event, fault};
 use crate::{
-    contract::{Fault, Span},
+    contract::{Fault, Span, Timer},
     units::Nanos,
 };
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream};
@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 /// Launches shorter than this are timed together: two event records cost about a microsecond of device time.
 pub const ALONE: Nanos = Nanos(100_000);
-/// The driver's statement for differences of events (CUDA driver API, cuEventElapsedTime).
-pub const RESOLUTION: Nanos = Nanos(500);
+/// The driver's statement for differences of events (CUDA driver API, cuEventElapsedTime), where no smaller one was seen.
+const RESOLUTION: Nanos = Nanos(500);
+/// Empty spans by which overhead and resolution are measured.
+const EMPTY: usize = 64;
 
 /// A batch of launches under way.
 struct Batch {
@@ -35,6 +37,7 @@ pub struct Timing {
     expected: Vec<Option<Nanos>>,
     batch: Option<Batch>,
     spans: Vec<Span>,
+    timer: Timer,
 }
 
 impl Timing {
@@ -46,7 +49,9 @@ impl Timing {
         let anchor = event(context)?;
         record(&anchor, stream)?;
         anchor.synchronize().map_err(|error| fault("waiting for an event", error))?;
+        let timer = measured(context, stream)?;
         Ok(Self {
+            timer,
             context: context.clone(),
             pairs: Vec::new(),
             anchor,
@@ -55,6 +60,11 @@ impl Timing {
             batch: None,
             spans: Vec::new(),
         })
+    }
+
+    /// What the events of this stream tell, as measured when it was made.
+    pub fn timer(&self) -> Timer {
+        self.timer
     }
 
     /// Enqueues `launches` of `launch` with events around them.
@@ -124,6 +134,27 @@ impl Timing {
     }
 }
 
+/// The timer that events are: the shortest and the smallest step of spans in which nothing is done. The host may enqueue more slowly than
+/// the device passes events, so that the shortest is what an empty span is at the most.
+fn measured(context: &Arc<CudaContext>, stream: &CudaStream) -> Result<Timer, Fault> {
+    let events: Vec<CudaEvent> = (0..EMPTY).map(|_| event(context)).collect::<Result<_, _>>()?;
+    events.iter().try_for_each(|event| record(event, stream))?;
+    if let Some(last) = events.last() {
+        last.synchronize().map_err(|error| fault("waiting for an event", error))?;
+    }
+    let mut empty: Vec<f64> = events.windows(2).map(|pair| elapsed(&pair[0], &pair[1])).collect::<Result<_, _>>()?;
+    empty.sort_by(f64::total_cmp);
+    Ok(Timer { name: "device events", resolution: step(&empty), overhead: Some(Nanos(empty[0].round() as u64)) })
+}
+
+/// The smallest step between times in ascending order, when it is below what the driver promises.
+fn step(sorted: &[f64]) -> Nanos {
+    // Single precision in milliseconds tells such times to far less than this.
+    const NOISE: f64 = 1.0;
+    let steps = sorted.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step >= NOISE);
+    Nanos(steps.fold(RESOLUTION.0 as f64, f64::min).round() as u64)
+}
+
 /// Whether launches of this length are timed each by itself.
 fn apart(expected: Option<Nanos>) -> bool {
     expected.is_none_or(|length| length >= ALONE)
@@ -141,6 +172,13 @@ fn elapsed(begin: &CudaEvent, end: &CudaEvent) -> Result<f64, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_smallest_step_is_the_resolution_unless_the_driver_promises_less() {
+        assert_eq!(step(&[800.0, 800.0, 832.0, 928.0]), Nanos(32));
+        assert_eq!(step(&[800.0, 800.000_06]), RESOLUTION, "a rounding is no step");
+        assert_eq!(step(&[800.0, 4000.0]), RESOLUTION);
+    }
 
     #[test]
     fn short_launches_are_timed_together_once_they_are_known() {

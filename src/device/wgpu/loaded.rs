@@ -282,8 +282,8 @@ impl Prepared for Loaded<'_> {
 
     fn timer(&self) -> Timer {
         match &self.stamps {
-            Some(stamps) => Timer { name: "timestamp queries", resolution: Nanos(stamps.tick.ceil() as u64) },
-            None => Timer { name: "host monotonic clock", resolution: Nanos(1) },
+            Some(stamps) => Timer { name: "timestamp queries", resolution: Nanos(stamps.tick.ceil() as u64), overhead: None },
+            None => Timer { name: "host monotonic clock", resolution: Nanos(1), overhead: None },
         }
     }
 

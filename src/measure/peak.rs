@@ -12,12 +12,9 @@ pub fn peak(device: &Device, precision: Precision, unit: RateUnit) -> Option<f64
     match unit {
         RateUnit::Flops => {
             let operations = chips::operations_a_clock(device.architecture.as_deref()?, precision.input)?;
-            Some(f64::from(operations) * f64::from(device.units?) * f64::from(device.boost_mhz?.0) * 1e6)
+            Some(chips::flops_peak(device.units?, f64::from(operations), device.boost_mhz?))
         }
-        RateUnit::Bytes => {
-            let bytes_a_clock = f64::from(device.bus_bits?) / 8.0 * f64::from(chips::TRANSFERS_A_CLOCK);
-            Some(bytes_a_clock * f64::from(device.memory_mhz?.0) * 1e6)
-        }
+        RateUnit::Bytes => Some(chips::bytes_peak(device.bus_bits?, device.memory_mhz?)),
         RateUnit::Items | RateUnit::Seconds => None,
     }
 }

@@ -4,7 +4,7 @@ use super::{Contender, Readings, evidence, interval, peak, policy, steady};
 use crate::{
     contract::{Machine, Prepared},
     plan::{DISTRIBUTION, Plan, Variant},
-    record::{Block, Entry, Interval, Latency, Outcome, Pair, Rate, RateUnit, Sampling, Status, Sustained, Telemetry},
+    record::{Block, Entry, Interval, Kind, Latency, Outcome, Pair, Rate, RateUnit, Sampling, Status, Sustained, Telemetry},
     units::Nanos,
 };
 
@@ -144,7 +144,8 @@ fn judge(told: &Told, verified: &crate::record::Verified, rate: Option<&Rate>) -
         return (Outcome::Invalid, verified.first.clone());
     }
     let device = &told.machine.devices()[0];
-    let peak = peak::peak(device, told.plan.precision, told.plan.unit);
+    // A trace brings its own facts along: they are no check on it.
+    let peak = peak::peak(device, told.plan.precision, told.plan.unit).filter(|_| device.kind != Kind::Replay);
     let best = rate.and_then(|rate| rate.burst).map(|burst| burst.value);
     if let (Some(peak), Some(best)) = (peak, best)
         && best > peak * IMPOSSIBLE

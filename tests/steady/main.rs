@@ -1,6 +1,7 @@
 //! The stopping rule on simulated traces with a known long-run rate, replayed through the code that measures hardware.
 
 mod command;
+mod ledger;
 mod simulator;
 
 use assay::{

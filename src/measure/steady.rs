@@ -34,9 +34,10 @@ const UNSEEN: f64 = 0.001;
 const HORIZON: f64 = 30.0;
 /// A significant drift by this much within the retained window is no steady state.
 const DRIFT: f64 = 0.003;
-/// Within the horizon: a drift that does no harm, and one that must be excluded.
-const HARMLESS: f64 = 0.008;
-const HARMFUL: f64 = 0.04;
+/// A drift within the horizon that does no harm: this, and this part of the precision; at so many times that it must be excluded.
+const HARMLESS: f64 = 0.004;
+const HARMLESS_OF_PRECISION: f64 = 0.4;
+const HARMFUL: f64 = 5.0;
 
 /// What blocks say of the long run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,14 +50,9 @@ pub struct Judgement {
     pub effective: f64,
     /// The blocks lie on two levels, and come back to each.
     pub multimodal: bool,
-    drift: Drift,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drift {
-    Excluded,
-    Possible,
-    Seen,
+    /// The warm-up may be longer than what was seen of it.
+    warms_up: bool,
+    trend: Trend,
 }
 
 impl Judgement {
@@ -96,16 +92,21 @@ impl Rule {
     }
 
     fn passes(&self, judgement: &Judgement) -> bool {
-        judgement.drift == Drift::Excluded && judgement.precision() <= self.precision && judgement.effective >= FEWEST_EFFECTIVE
+        !judgement.warms_up
+            && judgement.trend.is_excluded(self.precision)
+            && judgement.precision() <= self.precision
+            && judgement.effective >= FEWEST_EFFECTIVE
     }
 
     /// The status of a series that ends with this judgement.
     #[must_use]
     pub fn status(&self, judgement: &Judgement) -> Status {
-        match judgement.drift {
-            _ if self.passed >= PASSES => Status::Steady,
-            Drift::Seen => Status::NotSteady,
-            Drift::Excluded | Drift::Possible => Status::Budget,
+        if self.passed >= PASSES {
+            Status::Steady
+        } else if judgement.trend.is_seen() {
+            Status::NotSteady
+        } else {
+            Status::Budget
         }
     }
 }
@@ -123,12 +124,8 @@ pub fn judge(blocks: &[Block]) -> Option<Judgement> {
     let cut = if multimodal { 0 } else { warm_up(&medians) };
     let trend = Trend::of(&blocks[cut..], &medians[cut..]);
     let (rate, effective) = rate(&blocks[cut..], trend.hidden());
-    // A transient that takes most of what was seen may be the first part of a longer one.
-    let drift = match trend.drift() {
-        Drift::Excluded if cut > 0 && cut >= longest_warm_up(medians.len()) => Drift::Possible,
-        drift => drift,
-    };
-    Some(Judgement { rate, discarded: skipped + cut, effective, multimodal, drift })
+    let warms_up = cut > 0 && cut >= longest_warm_up(medians.len());
+    Some(Judgement { rate, discarded: skipped + cut, effective, multimodal, warms_up, trend })
 }
 
 /// Launches over seconds with its interval, widened by `hidden`, and the effective number of blocks.
@@ -263,6 +260,7 @@ fn two_levels(values: &[f64]) -> bool {
 }
 
 /// The straight line through medians, all as parts of their mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Trend {
     /// Change within the horizon, and its standard error.
     change: f64,
@@ -295,14 +293,15 @@ impl Trend {
         }
     }
 
-    fn drift(&self) -> Drift {
-        if self.change * self.span > DRIFT && self.change > 2.0 * self.error {
-            Drift::Seen
-        } else if self.change + self.error > HARMFUL || (self.change > HARMLESS && self.change > 0.7 * self.error) {
-            Drift::Possible
-        } else {
-            Drift::Excluded
-        }
+    fn is_seen(&self) -> bool {
+        self.change * self.span > DRIFT && self.change > 2.0 * self.error
+    }
+
+    /// Whether there is no drift that matters to a precision.
+    fn is_excluded(&self, precision: f64) -> bool {
+        let harmless = HARMLESS + HARMLESS_OF_PRECISION * precision;
+        let suspected = self.change > harmless && self.change > 0.7 * self.error;
+        !self.is_seen() && !suspected && self.change + self.error <= HARMFUL * harmless
     }
 
     /// What a drift within the window may put the rate off by.
@@ -332,7 +331,7 @@ mod tests {
     #[test]
     fn equal_blocks_leave_only_what_no_look_excludes() {
         let found = judge(&blocks([0.0025; 40])).expect("forty blocks");
-        assert_eq!((found.discarded, found.multimodal, found.drift), (2, false, Drift::Excluded));
+        assert_eq!((found.discarded, found.multimodal, found.warms_up), (2, false, false));
         assert!((found.rate.value - 400.0).abs() < 1e-9 && (found.precision() - 0.001).abs() < 1e-9, "{found:?}");
         assert!(judge(&blocks([0.0025; 13])).is_none(), "eleven blocks after half a second");
     }

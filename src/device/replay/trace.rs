@@ -14,7 +14,7 @@ use thiserror::Error;
 const SCHEMA: &str = "assay.trace/1";
 const FAMILY: &str = "assay.trace/";
 /// A larger file is no trace of a measurement that lasts 30 s.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 256 << 20;
 /// A trace ends within this after its clock's zero: time is kept in slots, and memory must stay bounded.
 const LONGEST: Nanos = Nanos(24 * 3_600 * 1_000_000_000);
 /// Rounding may put the begin of launches this much before the end of those before.

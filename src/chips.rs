@@ -5,7 +5,7 @@
 //! NVIDIA's datasheets (dense rate / (SMs × boost clock)). GeForce products of 8.6, 8.9 and 12.0 sum in fp32 at half of the rates
 //! given, which are those of the full chips: an upper bound for all.
 
-use crate::dtype::Dtype;
+use crate::{dtype::Dtype, units::Megahertz};
 
 /// Operations a clock a unit, by CUDA compute capability; zero where there is no such unit.
 struct Row {
@@ -63,6 +63,18 @@ pub fn operations_a_clock(architecture: &str, dtype: Dtype) -> Option<u32> {
         Dtype::Int32 | Dtype::Uint32 => 0,
     };
     (rate > 0).then_some(rate)
+}
+
+/// Peak of `units` units that do `operations` operations a clock, or move as many bytes, per second.
+#[must_use]
+pub fn units_peak(units: u32, operations: f64, clock: Megahertz) -> f64 {
+    f64::from(units) * operations * f64::from(clock.0) * 1e6
+}
+
+/// Peak of a memory bus, in bytes per second.
+#[must_use]
+pub fn bytes_peak(bus_bits: u32, clock: Megahertz) -> f64 {
+    f64::from(bus_bits) / 8.0 * f64::from(TRANSFERS_A_CLOCK) * f64::from(clock.0) * 1e6
 }
 
 #[cfg(test)]

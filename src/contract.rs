@@ -94,6 +94,11 @@ pub trait Prepared {
     /// [`Fault`] when the timer cannot be read.
     fn spans(&mut self) -> Result<Vec<Span>, Fault>;
 
+    /// Launches that can still be made; blank where there is no end to them.
+    fn left(&self) -> Option<u64> {
+        None
+    }
+
     /// Values of elements of a buffer.
     ///
     /// # Errors

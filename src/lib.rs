@@ -18,6 +18,8 @@ pub mod telemetry;
 pub mod workload;
 // 4: how it is measured
 pub mod measure;
+// 3, the reading wing: what records mean
+pub mod judge;
 // 4, the reading wing: records for people and programs
 pub mod report;
 // 5: devices times plans, in worker processes

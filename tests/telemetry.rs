@@ -58,6 +58,7 @@ fn cards_are_joined_by_identity_and_read() {
         utilisation: None,
         memory_used_bytes: None,
         limits: Some(BTreeSet::from(reasons)),
+        ..Reading::default()
     };
     assert_eq!(first.read(Nanos(7)), expected, "what an old driver lacks is blank, all else is there");
 

@@ -1,10 +1,14 @@
-//! Backends: each in its own folder behind [`crate::contract::Machine`]; this is the table of them.
+//! Backends: each in its own folder behind [`crate::contract::Machine`]; this is the table of those that find devices by
+//! themselves. A trace is opened by its file.
 
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod replay;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
+
+pub use replay::{BadTrace, Replay, Trace, Traced};
 
 use crate::contract::Backend;
 

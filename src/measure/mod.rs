@@ -5,14 +5,16 @@
 //! the same clocks.
 
 mod check;
+mod evidence;
 mod interval;
 mod peak;
 mod policy;
 mod report;
 mod series;
+mod steady;
 mod wait;
 
-pub use policy::Profile;
+pub use policy::{CAP, PRECISION, Profile};
 pub use series::Series;
 
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
     units::Nanos,
 };
 use check::Checked;
+use steady::Rule;
 use wait::Waiter;
 
 /// What surrounds a measurement.
@@ -49,6 +52,7 @@ struct Contender<'a> {
     variant: &'a Variant,
     checked: Checked,
     series: Series,
+    rule: Rule,
     rounds: u64,
     since_hash: Nanos,
     harness: Nanos,
@@ -108,6 +112,7 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
         variant,
         checked,
         series: Series::default(),
+        rule: Rule::new(context.profile.precision.unwrap_or(policy::PRECISION)),
         rounds: 0,
         since_hash: Nanos(0),
         harness: Nanos(0),
@@ -141,7 +146,9 @@ fn time(
     loop {
         let mut turn = Vec::with_capacity(count);
         for (index, contender) in contenders.iter_mut().enumerate() {
-            let launches = policy::slice(contender.pace(plan), contender.series.elapsed(), target, count);
+            let most = prepared.left().unwrap_or(u64::MAX);
+            let slice = policy::slice(contender.pace(plan), contender.series.elapsed(), target, count);
+            let launches = u64::from(slice).min(most) as u32;
             let spans = launch(plan, prepared, (index, launches), contender.checked.launch, waiter)?;
             turn.push(spans.iter().map(|span| span.took).sum::<Nanos>().seconds() / f64::from(launches));
             contender.accept(&spans, count > 1);
@@ -154,11 +161,7 @@ fn time(
         if let [ours, other] = turn[..] {
             ratios.push(other / ours);
         }
-        let fewest = contenders.iter().map(|c| c.series.launches()).min().unwrap_or(0);
-        // In turns the other's time lies in between.
-        let spent = |c: &Contender| if count > 1 { c.series.busy() } else { c.series.elapsed() };
-        let elapsed = contenders.iter().map(spent).min().unwrap_or_default();
-        if let Some(reason) = policy::stop(elapsed, fewest, target, (context.interrupted)()) {
+        if let Some(reason) = reason_to_stop(plan, prepared, contenders, context) {
             // Whoever launched last is still in the output.
             if let Some(last) = contenders.last_mut()
                 && !last.still_right(plan, (prepared, count - 1), waiter, true)?
@@ -167,6 +170,23 @@ fn time(
             }
             return Ok((reason, ratios));
         }
+    }
+}
+
+/// Why a measurement ends after this turn, or nothing while it goes on.
+fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Contender], context: &Context) -> Option<&'static str> {
+    let turns = contenders.len() > 1;
+    let fewest = contenders.iter().map(|c| c.series.launches()).min().unwrap_or(0);
+    // In turns the other's time lies in between.
+    let spent = |c: &Contender| if turns { c.series.busy() } else { c.series.elapsed() };
+    let elapsed = contenders.iter().map(spent).min().unwrap_or_default();
+    // Every contender looks, so that each knows its own status.
+    let satisfied = contenders.iter_mut().filter_map(|c| c.rule.look(c.series.blocks()).then_some(())).count();
+    let precise = plan.sustained && context.profile.precision.is_some() && satisfied == contenders.len();
+    if prepared.left() == Some(0) {
+        Some("end of the trace")
+    } else {
+        policy::stop(elapsed, fewest, context.profile.target(plan), (context.interrupted)()).or(precise.then_some("precision"))
     }
 }
 
@@ -209,10 +229,13 @@ impl Contender<'_> {
         let begin = waiter.now();
         let found = check::hash(plan, prepared)?;
         let tiles = prepared.tiles(variant)?;
-        self.series.pause();
+        let took = waiter.now().since(begin);
+        if took > Nanos(0) {
+            self.series.pause();
+        }
         self.since_hash = Nanos(0);
         self.rounds += 1;
-        self.harness += waiter.now().since(begin);
+        self.harness += took;
         let (verified, launches) = (&mut self.checked.verified, self.series.launches());
         // A kernel that hashes its own tiles has hashed every launch.
         verified.hashed = if tiles.is_some() { launches } else { verified.hashed + 1 };

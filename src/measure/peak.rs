@@ -10,13 +10,10 @@ use crate::{
 /// may lie in any level, and so have the peak of the nearest; what crosses a link has none that the device would tell.
 #[must_use]
 pub fn peak(device: &Device, precision: Precision, unit: RateUnit, family: &str) -> Option<f64> {
-    let of_units = |each: u32| Some(f64::from(each) * f64::from(device.units?) * f64::from(device.boost_mhz?.0) * 1e6);
+    let of_units = |each: u32| Some(chips::units_peak(device.units?, f64::from(each), device.boost_mhz?));
     match (unit, family) {
         (RateUnit::Flops, _) => of_units(chips::operations_a_clock(device.architecture.as_deref()?, precision.input)?),
-        (RateUnit::Bytes, "stream") => {
-            let bytes_a_clock = f64::from(device.bus_bits?) / 8.0 * f64::from(chips::TRANSFERS_A_CLOCK);
-            Some(bytes_a_clock * f64::from(device.memory_mhz?.0) * 1e6)
-        }
+        (RateUnit::Bytes, "stream") => Some(chips::bytes_peak(device.bus_bits?, device.memory_mhz?)),
         (RateUnit::Bytes, "cache") => of_units(chips::near_bytes_a_clock(device.architecture.as_deref()?)?),
         (RateUnit::Bytes | RateUnit::Items | RateUnit::Seconds, _) => None,
     }

@@ -3,12 +3,15 @@
 use crate::{plan::Plan, units::Nanos};
 
 /// How a suite spends its time on an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Profile {
     /// Time for a verified burst.
     pub burst: Nanos,
     /// Time for an entry that a decision hangs on.
     pub sustained: Nanos,
+    /// Half width of the 95 % interval, as a part of the rate, at which such an entry may end before its time. Blank: it takes all
+    /// of its time.
+    pub precision: Option<f64>,
 }
 
 /// A launch that takes more than this many times the entry's share is not made at all.
@@ -23,10 +26,20 @@ const TURN: Nanos = Nanos(50_000_000);
 const HASH_SHARE: u64 = 200;
 /// A sustained figure leaves out the first half second, and none is given below three seconds.
 pub const SKIP: Nanos = Nanos(500_000_000);
+/// Longest that a precision is waited for.
+pub const CAP: Nanos = Nanos(30_000_000_000);
+/// The precision by which a rate is called steady where none was asked for.
+pub const PRECISION: f64 = 0.005;
 /// No sustained figure below this.
 pub const SHORTEST: Nanos = Nanos(3_000_000_000);
 
 impl Profile {
+    /// The same, until a sustained rate is known to within `precision` of it, or [`CAP`] is over.
+    #[must_use]
+    pub fn precise(self, precision: f64) -> Self {
+        Self { sustained: CAP, precision: Some(precision), ..self }
+    }
+
     /// Time for a plan.
     #[must_use]
     pub fn target(&self, plan: &Plan) -> Nanos {

@@ -1,10 +1,10 @@
 //! Folds what was seen of a variant into its entry.
 
-use super::{Contender, Readings, interval, peak, policy};
+use super::{Contender, Readings, evidence, interval, peak, policy, steady};
 use crate::{
     contract::{Machine, Prepared},
     plan::{DISTRIBUTION, Plan, Variant},
-    record::{Block, Entry, Interval, Latency, Outcome, Pair, Rate, RateUnit, Reading, Sampling, Status, Sustained, Telemetry},
+    record::{Block, Entry, Interval, Kind, Latency, Outcome, Pair, Rate, RateUnit, Sampling, Status, Sustained, Telemetry},
     units::Nanos,
 };
 
@@ -34,17 +34,24 @@ pub fn entry(told: &Told, contenders: &[Contender], index: usize) -> Entry {
     let series = &contender.series;
     let mut verified = contender.checked.verified.clone();
     verified.launches = series.launches();
-    let rate = rate(told.plan, contender);
-    let (outcome, reason) = judge(told, &verified, rate.as_ref());
     let readings = series.window().map(|(from, to)| (told.readings)(from, to)).unwrap_or_default();
+    let window = window(told.plan, contender);
+    let discarded = window.as_ref().map_or(0, |window| window.discarded);
+    let skip = series.blocks().get(discarded).filter(|_| discarded > 0).map_or(0.0, |block| block.t);
+    let states = evidence::states(series, &readings.readings, Nanos::from_seconds(skip));
+    let limiter = evidence::limiter(&states, &readings.readings);
+    let rate = rate(told.plan, contender, window.as_ref(), limiter);
+    let (outcome, reason) = judge(told, &verified, rate.as_ref());
     Entry {
         rate,
         latency: latency(told, contender),
         pair: pair(told, contenders, index),
-        gap_s: Some(series.gaps().seconds()),
-        series: with_clocks(series.blocks(), &readings.readings, series.window()),
+        states,
+        gap_s: Some(series.gaps_from(discarded).seconds()),
+        counters: evidence::counters(&readings.readings),
+        series: evidence::with_clocks(series.blocks(), &readings.readings, series.window()),
         telemetry: Telemetry::fold(readings.source, &readings.readings),
-        sampling: Some(sampling(told, contender)),
+        sampling: Some(sampling(told, contender, window.map(|window| window.effective), skip)),
         kernel: Some(told.prepared.identity(index)),
         seed: told.plan.seed,
         data: Some(DISTRIBUTION.into()),
@@ -54,13 +61,52 @@ pub fn entry(told: &Told, contenders: &[Contender], index: usize) -> Entry {
     }
 }
 
-fn rate(plan: &Plan, contender: &Contender) -> Option<Rate> {
+/// The retained part of a series, and what it says of the long run.
+struct Window {
+    /// Blocks before it.
+    discarded: usize,
+    /// Launches a second.
+    rate: Interval,
+    effective: f64,
+    status: Status,
+    multimodal: Option<bool>,
+}
+
+/// Nothing where the plan or the time was too short for a sustained figure.
+fn window(plan: &Plan, contender: &Contender) -> Option<Window> {
+    let series = &contender.series;
+    if !plan.sustained || series.busy() < policy::SHORTEST {
+        return None;
+    }
+    let blocks = series.blocks();
+    if let Some(found) = steady::judge(blocks) {
+        let (status, multimodal) = (contender.rule.status(&found), Some(found.multimodal));
+        return Some(Window { discarded: found.discarded, rate: found.rate, effective: found.effective, status, multimodal });
+    }
+    // Too few blocks to judge: their mean, with its interval.
+    let discarded = blocks.partition_point(|block| block.t < policy::SKIP.seconds());
+    let blocks = &blocks[discarded..];
+    let times: Vec<f64> = blocks.iter().map(|block| block.seconds / block.launches.max(1) as f64).collect();
+    let spread = interval::mean(&times)?;
+    let launches: u64 = blocks.iter().map(|block| block.launches).sum();
+    let elapsed: f64 = blocks.iter().map(|block| block.seconds).sum();
+    let rate = interval::rate(1.0, interval::Estimate { mean: elapsed / launches as f64, ..spread });
+    Some(Window { discarded, rate, effective: spread.effective, status: Status::Budget, multimodal: None })
+}
+
+fn rate(plan: &Plan, contender: &Contender, window: Option<&Window>, limiter: Option<String>) -> Option<Rate> {
     let series = &contender.series;
     let burst = turned(plan, series.burst()?);
-    let sustained =
-        (plan.sustained && series.busy() >= policy::SHORTEST).then(|| sustained(plan, series.retained(policy::SKIP))).flatten();
-    let status = if sustained.is_some() { Status::Budget } else { Status::BurstOnly };
-    Some(Rate { unit: plan.unit, burst: Some(burst), sustained, status, steady: false, multimodal: None, limiter: None })
+    let status = window.map_or(Status::BurstOnly, |window| window.status);
+    Some(Rate {
+        unit: plan.unit,
+        burst: Some(burst),
+        sustained: window.map(|window| sustained(plan, window, &series.blocks()[window.discarded..])),
+        status,
+        steady: status == Status::Steady,
+        multimodal: window.and_then(|window| window.multimodal),
+        limiter,
+    })
 }
 
 /// A rate from a mean time of a launch; for a latency the time of an item.
@@ -73,16 +119,24 @@ fn turned(plan: &Plan, time: interval::Estimate) -> Interval {
     interval::rate(plan.unit.rate(&plan.work, 1, 1.0), time)
 }
 
-fn sustained(plan: &Plan, blocks: &[Block]) -> Option<Sustained> {
-    let times: Vec<f64> = blocks.iter().map(|block| block.seconds / block.launches.max(1) as f64).collect();
-    let spread = interval::mean(&times)?;
-    let launches: u64 = blocks.iter().map(|block| block.launches).sum();
-    let elapsed: f64 = blocks.iter().map(|block| block.seconds).sum();
-    let whole = turned(plan, interval::Estimate { mean: elapsed / launches as f64, ..spread });
+/// A rate of launches in the unit of the plan.
+fn of_launches(plan: &Plan, launches: Interval) -> Interval {
+    let bounded = |value: f64| if value.is_finite() { value } else { f64::MAX };
+    let turned = |rate: f64| bounded(1.0 / (rate * plan.work.items.max(1) as f64));
+    let times = |rate: f64| bounded(rate * plan.unit.rate(&plan.work, 1, 1.0));
+    if plan.unit == RateUnit::Seconds {
+        Interval { value: turned(launches.value), low: turned(launches.high), high: turned(launches.low) }
+    } else {
+        Interval { value: times(launches.value), low: times(launches.low), high: times(launches.high) }
+    }
+}
+
+fn sustained(plan: &Plan, window: &Window, blocks: &[Block]) -> Sustained {
+    let Interval { value, low, high } = of_launches(plan, window.rate);
     let mut rates: Vec<f64> = blocks.iter().map(|block| plan.unit.rate(&plan.work, block.launches, block.seconds)).collect();
     rates.sort_by(f64::total_cmp);
     let at = |q| interval::quantile(&rates, q);
-    Some(Sustained { value: whole.value, low: whole.low, high: whole.high, p05: at(0.05), p50: at(0.5), p95: at(0.95) })
+    Sustained { value, low, high, p05: at(0.05), p50: at(0.5), p95: at(0.95) }
 }
 
 fn judge(told: &Told, verified: &crate::record::Verified, rate: Option<&Rate>) -> (Outcome, Option<String>) {
@@ -90,7 +144,9 @@ fn judge(told: &Told, verified: &crate::record::Verified, rate: Option<&Rate>) -
         return (Outcome::Invalid, verified.first.clone());
     }
     let device = &told.machine.devices()[0];
-    let peak = peak::peak(device, told.plan.precision, told.plan.unit, told.plan.key.family);
+    // A trace brings its own facts along: they are no check on it.
+    let known = peak::peak(device, told.plan.precision, told.plan.unit, told.plan.key.family);
+    let peak = known.filter(|_| device.kind != Kind::Replay);
     let best = rate.and_then(|rate| rate.burst).map(|burst| burst.value);
     if let (Some(peak), Some(best)) = (peak, best)
         && best > peak * IMPOSSIBLE
@@ -132,41 +188,19 @@ fn pair(told: &Told, contenders: &[Contender], index: usize) -> Option<Pair> {
     })
 }
 
-fn sampling(told: &Told, contender: &Contender) -> Sampling {
+fn sampling(told: &Told, contender: &Contender, effective: Option<f64>, discarded: f64) -> Sampling {
     let series = &contender.series;
     let elapsed = series.elapsed().seconds();
-    let discarded = if told.plan.sustained && series.busy() >= policy::SHORTEST { policy::SKIP.seconds() } else { 0.0 };
-    let times: Vec<f64> = series.retained(policy::SKIP).iter().map(|block| block.seconds / block.launches.max(1) as f64).collect();
     // With two contenders the other's turns lie in between: they are not overhead.
     let alone = told.ratios.is_empty();
     Sampling {
         rounds: contender.rounds,
         launches: series.launches(),
-        effective: interval::mean(&times).map(|mean| mean.effective),
+        effective,
         seconds: elapsed,
         discarded,
         outside: if alone && elapsed > 0.0 { (1.0 - series.busy().seconds() / elapsed).max(0.0) } else { 0.0 },
         stopped_by: told.stopped_by.into(),
         setup: told.setup.seconds(),
     }
-}
-
-/// Blocks with what the sensors said while each lasted.
-fn with_clocks(blocks: &[Block], readings: &[Reading], window: Option<(Nanos, Nanos)>) -> Vec<Block> {
-    let origin = window.map_or(0.0, |(from, _)| from.seconds());
-    let dress = |block: &Block| {
-        let within = |reading: &&Reading| {
-            let t = reading.at.seconds() - origin;
-            t >= block.t && t < block.t + block.seconds
-        };
-        let reading = readings.iter().rfind(within);
-        Block {
-            clock: reading.and_then(|r| r.sm_mhz),
-            watts: reading.and_then(|r| r.power_mw).map(|power| power.0 as f64 * 1e-3),
-            celsius: reading.and_then(|r| r.celsius),
-            limits: reading.and_then(|r| r.limits.clone()),
-            ..block.clone()
-        }
-    };
-    blocks.iter().map(dress).collect()
 }

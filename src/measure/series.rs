@@ -13,6 +13,8 @@ const BURST_WITHIN: Nanos = Nanos(3_000_000_000);
 /// … in windows of a second, made of bins of a twentieth.
 const BIN: Nanos = Nanos(50_000_000);
 const BINS_A_WINDOW: usize = 20;
+/// Busy time is kept this finely, to be joined to readings of the sensors.
+const SLOT: Nanos = Nanos(10_000_000);
 
 /// Launches and the time they took together, over some stretch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,11 +36,16 @@ pub struct Series {
     launches: u64,
     bins: Vec<Bin>,
     blocks: Vec<Block>,
+    /// Idle time within each block.
+    block_gaps: Vec<Nanos>,
+    /// Time inside launches, in slots from the first launch on.
+    slots: Vec<Nanos>,
     gaps: Nanos,
     open: Vec<Nanos>,
     open_begin: Nanos,
     open_launches: u64,
     open_elapsed: Nanos,
+    open_gaps: Nanos,
     /// End of the launch before, while the device was not taken away from the launches.
     before: Option<Nanos>,
 }
@@ -56,6 +63,7 @@ impl Series {
         // Time belongs to the launches from the end of the one before, unless the harness stood between.
         let gap = self.before.map_or(Nanos(0), |before| span.begin.since(before));
         self.gaps += gap;
+        self.fill_slots(span.begin.since(first), span.end().since(first));
         self.bin(span.end().since(first), u64::from(span.launches), span.took + gap);
         if self.open.is_empty() {
             self.open_begin = span.begin.since(gap);
@@ -63,6 +71,7 @@ impl Series {
         self.open.push(each);
         self.open_launches += u64::from(span.launches);
         self.open_elapsed += span.took + gap;
+        self.open_gaps += gap;
         self.busy += span.took;
         self.launches += u64::from(span.launches);
         self.last = span.end();
@@ -75,6 +84,17 @@ impl Series {
     /// The harness takes over: what passes until the next launch is not the launches' time.
     pub fn pause(&mut self) {
         self.before = None;
+    }
+
+    fn fill_slots(&mut self, begin: Nanos, end: Nanos) {
+        let mut from = begin;
+        while from < end {
+            let index = from.0 / SLOT.0;
+            let to = end.min(Nanos((index + 1) * SLOT.0));
+            self.slots.resize(self.slots.len().max(index as usize + 1), Nanos(0));
+            self.slots[index as usize] += to.since(from);
+            from = to;
+        }
     }
 
     fn bin(&mut self, at: Nanos, launches: u64, elapsed: Nanos) {
@@ -106,7 +126,9 @@ impl Series {
             celsius: None,
             limits: None,
         });
+        self.block_gaps.push(self.open_gaps);
         self.open.clear();
+        self.open_gaps = Nanos(0);
         self.open_launches = 0;
         self.open_elapsed = Nanos(0);
     }
@@ -139,6 +161,27 @@ impl Series {
     #[must_use]
     pub fn gaps(&self) -> Nanos {
         self.gaps
+    }
+
+    /// Idle time within the blocks from `first` on.
+    #[must_use]
+    pub fn gaps_from(&self, first: usize) -> Nanos {
+        self.block_gaps.iter().skip(first).copied().sum()
+    }
+
+    /// Time inside launches between two times after the begin of the first launch.
+    #[must_use]
+    pub fn busy_between(&self, from: Nanos, to: Nanos) -> Nanos {
+        if to <= from {
+            return Nanos(0);
+        }
+        let (first, last) = ((from.0 / SLOT.0) as usize, (to.0.div_ceil(SLOT.0) as usize).min(self.slots.len()));
+        let share = |index: usize| {
+            let begin = index as u64 * SLOT.0;
+            let covered = (begin + SLOT.0).min(to.0) - begin.max(from.0);
+            Nanos(self.slots[index].0 * covered / SLOT.0)
+        };
+        (first..last).map(share).sum()
     }
 
     /// Begin of the first launch and end of the last, on the machine's clock.
@@ -190,13 +233,6 @@ impl Series {
     fn overall(&self) -> Estimate {
         let mean = (self.busy + self.gaps).seconds() / self.launches.max(1) as f64;
         Estimate { mean, half: 0.0, effective: self.launches as f64 }
-    }
-
-    /// Blocks that begin at least `skip` after the first launch.
-    #[must_use]
-    pub fn retained(&self, skip: Nanos) -> &[Block] {
-        let from = self.blocks.partition_point(|block| block.t < skip.seconds());
-        &self.blocks[from..]
     }
 }
 
@@ -258,6 +294,20 @@ mod tests {
         push(&mut series, 900_000);
         series.end();
         assert_eq!((series.gaps(), series.busy(), series.launches()), (Nanos(500), Nanos(3_000), 3));
+    }
+
+    #[test]
+    fn busy_time_is_known_between_any_two_times() {
+        let mut series = Series::default();
+        for begin in (0..100).map(|i| i * 10_000_000) {
+            series.push(&Span { begin: Nanos(begin), took: Nanos(6_000_000), launches: 1, intended: None });
+        }
+        series.end();
+        assert_eq!(series.busy_between(Nanos(0), Nanos(1_000_000_000)), Nanos(600_000_000));
+        assert_eq!(series.busy_between(Nanos(100_000_000), Nanos(205_000_000)), Nanos(63_000_000));
+        assert_eq!(series.busy_between(Nanos(5), Nanos(5)), Nanos(0));
+        assert_eq!(series.gaps_from(0), series.gaps());
+        assert!(series.gaps_from(1) < series.gaps() && series.gaps_from(9) == Nanos(0));
     }
 
     #[test]

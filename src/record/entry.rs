@@ -1,6 +1,6 @@
 //! One measurement with its evidence, whatever came of it.
 
-use super::{Device, Latency, Telemetry, Work, Workload};
+use super::{Device, Latency, Ledger, Telemetry, Work, Workload};
 use crate::units::{Celsius, Megahertz, Nanos};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,9 @@ pub struct Entry {
     pub series: Vec<Block>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<Telemetry>,
+    /// Where the peak went: filled in when a record is printed, never stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
     /// Identity of the bits that ran: a hash of the kernel, or name and version of the library.
@@ -294,6 +297,7 @@ impl Entry {
             counters: BTreeMap::new(),
             series: Vec::new(),
             telemetry: None,
+            ledger: None,
             sampling: None,
             kernel: None,
             seed: 0,

@@ -7,6 +7,8 @@
 mod entry;
 mod file;
 mod histogram;
+mod ledger;
+mod limit;
 mod reading;
 mod subject;
 mod work;
@@ -14,6 +16,8 @@ mod work;
 pub use entry::{Block, Entry, Interval, Outcome, Pair, Rate, RateUnit, Ratio, Sampling, State, Status, Sustained, Verified};
 pub use file::{Document, End, Header, Line, MAX_BYTES, SCHEMA, Software, Unreadable, Writer, read};
 pub use histogram::{Histogram, Latency, Summary};
+pub use ledger::{Ledger, Loss};
+pub use limit::Limit;
 pub use reading::{Reading, Span as ReadingSpan, Telemetry};
 pub use subject::{Cache, Device, Kind, Node};
 pub use work::{Work, Workload};
@@ -22,4 +26,5 @@ pub use work::{Work, Workload};
 ///
 /// 1: verified before timing (exact pass, random pass), rounds of launches on the device clock, best 1 s window as burst, work over
 /// elapsed time of the retained window as sustained.
-pub const METHOD: u32 = 1;
+/// 2: what warms up is cut off the retained window, and the stopping rule says whether a rate is steady.
+pub const METHOD: u32 = 2;

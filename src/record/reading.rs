@@ -3,7 +3,7 @@
 use crate::units::{Celsius, Joules, Megahertz, Milliwatts, Nanos};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One look at the sensors. Every field may be blank; a blank is never zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +30,9 @@ pub struct Reading {
     /// Reasons that hold the clock down, in NVML's terms and lower snake case; an unknown bit is `bit_<n>`. Blank: not readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<BTreeSet<String>>,
+    /// Running totals of the time that each reason held the clock down, in nanoseconds.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub violation_ns: BTreeMap<String, u64>,
 }
 
 /// Lowest, mean and highest value seen.

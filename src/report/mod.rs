@@ -3,6 +3,7 @@
 mod chart;
 mod figure;
 mod json;
+mod ledger;
 mod rates;
 mod sheet;
 mod table;

@@ -1,7 +1,7 @@
 //! The sheet: a run for a person's eyes.
 
 use super::{
-    HEADING, Paper, WIDTH, figure, rates,
+    HEADING, Paper, WIDTH, figure, ledger, rates,
     table::{folded, wrapped},
 };
 use crate::{
@@ -18,7 +18,7 @@ const LEGEND: &str = "\
 Decimal units; sizes in KiB, MiB, GiB are binary. matmul counts 2mnk operations; memory counts every
 byte read plus every byte written; launch is the time from a kernel to the next, which depends on it.
 burst: best second of the first three, or all of a shorter one; sustained: work over elapsed time
-after the first half second; ±: 95 % interval of what it follows.
+after the warm-up; ±: 95 % interval of what it follows.
 ok: verified before timing, and the output hashed after; p50, p99: time of one launch.";
 
 /// The whole run.
@@ -29,6 +29,7 @@ pub fn sheet(document: &Document, paper: Paper) -> String {
         let entries: Vec<&Entry> = document.entries.iter().filter(|entry| entry.device.id == device.device.id).collect();
         let _ = write!(text, "\n{}\n", about(&entries, paper));
         text.push_str(&rates::rates(&entries, paper));
+        text.push_str(&ledger::ledgers(&entries, paper));
         text.push_str(&notes(&entries, paper));
         text.push_str(&troubles(&entries, paper));
     }
@@ -192,7 +193,8 @@ fn indented(text: &str) -> String {
 fn closing(document: &Document) -> String {
     let count = |outcome| document.entries.iter().filter(|entry| entry.outcome == outcome).count();
     let verified = || document.entries.iter().filter_map(|entry| entry.verified.as_ref());
-    let launches: u64 = verified().map(|verified| verified.launches).sum();
+    let timed = |entry: &Entry| entry.sampling.as_ref().map_or(0, |sampling| sampling.launches);
+    let launches: u64 = document.entries.iter().map(timed).sum();
     let hashed: u64 = verified().map(|verified| verified.hashed).sum();
     let mut text = format!("{HEADING}{} measured{HEADING:#}", count(Outcome::Measured));
     for outcome in [Outcome::Skipped, Outcome::Failed, Outcome::Invalid] {

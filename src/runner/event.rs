@@ -26,11 +26,13 @@ pub struct Job {
     pub options: Options,
 }
 
-/// What the command line says of libraries.
+/// What the command line says of libraries and precision.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Options {
     /// NVML to load instead of the driver's own.
     pub nvml_library: Option<String>,
+    /// Half width of an interval at which a sustained measurement may end early, as a part of the rate.
+    pub precision: Option<f64>,
 }
 
 impl Job {

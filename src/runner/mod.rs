@@ -5,9 +5,11 @@
 
 mod child;
 mod event;
+mod replay;
 pub mod worker;
 
 pub use event::Options;
+pub use replay::replay;
 
 use crate::{
     contract::Listing,

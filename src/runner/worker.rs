@@ -106,6 +106,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
         device,
         sampler,
         suite,
+        precision: job.options.precision,
         rates: HashMap::new(),
         begin,
         spent: job.spent,
@@ -134,6 +135,7 @@ struct Worker<'a> {
     device: Device,
     sampler: Option<Sampler>,
     suite: Suite,
+    precision: Option<f64>,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
     begin: Nanos,
@@ -151,7 +153,7 @@ impl Worker<'_> {
             let workload = plan.key.with(&crate::plan::Variant::own("none"));
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         };
-        let profile = Profile { burst: self.suite.burst, sustained: self.suite.sustained };
+        let profile = self.profile();
         let workload = plan.key.with(variant);
         if let Some(reason) = self.out_of_time() {
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
@@ -173,13 +175,19 @@ impl Worker<'_> {
         entries
     }
 
+    fn profile(&self) -> Profile {
+        let profile = Profile { burst: self.suite.burst, sustained: self.suite.sustained, precision: None };
+        self.precision.map_or(profile, |precision| profile.precise(precision))
+    }
+
     fn readings(&self, from: Nanos, to: Nanos) -> Readings {
         let taken = |sampler: &Sampler| Readings { source: sampler.source(), readings: sampler.between(from, to) };
         self.sampler.as_ref().map(taken).unwrap_or_default()
     }
 
     fn out_of_time(&self) -> Option<String> {
-        let budget = self.suite.budget?;
+        // Whoever asks for a precision waits for it.
+        let budget = self.suite.budget.filter(|_| self.precision.is_none())?;
         let spent = self.spent + self.machine.clock().now().since(self.begin);
         let name = self.suite.name;
         (spent > budget)

@@ -134,6 +134,7 @@ impl Probe for Sensors {
             utilisation: card.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0),
             memory_used_bytes: self.slice.memory_info().ok().map(|memory| memory.used),
             limits: limits(card),
+            ..Reading::default()
         }
     }
 }

@@ -43,7 +43,7 @@ fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
     let suite = shared(suite, plans.len());
     let target = |plan: &Plan| if plan.sustained { suite.sustained } else { suite.burst };
     let workloads = plans.iter().map(|plan| Item { id: plan.key.id(), target: target(plan) }).collect();
-    let options = Options { nvml_library: arguments.nvml_lib.clone() };
+    let options = Options { nvml_library: arguments.nvml_lib.clone(), precision: arguments.precision };
     Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }
 
@@ -72,6 +72,7 @@ fn devices(arguments: &Arguments, listings: &[Listing]) -> Result<Vec<Device>> {
         Backend::Cuda => backend("cuda").collect(),
         Backend::Wgpu => preferred(backend("wgpu").collect()),
         Backend::Cpu => backend("cpu").collect(),
+        Backend::Replay => Vec::new(),
         Backend::Auto => {
             let gpus = || backend("wgpu").filter(|device| device.kind == Kind::Gpu).collect::<Vec<_>>();
             let choices = [backend("cuda").collect(), gpus(), backend("cpu").collect()];

@@ -2,10 +2,12 @@
 
 mod choose;
 mod progress;
+mod replay;
 
 use super::Ending;
 use crate::{
-    record::{Document, End, Entry, Header, Line, Outcome, SCHEMA, Software, Writer},
+    measure::CAP,
+    record::{Device, Document, End, Entry, Header, Line, Node, Outcome, SCHEMA, Software, Writer},
     report::{self, Paper},
     runner::{self, Item, News, Options, Task},
     store, telemetry,
@@ -27,6 +29,7 @@ use std::{
   assay run                                        every accelerator, within a minute each
   assay run --suite standard -o node7.jsonl        ten minutes a device, into a file
   assay run --suite soak --time 10m --only 'matmul/*'
+  assay run --backend replay --trace trace.jsonl --precision 1%
   assay run --backend cpu --only 'stream/*' --json | jq '.entries[].rate'")]
 pub struct Arguments {
     /// How much time to spend
@@ -35,12 +38,18 @@ pub struct Arguments {
     /// Length of a soak, for example 10m or 2h, shared by its workloads
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<Nanos>,
+    /// End a sustained measurement once its 95 % interval is this narrow to either side, after 30 s at the latest
+    #[arg(long, value_name = "0.5%|1%", value_parser = parse_precision)]
+    precision: Option<f64>,
     /// Devices by id, UUID or bus address, as `assay devices` lists them; all of the chosen backend by default
     #[arg(long, value_name = "DEVICE")]
     device: Vec<String>,
     /// Auto takes CUDA, else a GPU by wgpu, else the CPU
     #[arg(long, env = "ASSAY_BACKEND", value_enum, default_value_t = Backend::Auto)]
     backend: Backend,
+    /// Trace to replay, in the format assay.trace/1
+    #[arg(long, value_name = "FILE", required_if_eq("backend", "replay"), conflicts_with_all = ["device", "only", "footprint", "time"])]
+    trace: Option<PathBuf>,
     /// Workloads by glob over their ids, for example 'matmul/*'
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
@@ -76,6 +85,8 @@ enum Backend {
     Cuda,
     Wgpu,
     Cpu,
+    /// A recorded trace, in virtual time
+    Replay,
 }
 
 /// How often a person asked to stop.
@@ -94,6 +105,14 @@ fn parse_time(text: &str) -> Result<Nanos, String> {
     Ok(Nanos(seconds as u64 * 1_000_000_000))
 }
 
+fn parse_precision(text: &str) -> Result<f64, String> {
+    match text {
+        "0.5%" => Ok(0.005),
+        "1%" => Ok(0.01),
+        _ => Err(format!("`{text}` is no precision that is kept; there are 0.5% and 1%")),
+    }
+}
+
 fn parse_footprint(text: &str) -> Result<u64, String> {
     match parse_bytes(text)? {
         bytes if bytes < 1 << 20 => Err(format!("`{text}` is too small for a memory measurement; at least 1MiB")),
@@ -104,13 +123,16 @@ fn parse_footprint(text: &str) -> Result<u64, String> {
 /// # Errors
 /// Bad input, before anything is written; a disk that fails, after what was measured is kept.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
+    if let Some(trace) = &arguments.trace {
+        return replay::run(arguments, trace);
+    }
     let suite = suite(arguments)?;
     if let Some(path) = &arguments.output {
         writable(path, arguments.force)?;
     }
     let listings = runner::list();
     let tasks = choose::tasks(arguments, suite, &listings)?;
-    let header = header(suite, listings.into_iter().flat_map(|listing| listing.devices).collect());
+    let header = header(suite.name, telemetry::node(), listings.into_iter().flat_map(|listing| listing.devices).collect());
     let path = arguments.output.clone().map_or_else(|| store::new_record(&header.started_at, &header.id), Ok)?;
     let mut writer = Writer::create(&path, arguments.force, header.clone()).map_err(|error| unwritable(&path, &error))?;
     ctrlc::set_handler(|| {
@@ -136,18 +158,22 @@ fn suite(arguments: &Arguments) -> Result<Suite> {
     if arguments.time.is_some() && arguments.suite != "soak" {
         bail!("--time is the length of a soak; add --suite soak, or leave it out");
     }
-    runner::suite(&arguments.suite, arguments.time).with_context(|| format!("no suite `{}`", arguments.suite))
+    if arguments.precision.is_some() && arguments.suite == "soak" {
+        bail!("a soak takes its time, however precise it becomes; leave out --precision, or choose another suite");
+    }
+    let time = arguments.time.or(arguments.precision.map(|_| CAP));
+    runner::suite(&arguments.suite, time).with_context(|| format!("no suite `{}`", arguments.suite))
 }
 
-fn header(suite: Suite, devices: Vec<crate::record::Device>) -> Header {
+fn header(suite: &str, node: Node, devices: Vec<Device>) -> Header {
     Header {
         schema: SCHEMA.into(),
         id: uuid::Uuid::now_v7().to_string(),
         started_at: now(),
         assay: Software::this(crate::plan::kernels_hash()),
-        node: telemetry::node(),
+        node,
         devices,
-        suite: suite.name.into(),
+        suite: suite.into(),
         // The program by its name: where it lay is nobody's affair.
         command: std::iter::once("assay".to_owned()).chain(std::env::args().skip(1)).collect(),
     }

@@ -19,26 +19,27 @@ use crate::{
 struct Row {
     precision: Precision,
     stem: &'static str,
-    /// A decision hangs on its largest square.
-    sustained: bool,
 }
 
-const fn row(input: Dtype, accumulate: Dtype, output: Dtype, sustained: bool) -> Row {
+const fn row(input: Dtype, accumulate: Dtype, output: Dtype) -> Row {
     let stem = if matches!(input, Dtype::Fp32 | Dtype::Fp64) { "matmul" } else { "matmul_nt" };
-    Row { precision: Precision { input, accumulate, output }, stem, sustained }
+    Row { precision: Precision { input, accumulate, output }, stem }
 }
 
 /// On every backend.
-const ORDINARY: &[Row] = &[row(Dtype::Fp32, Dtype::Fp32, Dtype::Fp32, true), row(Dtype::Fp64, Dtype::Fp64, Dtype::Fp64, true)];
+const ORDINARY: &[Row] = &[row(Dtype::Fp32, Dtype::Fp32, Dtype::Fp32), row(Dtype::Fp64, Dtype::Fp64, Dtype::Fp64)];
 /// On tensor cores.
 const TENSOR: &[Row] = &[
-    row(Dtype::Bf16, Dtype::Fp32, Dtype::Bf16, true),
-    row(Dtype::Fp16, Dtype::Fp32, Dtype::Fp16, false),
-    row(Dtype::E4m3, Dtype::Fp32, Dtype::Bf16, true),
-    row(Dtype::E5m2, Dtype::Fp32, Dtype::Bf16, false),
-    row(Dtype::Int8, Dtype::Int32, Dtype::Int32, false),
-    row(Dtype::Tf32, Dtype::Fp32, Dtype::Fp32, false),
+    row(Dtype::Bf16, Dtype::Fp32, Dtype::Bf16),
+    row(Dtype::Fp16, Dtype::Fp32, Dtype::Fp16),
+    row(Dtype::E4m3, Dtype::Fp32, Dtype::Bf16),
+    row(Dtype::E5m2, Dtype::Fp32, Dtype::Bf16),
+    row(Dtype::Int8, Dtype::Int32, Dtype::Int32),
+    row(Dtype::Tf32, Dtype::Fp32, Dtype::Fp32),
 ];
+/// A decision hangs on one of each line: the first that the device has. Training and most serving run in 16 bits; serving that was
+/// made cheaper in 8; and what tensor cores do not do runs in fp32.
+const DECISIVE: &[&[Dtype]] = &[&[Dtype::Bf16, Dtype::Fp16], &[Dtype::E4m3, Dtype::Int8], &[Dtype::Fp32]];
 const TRANSFORMER: [(u64, u64, u64); 3] = [(16, 4096, 4096), (512, 4096, 4096), (64, 14336, 4096)];
 /// The feed-forward has by far the largest operand: the quick suite leaves it out.
 const QUICK: usize = 2;
@@ -71,16 +72,27 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
         .map(|n| (n, n, n))
         .chain(TRANSFORMER.into_iter().take(transformer));
     let shapes: Vec<_> = shapes.collect();
+    let tensor = if device.backend == "cuda" { TENSOR } else { &[] };
+    let sustains = &inputs_sustained(device, choice);
     let of = |row: &'static Row| {
         let known = supports(device, row.precision.input.name());
         let shapes = shapes.iter().filter(move |shape| known || **shape == (decisive, decisive, decisive));
         shapes.map(move |&shape| {
-            let sustained = row.sustained && shape == (decisive, decisive, decisive);
+            let sustained = sustains.contains(&row.precision.input) && shape == (decisive, decisive, decisive);
             Plan { sustained, ..plan(row, shape, device, choice.seed) }
         })
     };
-    let tensor = if device.backend == "cuda" { TENSOR } else { &[] };
     tensor.iter().chain(ORDINARY).flat_map(of).filter(fits).collect()
+}
+
+/// Inputs of the products that a decision hangs on. The quick suite has six sustained figures to give, so that on a device with tensor
+/// cores fp64 is left to the longer ones. Where a device has none of a line, the first is asked for, and the record says that it lacks it.
+fn inputs_sustained(device: &Device, choice: &Choice) -> Vec<Dtype> {
+    let tensor = device.backend == "cuda";
+    let lines = DECISIVE.iter().filter(|line| tensor || line[0] == Dtype::Fp32);
+    let first = |line: &&[Dtype]| line.iter().copied().find(|input| supports(device, input.name())).unwrap_or(line[0]);
+    let double = !tensor || choice.suite.name != "quick";
+    lines.map(first).chain(double.then_some(Dtype::Fp64)).collect()
 }
 
 /// One product.
@@ -226,5 +238,23 @@ mod tests {
     fn a_small_memory_still_has_something_to_decide_by() {
         let plans = plans(&device(Kind::Gpu, 64 << 20, &["fp32", "fp64"]), &choice());
         assert!(plans.iter().any(|plan| plan.sustained), "{:?}", plans.iter().map(|p| p.key.id()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_quick_suite_sustains_what_a_decision_hangs_on_and_no_more() {
+        let sustained = |suite: usize, precisions: &[&str]| -> Vec<Dtype> {
+            let card = Device { backend: "cuda".into(), ..device(Kind::Gpu, 80 << 30, precisions) };
+            let choice = Choice { suite: SUITES[suite], ..choice() };
+            let all = super::super::plans(&card, &choice);
+            assert!(suite > 0 || all.iter().filter(|plan| plan.sustained).count() <= 6);
+            plans(&card, &choice).iter().filter(|plan| plan.sustained).map(|plan| plan.precision.input).collect()
+        };
+        let hopper = ["bf16", "fp16", "e4m3", "e5m2", "int8", "tf32", "fp32", "fp64"];
+        assert_eq!(sustained(0, &hopper), [Dtype::Bf16, Dtype::E4m3, Dtype::Fp32]);
+        assert_eq!(sustained(1, &hopper), [Dtype::Bf16, Dtype::E4m3, Dtype::Fp32, Dtype::Fp64]);
+        assert_eq!(sustained(0, &["bf16", "fp16", "int8", "tf32", "fp32", "fp64"]), [Dtype::Bf16, Dtype::Int8, Dtype::Fp32]);
+        assert_eq!(sustained(0, &["fp16", "int8", "fp32", "fp64"]), [Dtype::Fp16, Dtype::Int8, Dtype::Fp32]);
+        // What is missing altogether is asked for, so that the record says so.
+        assert_eq!(sustained(0, &["fp32", "fp64"]), [Dtype::Bf16, Dtype::E4m3, Dtype::Fp32]);
     }
 }

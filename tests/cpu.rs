@@ -35,8 +35,14 @@ fn plans(machine: &dyn Machine, footprint: u64) -> Vec<Plan> {
 fn run(machine: &dyn Machine, plan: &Plan, variants: &[Variant], time: u64) -> Vec<Entry> {
     let plan = Plan { sustained: false, ..plan.clone() };
     let profile = Profile { burst: Nanos(time * MILLISECOND), sustained: Nanos(time * MILLISECOND), precision: None };
-    let context =
-        Context { profile, interrupted: &|| false, readings: &|_, _| Readings::default(), expected: None, ended: &|_| {} };
+    let context = Context {
+        profile,
+        interrupted: &|| false,
+        readings: &|_, _| Readings::default(),
+        expected: None,
+        ended: &|_| {},
+        phase: &|_| {},
+    };
     measure(machine, &plan, variants, &context)
 }
 

@@ -38,6 +38,30 @@ pub struct Context<'a> {
     pub expected: Option<Nanos>,
     /// Told of the fault that ended a measurement.
     pub ended: &'a dyn Fn(&Fault),
+    /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost.
+    pub phase: &'a dyn Fn(Phase),
+}
+
+/// What a measurement is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Allocating, loading kernels, filling buffers.
+    Prepare,
+    Verify,
+    /// Launching, and hashing between launches.
+    Time,
+}
+
+impl Phase {
+    /// As it stands in a sentence after "while".
+    #[must_use]
+    pub const fn doing(self) -> &'static str {
+        match self {
+            Self::Prepare => "preparing",
+            Self::Verify => "verifying",
+            Self::Time => "timing launches",
+        }
+    }
 }
 
 /// Telemetry of a stretch of time.
@@ -102,7 +126,9 @@ fn too_long(plan: &Plan, launch: Option<Nanos>, profile: &Profile) -> Option<Str
 fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &Context) -> Result<Vec<Entry>, Stopped> {
     let waiter = Waiter { clock: machine.clock() };
     let begin = waiter.now();
+    (context.phase)(Phase::Prepare);
     let mut prepared = machine.prepare(plan, variants)?;
+    (context.phase)(Phase::Verify);
     let checked = check::verify(plan, prepared.as_mut(), variants.len(), &waiter)?;
     let slowest = checked.iter().map(|checked| checked.launch).max();
     if let Some(reason) = too_long(plan, slowest, &context.profile) {
@@ -122,6 +148,7 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
     let mut ratios = Vec::new();
     let mut stopped_by = "verification";
     if contenders.iter().all(|contender| contender.checked.verified.passed) {
+        (context.phase)(Phase::Time);
         (stopped_by, ratios) = time(plan, prepared.as_mut(), &mut contenders, &waiter, context)?;
         for contender in &mut contenders {
             contender.series.end();

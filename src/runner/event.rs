@@ -65,9 +65,15 @@ pub enum Event {
         work: Work,
         within: Nanos,
     },
+    /// What the measurement is doing now.
+    Phase {
+        doing: String,
+    },
     Entry {
         entry: Box<Entry>,
     },
+    /// The worker runs, whatever its driver does.
+    Alive,
     /// Nothing could be opened.
     Broken {
         why: String,

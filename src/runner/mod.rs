@@ -6,6 +6,7 @@
 mod child;
 mod event;
 mod replay;
+mod vigil;
 pub mod worker;
 
 pub use event::Options;
@@ -25,6 +26,7 @@ use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
+use vigil::Vigil;
 
 /// Listing a backend takes this long at the most.
 const LISTING: Duration = Duration::from_secs(10);
@@ -102,6 +104,7 @@ pub enum News<'a> {
 pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
     let begin = Instant::now();
     let mut left: VecDeque<String> = task.workloads.iter().map(|item| item.id.clone()).collect();
+    let mut unopened = 0;
     while !left.is_empty() && !interrupted() {
         let job = Job {
             backend: task.device.backend.clone(),
@@ -114,8 +117,10 @@ pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnM
             spent: begin.elapsed().into(),
             options: task.options.clone(),
         };
-        let mut attendance = Attendance { task, left: &mut left, begun: None, heard: false, stopping: false };
+        let mut attendance =
+            Attendance { task, left: &mut left, begun: None, doing: String::new(), heard: false, stopping: false, unopened };
         attendance.attend(&mut Child::start("measure", &job)?, interrupted, news)?;
+        unopened = attendance.unopened;
     }
     Ok(())
 }
@@ -125,9 +130,13 @@ struct Attendance<'a> {
     task: &'a Task,
     left: &'a mut VecDeque<String>,
     begun: Option<(Device, Workload, Work)>,
+    /// What the measurement that has begun was doing when it was last heard of.
+    doing: String,
     /// An entry came of this worker.
     heard: bool,
     stopping: bool,
+    /// Workers in a row, before this one, that were lost before they measured anything.
+    unopened: u32,
 }
 
 impl Attendance<'_> {
@@ -137,53 +146,74 @@ impl Attendance<'_> {
         interrupted: &dyn Fn() -> bool,
         news: &mut dyn FnMut(News) -> Result<()>,
     ) -> Result<()> {
-        let mut deadline = Instant::now() + OPENING;
+        let mut vigil = Vigil::new(Instant::now(), OPENING);
         loop {
             if interrupted() && !self.stopping {
                 self.stopping = true;
                 child.stop();
             }
-            match child.listen(LOOK) {
+            let heard = child.listen(LOOK);
+            vigil.look(Instant::now(), matches!(heard, Heard::Event(_)));
+            match heard {
                 Heard::Event(Event::Begin { device, workload, work, within }) => {
-                    deadline = Instant::now() + Duration::from(within);
+                    vigil.expect(Instant::now(), Duration::from(within));
+                    self.doing.clear();
                     news(News::Begin(&workload))?;
                     self.begun = Some((*device, workload, work));
                 }
+                Heard::Event(Event::Phase { doing }) => self.doing = doing,
                 Heard::Event(Event::Entry { entry }) => {
                     self.left.retain(|id| *id != entry.workload.id);
                     self.begun = None;
-                    deadline = Instant::now() + OPENING;
-                    self.heard = true;
+                    vigil.expect(Instant::now(), OPENING);
+                    (self.heard, self.unopened) = (true, 0);
                     news(News::Entry(entry))?;
                 }
                 Heard::Event(Event::Broken { why }) => return self.nothing_opened(&why, news),
                 Heard::Event(Event::Done) => return Ok(()),
-                Heard::Event(Event::Listed { .. }) => {}
-                Heard::Silence if Instant::now() < deadline => {}
+                Heard::Event(Event::Listed { .. } | Event::Alive) => {}
                 Heard::Silence => {
-                    let how = child.kill();
-                    return self.struck(&format!("hung, and was ended ({how})"), news);
+                    if let Some(why) = vigil.lost(Instant::now()) {
+                        child.kill();
+                        return self.struck(&format!("the worker {why}, and was ended"), news);
+                    }
                 }
                 Heard::Gone(how) => return self.struck(&how, news),
             }
         }
     }
 
-    /// The worker is gone: the entry it was at says so. One that never got to any has broken on opening the device; one that broke
-    /// in between has cost nothing, and the next goes on.
+    /// The worker is gone: the entry it was at says so. One that was lost before it got to any is charged to the next workload; when
+    /// the one after it is lost there too, the device cannot be opened. One that broke in between has cost nothing, and the next goes on.
     fn struck(&mut self, how: &str, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
         let Some((device, workload, work)) = self.begun.take() else {
-            return if self.heard { Ok(()) } else { self.nothing_opened(how, news) };
+            self.unopened += 1;
+            return match (self.heard, self.unopened) {
+                (true, _) => Ok(()),
+                (false, 1) => self.not_tried(&format!("{how}, while opening the device"), news),
+                (false, _) => self.nothing_opened(how, news),
+            };
         };
         self.left.retain(|id| *id != workload.id);
-        news(News::Entry(Box::new(Entry::without(device, workload, work, Outcome::Failed, how.to_owned()))))
+        self.unopened = 0;
+        let doing = if self.doing.is_empty() { "beginning" } else { &self.doing };
+        let reason = format!("{how}, while {doing}");
+        news(News::Entry(Box::new(Entry::without(device, workload, work, Outcome::Failed, reason))))
     }
 
     /// Every workload that is left fails for the same reason; it is told once, and no further worker is tried.
     fn nothing_opened(&mut self, why: &str, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
-        let Some(id) = self.left.pop_front() else { bail!("{}: {why}", self.task.device.id) };
-        let others = self.left.len();
+        let device = &self.task.device.id;
+        let others = self.left.len().saturating_sub(1);
+        let reason = format!("{device} could not be opened, {others} more workloads were not tried: {why}");
+        self.not_tried(&reason, news)?;
         self.left.clear();
+        Ok(())
+    }
+
+    /// The next workload fails before it began.
+    fn not_tried(&mut self, reason: &str, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+        let Some(id) = self.left.pop_front() else { bail!("{}: {reason}", self.task.device.id) };
         let mut parts = id.splitn(3, '/').map(str::to_owned);
         let family = parts.next().unwrap_or_default();
         let workload = Workload {
@@ -194,8 +224,7 @@ impl Attendance<'_> {
             family,
             id,
         };
-        let reason = format!("{} could not be opened, {others} more workloads were not tried: {why}", self.task.device.id);
-        let entry = Entry::without(self.task.device.clone(), workload, Work::default(), Outcome::Failed, reason);
+        let entry = Entry::without(self.task.device.clone(), workload, Work::default(), Outcome::Failed, reason.to_owned());
         news(News::Entry(Box::new(entry)))
     }
 }

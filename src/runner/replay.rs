@@ -19,6 +19,7 @@ pub fn replay(trace: Trace, precision: Option<f64>) -> Entry {
         readings: &|from, to| Readings { source: "trace", readings: machine.readings(from, to) },
         expected: None,
         ended: &|_| {},
+        phase: &|_| {},
     };
     let entry = measure::measure(&machine, &plan, std::slice::from_ref(&variant), &context).pop();
     let without =

@@ -17,11 +17,14 @@ use std::{
     io::{BufRead, Write},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 /// The parent asked for an end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// How often the parent hears that this process runs.
+const BEAT: Duration = Duration::from_secs(1);
 /// A measurement may be silent this long beyond its own time: preparing and verifying the largest plans takes well under it.
 const SILENCE: Nanos = Nanos(120_000_000_000);
 
@@ -80,8 +83,19 @@ fn absent(backend: &str, why: &str) -> Listing {
     Listing { backend: backend.into(), devices: Vec::new(), absent: Some(why.into()) }
 }
 
+/// Tells the parent again and again that this process runs. A driver that hangs does not end that; being stopped does.
+fn show_life() {
+    std::thread::spawn(|| {
+        loop {
+            tell(&Event::Alive);
+            std::thread::sleep(BEAT);
+        }
+    });
+}
+
 /// Carries out the job on standard input.
 pub fn measure() {
+    show_life();
     if let Err(why) = receive::<Job>().and_then(|job| carry_out(&job)) {
         tell(&Event::Broken { why });
     }
@@ -166,6 +180,7 @@ impl Worker<'_> {
             readings: &|from, to| self.readings(from, to),
             expected: self.expected(plan),
             ended: &|fault| self.broken.set(self.broken.get() || fault.is_final()),
+            phase: &|phase| tell(&Event::Phase { doing: phase.doing().into() }),
         };
         let mut entries = measure::measure(self.machine, plan, &variants, &context);
         for entry in &mut entries {

@@ -54,6 +54,7 @@ fn run(machine: &Scripted, plan: &Plan, variants: &[Variant]) -> Vec<Entry> {
         readings: &|_, _| Readings::default(),
         expected: None,
         ended: &|_| {},
+        phase: &|_| {},
     };
     measure(machine, plan, variants, &context)
 }
@@ -198,7 +199,8 @@ fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
         let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
         let ended = |fault: &Fault| told.borrow_mut().push(fault.is_final());
         let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(MILLISECOND), precision: None };
-        let context = Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &ended };
+        let context =
+            Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &ended, phase: &|_| {} };
         let entries = measure(&machine, &plan("told"), &[Variant::own("a")], &context);
         assert_eq!(entries[0].outcome, Outcome::Failed);
         assert_eq!(told.into_inner(), [is_final], "{script:?}");
@@ -243,7 +245,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         ],
     };
     let profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND), precision: None };
-    let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None, ended: &|_| {} };
+    let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None, ended: &|_| {}, phase: &|_| {} };
     let entry = measure(&machine, &plan("stop"), &[Variant::own("a")], &context).remove(0);
     assert_eq!((entry.outcome, entry.reason.as_deref()), (Outcome::Measured, Some("interrupted")));
     let telemetry = entry.telemetry.expect("telemetry");

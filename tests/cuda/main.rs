@@ -4,6 +4,7 @@
 
 #[path = "../compiled/mod.rs"]
 mod compiled;
+mod ends;
 mod failures;
 mod fake;
 mod listing;

@@ -5,7 +5,7 @@ use crate::{
     launch::{Code, Facts},
     log::Log,
     memory::Memory,
-    script::{Script, What},
+    script::{End, Script, What},
     status::Status,
     work::{Event, Memo, Stream, Work},
 };
@@ -147,6 +147,10 @@ impl Driver {
                 self.lost = true;
                 Err(Status::UNKNOWN)
             }
+            What::Ends(end) => {
+                suffer(end);
+                Ok(None)
+            }
             later => Ok(Some(later)),
         }
     }
@@ -213,6 +217,24 @@ pub fn call(name: &'static str, needs: Needs, work: impl FnOnce(&mut Driver) -> 
         },
         Ok(Err(status)) => status.0,
         Err(_) => Status::UNKNOWN.0,
+    }
+}
+
+/// What befalls the process. It returns only from having been stopped.
+fn suffer(end: End) {
+    // SAFETY: the C library's own functions, by their own signatures.
+    unsafe extern "C" {
+        safe fn raise(signal: c_int) -> c_int;
+        safe fn _exit(status: c_int) -> !;
+    }
+    match end {
+        End::Killed => _ = raise(9),
+        End::Stopped => _ = raise(19),
+        // A signal that is raised would return from the handler that Rust sets for overflows of the stack; a true fault does not.
+        // SAFETY: nothing is there, and that is what is wanted.
+        End::Segfault => _ = unsafe { std::ptr::null::<u8>().wrapping_add(8).read_volatile() },
+        // Without the functions that are registered for the end: the driver's lock is held.
+        End::Exits => _exit(3),
     }
 }
 

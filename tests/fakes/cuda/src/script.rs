@@ -1,6 +1,7 @@
 //! Planned failures: `what@where:n`, several with commas between them.
 //!
-//! `what`: `oom`, `illegal`, `hang`, `flip`, `lost`, `nodevice` or the number of a result. `where`: `alloc`, `launch`, `launch/` with
+//! `what`: `oom`, `illegal`, `hang`, `flip`, `lost`, `nodevice`, the number of a result, or what befalls the whole process: `kill`,
+//! `stop`, `segv`, `exit`. `where`: `alloc`, `launch`, `launch/` with
 //! a kernel's name, or the name of a call. `n`: which time, counted from 1; `n+` is that time and every later one.
 
 use crate::status::Status;
@@ -18,6 +19,21 @@ pub enum What {
     Flips,
     /// This and every later call fails.
     Lost,
+    /// The process ends, or stands still, in the midst of the call.
+    Ends(End),
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By SIGKILL.
+    Killed,
+    /// By SIGSTOP: it is there, and does nothing.
+    Stopped,
+    /// It reads where nothing is.
+    Segfault,
+    /// Of itself, without a word.
+    Exits,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +98,10 @@ fn planned(text: &str) -> Result<Planned, String> {
         "hang" => What::Hangs,
         "flip" => What::Flips,
         "lost" => What::Lost,
+        "kill" => What::Ends(End::Killed),
+        "stop" => What::Ends(End::Stopped),
+        "segv" => What::Ends(End::Segfault),
+        "exit" => What::Ends(End::Exits),
         number => What::Fails(Status(number.parse().ok().filter(|code| *code > 0).ok_or_else(wrong)?)),
     };
     let work = place == "launch" || place.starts_with("launch/");

@@ -1,0 +1,97 @@
+//! A worker that is killed, stopped, faults or ends of itself, at each phase: what it costs, and that nothing of it stays.
+
+use crate::fake::{Fake, text};
+use assay::record::Outcome;
+use std::process::Output;
+
+/// Three workloads, so that it shows what was before and comes after.
+const THREE: [&str; 4] = ["--only", "stream/*/{copy,scale,add}/*", "--footprint", "1MiB"];
+/// What befalls the worker, and the words for it.
+const ENDS: [(&str, &str); 4] =
+    [("kill", "SIGKILL"), ("segv", "SIGSEGV"), ("exit", "exit status: 3"), ("stop", "gave no sign of life for 10 s")];
+
+/// Where the second workload's measurement meets its end, and what it was doing.
+fn at(phase: &str, place: &str) {
+    std::thread::scope(|scope| {
+        for (end, words) in ENDS {
+            scope.spawn(move || costs_one_entry(phase, &format!("{end}@{place}"), words));
+        }
+    });
+}
+
+fn costs_one_entry(phase: &str, script: &str, words: &str) {
+    let name = format!("end-{}", script.replace(['@', '/', ':'], "-"));
+    let fake = Fake::new(&name, "87").failing(script);
+    let output = fake.run(&THREE);
+    ended(&fake, script, &output);
+    assert_eq!(output.status.code(), Some(1), "{script}: {}", text(&output.stderr));
+    let document = fake.record();
+    let failed: Vec<_> = document.entries.iter().filter(|entry| entry.outcome == Outcome::Failed).collect();
+    let measured = document.entries.iter().filter(|entry| entry.outcome == Outcome::Measured).count();
+    assert_eq!((failed.len(), measured), (1, 2), "{script}: {document:?}");
+    let reason = failed[0].reason.clone().unwrap_or_default();
+    assert!(reason.contains(words) && reason.ends_with(&format!(", while {phase}")), "{script}: {reason}");
+}
+
+/// It happened, was told in order, and left no process behind.
+fn ended(fake: &Fake, script: &str, output: &Output) {
+    let stderr = text(&output.stderr);
+    assert!(fake.fired(script), "{script} never happened: {}", fake.log());
+    assert!(!stderr.contains("panicked"), "{script}: {stderr}");
+    let log = fake.path("log");
+    let mark = format!("ASSAY_FAKE_LOG={}", log.display());
+    let left: Vec<_> = std::fs::read_dir("/proc")
+        .expect("Linux")
+        .filter_map(Result::ok)
+        .filter(|process| {
+            std::fs::read(process.path().join("environ")).is_ok_and(|all| text(&all).split('\0').any(|one| one == mark))
+        })
+        .collect();
+    assert!(left.is_empty(), "{script}: {left:?} outlived the run");
+}
+
+#[test]
+fn while_a_device_is_opened() {
+    at("opening the device", "cuDevicePrimaryCtxRetain:1");
+}
+
+#[test]
+fn while_a_measurement_is_prepared() {
+    at("preparing", "alloc:4");
+}
+
+#[test]
+fn while_a_measurement_is_verified() {
+    at("verifying", "launch/scale:1");
+}
+
+#[test]
+fn while_launches_are_timed() {
+    at("timing launches", "launch/copy:60");
+}
+
+#[test]
+fn while_devices_are_listed() {
+    for (end, words) in [("kill", "SIGKILL"), ("stop", "did not answer within 10 s")] {
+        let script = format!("{end}@cuInit:1");
+        let fake = Fake::new(&format!("end-list-{end}"), "87").failing(&script);
+        let output = fake.run(&THREE);
+        ended(&fake, &script, &output);
+        assert!(!output.status.success() && text(&output.stderr).contains(words), "{}", text(&output.stderr));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_device_that_is_lost_at_each_opening_is_given_up_after_the_second() {
+    let script = "kill@cuDevicePrimaryCtxRetain:1+";
+    let fake = Fake::new("end-open-always", "87").failing(script);
+    let output = fake.run(&THREE);
+    ended(&fake, script, &output);
+    let document = fake.record();
+    let reasons: Vec<_> = document.entries.iter().filter_map(|entry| entry.reason.clone()).collect();
+    assert_eq!(document.entries.len(), 2, "{reasons:?}");
+    assert!(document.entries.iter().all(|entry| entry.outcome == Outcome::Failed));
+    assert!(reasons[1].contains("could not be opened, 1 more workloads were not tried"), "{reasons:?}");
+    assert_eq!(output.status.code(), Some(1));
+}

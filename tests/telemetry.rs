@@ -1,7 +1,10 @@
-//! NVML without a GPU: the library is a fake that is compiled here, loaded by its path, and read by the code that reads the real
+//! NVML without a GPU: the library is a fake, loaded by its path, and read by the code that reads the real
 //! one.
 
 #![cfg(feature = "nvml")]
+
+#[path = "library/mod.rs"]
+mod library;
 
 use assay::{
     record::{Device, Kind, Reading, Telemetry},
@@ -9,28 +12,25 @@ use assay::{
     units::{Celsius, Joules, Megahertz, Milliwatts, Nanos},
 };
 use std::{
-    collections::BTreeSet,
-    env::consts::{DLL_PREFIX, DLL_SUFFIX},
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// Cards of the fake, in another order than it counts them.
 const FIRST: &str = "GPU-aaaaaaaa-0000-0000-0000-000000000001";
 const SECOND: &str = "GPU-bbbbbbbb-0000-0000-0000-000000000002";
 
-/// Compiles the fake with one of its modes; each is a library of its own, so tests do not meet.
-fn fake(mode: &str) -> PathBuf {
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{DLL_PREFIX}nvml_{mode}{DLL_SUFFIX}"));
-    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/nvml.rs");
-    let status = Command::new(compiler)
-        .args(["--edition", "2024", "--crate-type", "cdylib", "--cfg", mode, "-D", "warnings", "-A", "unexpected_cfgs"])
-        .arg("-o")
-        .args([&library, &source])
-        .status()
-        .expect("rustc runs, as it built this test");
-    assert!(status.success(), "the fake does not compile");
+/// A fake of a test's own to which the script happens; copies of the library in one process do not meet.
+fn fake(name: &str, script: &str) -> PathBuf {
+    fake_of(name, script, &std::fs::read(library::built("fake_nvml")).expect("it was built with this test"))
+}
+
+fn fake_of(name: &str, script: &str, bytes: &[u8]) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nvml").join(name);
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let library = folder.join("libnvidia-ml.so.1");
+    std::fs::write(&library, bytes).expect("writes");
+    std::fs::write(folder.join("libnvidia-ml.so.1.script"), script).expect("writes");
     library
 }
 
@@ -43,7 +43,7 @@ fn gpu(uuid: Option<&str>, bus: Option<&str>) -> Device {
 
 #[test]
 fn cards_are_joined_by_identity_and_read() {
-    let library = fake("healthy");
+    let library = fake_of("old", "", &library::without("fake_nvml", "nvmlDeviceGetUtilizationRates"));
     let sources = Sources::open(Some(&library));
     assert_eq!(sources.absent(), None);
     let mut first = sources.probe(&gpu(Some(FIRST), None)).expect("known by UUID");
@@ -55,10 +55,11 @@ fn cards_are_joined_by_identity_and_read() {
         power_mw: Some(Milliwatts(111_000)),
         energy_j: Some(Joules(5_000.0)),
         celsius: Some(Celsius(51.0)),
+        memory_celsius: Some(Celsius(71.0)),
         utilisation: None,
         memory_used_bytes: None,
         limits: Some(BTreeSet::from(reasons)),
-        ..Reading::default()
+        violation_ns: BTreeMap::from([("sw_power_cap".into(), 2_000_000_000), ("sync_boost".into(), 0)]),
     };
     assert_eq!(first.read(Nanos(7)), expected, "what an old driver lacks is blank, all else is there");
 
@@ -69,7 +70,7 @@ fn cards_are_joined_by_identity_and_read() {
 
 #[test]
 fn a_slice_has_its_own_memory_and_the_sensors_of_its_card() {
-    let library = fake("sliced");
+    let library = fake("sliced", "");
     let sources = Sources::open(Some(&library));
     let mut slice = gpu(Some("MIG-aaaaaaaa-0000-0000-0000-00000000000a"), None);
     let reading = sources.probe(&slice).expect("known").read(Nanos(0));
@@ -80,13 +81,13 @@ fn a_slice_has_its_own_memory_and_the_sensors_of_its_card() {
 
 #[test]
 fn blanks_of_a_device_are_filled_and_facts_added() {
-    let library = fake("described");
+    let library = fake("described", "");
     let sources = Sources::open(Some(&library));
     let mut device = gpu(Some(SECOND), None);
     device.driver = Some("as the backend said".into());
     sources.describe(&mut device).expect("known");
     assert_eq!((device.model.as_str(), device.bus.as_deref()), ("Fake H100", Some("0000:0b:00.0")));
-    assert_eq!((device.boost_mhz, device.ecc), (Some(Megahertz(1_980)), None));
+    assert_eq!((device.boost_mhz, device.ecc), (Some(Megahertz(1_980)), Some(true)));
     assert_eq!(device.driver.as_deref(), Some("as the backend said"));
     let facts: Vec<(&str, &str)> = device.facts.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let expected = [
@@ -94,12 +95,13 @@ fn blanks_of_a_device_are_filled_and_facts_added() {
         ("celsius_memory_max", "92"),
         ("celsius_shutdown", "90"),
         ("celsius_slowdown", "91"),
+        ("mig", "off"),
         ("nvml_name", "Fake H100"),
         ("power_limit_default_mw", "700000"),
         ("power_limit_enforced_mw", "650000"),
         ("vbios", "96.00.5E"),
     ];
-    assert_eq!(facts, expected, "the MIG mode is not told, so there is no such fact");
+    assert_eq!(facts, expected);
     let versions = sources.versions();
     assert_eq!(versions.get("nvidia_driver").map(String::as_str), Some("570.86.15"));
     assert_eq!(versions.get("cuda_driver").map(String::as_str), Some("12.8"));
@@ -107,7 +109,7 @@ fn blanks_of_a_device_are_filled_and_facts_added() {
 
 #[test]
 fn a_stranger_is_refused_in_words() {
-    let library = fake("strange");
+    let library = fake("strange", "");
     let sources = Sources::open(Some(&library));
     let Err(unknown) = sources.probe(&gpu(Some("GPU-cccccccc"), None)) else { panic!("a stranger was let in") };
     assert!(unknown.contains("cuda:0") && unknown.contains("GPU-cccccccc"), "{unknown}");
@@ -117,11 +119,12 @@ fn a_stranger_is_refused_in_words() {
 
 #[test]
 fn a_lost_card_reads_blank_and_never_zero() {
-    let library = fake("lost");
+    let library = fake("lost", "15@any:1+");
     let sources = Sources::open(Some(&library));
     let mut device = gpu(Some(FIRST), None);
     sources.describe(&mut device).expect("known, though silent");
-    assert!(device.facts.is_empty() && device.boost_mhz.is_none() && device.driver.is_none(), "{device:?}");
+    assert!(device.facts.is_empty() && device.boost_mhz.is_none(), "{device:?}");
+    assert!(device.driver.is_some(), "the driver is there, the card is not");
     let probe = sources.probe(&device).expect("a probe");
     let clock = assay::contract::Monotonic::default();
     let sampler = Sampler::start(probe, &clock, Nanos(1_000_000)).expect("a thread");
@@ -141,14 +144,14 @@ fn an_absent_library_is_a_sentence() {
     let Err(refused) = missing.probe(&gpu(Some(FIRST), None)) else { panic!("no library, yet a probe") };
     assert_eq!(refused, reason);
     assert!(missing.versions().is_empty());
-    let library = fake("unloaded");
+    let library = fake("unloaded", "9@nvmlInit_v2:1+");
     let unloaded = Sources::open(Some(&library));
     assert!(unloaded.absent().is_some_and(|reason| reason.contains("driver is not loaded")), "{:?}", unloaded.absent());
 }
 
 #[test]
 fn a_cpu_is_read_by_the_host() {
-    let sources = Sources::open(Some(Path::new("/nonexistent")));
+    let sources = Sources::open(None);
     let mut device = gpu(None, None);
     device.kind = Kind::Cpu;
     let mut probe = sources.probe(&device).expect("a host has sensors");

@@ -1,6 +1,6 @@
 //! One measurement with its evidence, whatever came of it.
 
-use super::{Device, Latency, Ledger, Telemetry, Work, Workload};
+use super::{Device, Faults, Latency, Ledger, Telemetry, Work, Workload};
 use crate::units::{Celsius, Megahertz, Nanos};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,9 @@ pub struct Entry {
     pub series: Vec<Block>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<Telemetry>,
+    /// Faults that the driver reported from the end of the entry before to the end of this one. Blank: nothing could be watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Faults>,
     /// Where the peak went: filled in when a record is printed, never stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
@@ -297,6 +300,7 @@ impl Entry {
             counters: BTreeMap::new(),
             series: Vec::new(),
             telemetry: None,
+            faults: None,
             ledger: None,
             sampling: None,
             kernel: None,

@@ -5,6 +5,7 @@
 //! becomes zero.
 
 mod entry;
+mod faults;
 mod file;
 mod histogram;
 mod ledger;
@@ -14,6 +15,7 @@ mod subject;
 mod work;
 
 pub use entry::{Block, Entry, Interval, Outcome, Pair, Rate, RateUnit, Ratio, Sampling, State, Status, Sustained, Verified};
+pub use faults::{Faults, Severity, Xid};
 pub use file::{Document, End, Header, Line, MAX_BYTES, SCHEMA, Software, Unreadable, Writer, read};
 pub use histogram::{Histogram, Latency, Summary};
 pub use ledger::{Ledger, Loss};

@@ -22,6 +22,8 @@ pub struct Reading {
     pub energy_j: Option<Joules>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub celsius: Option<Celsius>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_celsius: Option<Celsius>,
     /// Share of time that the device, or the whole machine for a CPU, was busy; 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub utilisation: Option<f64>,
@@ -74,6 +76,8 @@ pub struct Telemetry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub celsius: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_celsius: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub utilisation: Option<Span>,
     /// Energy by the device's counter over the readings.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +100,7 @@ impl Telemetry {
             memory_mhz: Span::of(readings.iter().filter_map(|r| r.memory_mhz).map(|clock| f64::from(clock.0))),
             watts: Span::of(readings.iter().filter_map(|r| r.power_mw).map(|power| power.0 as f64 * 1e-3)),
             celsius: Span::of(readings.iter().filter_map(|r| r.celsius).map(|t| t.0)),
+            memory_celsius: Span::of(readings.iter().filter_map(|r| r.memory_celsius).map(|t| t.0)),
             utilisation: Span::of(readings.iter().filter_map(|r| r.utilisation)),
             joules: first.energy_j.zip(last.energy_j).filter(|_| readings.len() > 1).map(|(a, b)| Joules(b.0 - a.0)),
             limits: (!limits.is_empty()).then(|| limits.into_iter().flatten().cloned().collect()),

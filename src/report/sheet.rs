@@ -147,6 +147,7 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
             (entry.load != "alone").then(|| format!("measured {}", entry.load)),
             rate.and_then(limited),
             pair,
+            reported(entry),
         ];
         for note in found.into_iter().flatten() {
             let note = paper.text(&format!("{}@{}: {note}", entry.workload.id, entry.workload.variant));
@@ -154,6 +155,13 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
         }
     }
     if text.is_empty() { text } else { format!("\nnotes\n{text}") }
+}
+
+/// Faults that cost the entry nothing.
+fn reported(entry: &Entry) -> Option<String> {
+    let xids = &entry.faults.as_ref().filter(|faults| !faults.xids.is_empty())?.xids;
+    let each = xids.iter().map(|xid| format!("Xid {} ({}), {} times", xid.xid, xid.name, xid.count).replace(", 1 times", ""));
+    Some(format!("the driver reported {}", each.collect::<Vec<_>>().join(", ")))
 }
 
 fn limited(rate: &Rate) -> Option<String> {

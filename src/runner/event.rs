@@ -31,6 +31,8 @@ pub struct Job {
 pub struct Options {
     /// NVML to load instead of the driver's own.
     pub nvml_library: Option<String>,
+    /// The kernel's log, where it is not in its usual place.
+    pub kernel_log: Option<String>,
     /// Half width of an interval at which a sustained measurement may end early, as a part of the rate.
     pub precision: Option<f64>,
 }
@@ -71,6 +73,12 @@ pub enum Event {
     },
     Entry {
         entry: Box<Entry>,
+    },
+    /// NVML tells the worker of faults from now on.
+    Watches,
+    /// It told of one, by NVIDIA's number.
+    Xid {
+        number: u32,
     },
     /// The worker runs, whatever its driver does.
     Alive,

@@ -5,6 +5,7 @@
 
 mod child;
 mod event;
+mod faults;
 mod replay;
 mod vigil;
 pub mod worker;
@@ -16,14 +17,17 @@ use crate::{
     contract::Listing,
     device::BACKENDS,
     record::{Device, Entry, Outcome, Work, Workload},
+    telemetry::KERNEL_LOG,
     units::Nanos,
     workload::{SUITES, Suite},
 };
 use anyhow::{Result, bail};
 use child::{Child, Heard};
 use event::{Event, Job};
+use faults::Watch;
 use std::{
     collections::VecDeque,
+    path::Path,
     time::{Duration, Instant},
 };
 use vigil::Vigil;
@@ -105,6 +109,8 @@ pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnM
     let begin = Instant::now();
     let mut left: VecDeque<String> = task.workloads.iter().map(|item| item.id.clone()).collect();
     let mut unopened = 0;
+    let log = task.options.kernel_log.as_deref().unwrap_or(KERNEL_LOG);
+    let mut watch = Watch::new(&task.device, Path::new(log));
     while !left.is_empty() && !interrupted() {
         let job = Job {
             backend: task.device.backend.clone(),
@@ -117,8 +123,16 @@ pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnM
             spent: begin.elapsed().into(),
             options: task.options.clone(),
         };
-        let mut attendance =
-            Attendance { task, left: &mut left, begun: None, doing: String::new(), heard: false, stopping: false, unopened };
+        let mut attendance = Attendance {
+            task,
+            left: &mut left,
+            watch: &mut watch,
+            begun: None,
+            doing: String::new(),
+            heard: false,
+            stopping: false,
+            unopened,
+        };
         attendance.attend(&mut Child::start("measure", &job)?, interrupted, news)?;
         unopened = attendance.unopened;
     }
@@ -129,6 +143,7 @@ pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnM
 struct Attendance<'a> {
     task: &'a Task,
     left: &'a mut VecDeque<String>,
+    watch: &'a mut Watch,
     begun: Option<(Device, Workload, Work)>,
     /// What the measurement that has begun was doing when it was last heard of.
     doing: String,
@@ -162,12 +177,14 @@ impl Attendance<'_> {
                     self.begun = Some((*device, workload, work));
                 }
                 Heard::Event(Event::Phase { doing }) => self.doing = doing,
+                Heard::Event(Event::Watches) => self.watch.by_nvml(),
+                Heard::Event(Event::Xid { number }) => self.watch.told(number),
                 Heard::Event(Event::Entry { entry }) => {
                     self.left.retain(|id| *id != entry.workload.id);
                     self.begun = None;
                     vigil.expect(Instant::now(), OPENING);
                     (self.heard, self.unopened) = (true, 0);
-                    news(News::Entry(entry))?;
+                    self.tell(*entry, news)?;
                 }
                 Heard::Event(Event::Broken { why }) => return self.nothing_opened(&why, news),
                 Heard::Event(Event::Done) => return Ok(()),
@@ -198,7 +215,7 @@ impl Attendance<'_> {
         self.unopened = 0;
         let doing = if self.doing.is_empty() { "beginning" } else { &self.doing };
         let reason = format!("{how}, while {doing}");
-        news(News::Entry(Box::new(Entry::without(device, workload, work, Outcome::Failed, reason))))
+        self.tell(Entry::without(device, workload, work, Outcome::Failed, reason), news)
     }
 
     /// Every workload that is left fails for the same reason; it is told once, and no further worker is tried.
@@ -225,6 +242,12 @@ impl Attendance<'_> {
             id,
         };
         let entry = Entry::without(self.task.device.clone(), workload, Work::default(), Outcome::Failed, reason.to_owned());
+        self.tell(entry, news)
+    }
+
+    /// Hands an entry out, with the faults that the driver reported around it.
+    fn tell(&mut self, mut entry: Entry, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+        self.watch.settle(&mut entry);
         news(News::Entry(Box::new(entry)))
     }
 }

@@ -113,6 +113,9 @@ fn carry_out(job: &Job) -> Result<(), String> {
     let mut device = machine.devices()[0].clone();
     // Without a management library the device stays as the backend saw it, and without sensors telemetry stays blank.
     let _ = sources.describe(&mut device);
+    if sources.watch(&device, |number| tell(&Event::Xid { number })).is_ok() {
+        tell(&Event::Watches);
+    }
     let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
     let begin = machine.clock().now();
     let mut worker = Worker {

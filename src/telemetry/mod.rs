@@ -8,9 +8,11 @@ mod node;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod sampler;
+mod xid;
 
 pub use node::node;
 pub use sampler::Sampler;
+pub use xid::{KERNEL_LOG, KernelLog, known as known_xid};
 
 use crate::{
     contract::Probe,
@@ -41,12 +43,18 @@ mod nvml {
         pub fn probe(&self, _: &Device) -> Result<Box<dyn Probe>, String> {
             match *self {}
         }
+
+        pub fn watch(&self, _: &Device, _: impl FnMut(u32)) -> Result<(), String> {
+            match *self {}
+        }
     }
 }
 
 /// The telemetry sources of this machine. Opening loads the vendor's library, so it belongs in a worker process.
 pub struct Sources {
     nvml: Result<nvml::Library, String>,
+    /// The library was named, and not merely found.
+    named: bool,
 }
 
 impl Sources {
@@ -54,7 +62,7 @@ impl Sources {
     /// is looked for.
     #[must_use]
     pub fn open(nvml_library: Option<&Path>) -> Self {
-        Self { nvml: nvml::Library::open(nvml_library) }
+        Self { nvml: nvml::Library::open(nvml_library), named: nvml_library.is_some() }
     }
 
     /// Why NVML is not there, in words; blank when it is.
@@ -76,9 +84,8 @@ impl Sources {
     /// Why there is no source for this device, in words. The device is then left as it was.
     pub fn describe(&self, device: &mut Device) -> Result<(), String> {
         match device.kind {
-            Kind::Gpu => self.nvml.as_ref().map_err(Clone::clone)?.describe(device),
             Kind::Cpu | Kind::Software => Ok(()),
-            Kind::Replay | Kind::Fake => Err(no_sensors(device)),
+            _ => self.library(device)?.describe(device),
         }
     }
 
@@ -88,13 +95,26 @@ impl Sources {
     /// Why there is none, in words; a measurement then goes on without.
     pub fn probe(&self, device: &Device) -> Result<Box<dyn Probe>, String> {
         match device.kind {
-            Kind::Gpu => self.nvml.as_ref().map_err(Clone::clone)?.probe(device),
             Kind::Cpu | Kind::Software => Ok(Box::new(host::Host::open()?)),
-            Kind::Replay | Kind::Fake => Err(no_sensors(device)),
+            _ => self.library(device)?.probe(device),
         }
     }
-}
 
-fn no_sensors(device: &Device) -> String {
-    format!("{} is a {} and has no sensors", device.id, device.kind.name())
+    /// Has `tell` called with the number of each fault that the driver reports of a device, on a thread of its own, until the process
+    /// ends.
+    ///
+    /// # Errors
+    /// Why nothing will be told, in words.
+    pub fn watch(&self, device: &Device, tell: impl FnMut(u32) + Send + 'static) -> Result<(), String> {
+        self.library(device)?.watch(device, tell)
+    }
+
+    /// NVML, for a device that it can know: a GPU, or a fake where a fake library was named too.
+    fn library(&self, device: &Device) -> Result<&nvml::Library, String> {
+        match device.kind {
+            Kind::Gpu => self.nvml.as_ref().map_err(Clone::clone),
+            Kind::Fake if self.named => self.nvml.as_ref().map_err(Clone::clone),
+            kind => Err(format!("{} is a {} and has no sensors", device.id, kind.name())),
+        }
+    }
 }

@@ -10,13 +10,21 @@ use crate::{
 };
 use nvml_wrapper::{
     Device as Card, Nvml,
+    bitmasks::event::EventTypes,
     enum_wrappers::device::{Clock, TemperatureSensor, TemperatureThreshold},
+    enums::{device::SampleValue, event::XidError},
     error::{Bits, NvmlError},
+    struct_wrappers::device::FieldValueSample,
+    structs::device::FieldId,
+    sys_exports::field_id,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
     path::Path,
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 /// Reasons that hold a clock down, by the bit that NVML gives each (`nvmlClocksEventReasons` in `nvml.h`).
@@ -31,6 +39,13 @@ const LIMITS: &[&str] = &[
     "hw_power_brake_slowdown",
     "display_clock_setting",
 ];
+
+/// Milliseconds that one wait for an event takes at most.
+const WAIT: u32 = 1000;
+/// A storm of events is told at no more than a thousand a second.
+const STORM: Duration = Duration::from_millis(1);
+/// How long the library may take to say that it will tell of events.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The library, loaded and initialised.
 pub struct Library {
@@ -89,6 +104,40 @@ impl Library {
         Ok(Box::new(Sensors { slice, card }))
     }
 
+    /// Has `tell` called with the number of each Xid of a device, on a thread of its own.
+    ///
+    /// # Errors
+    /// Why NVML tells of none.
+    pub fn watch(&self, device: &Device, mut tell: impl FnMut(u32) + Send + 'static) -> Result<(), String> {
+        let (_, card) = self.find(device)?;
+        let nvml = self.nvml;
+        let (ready, begun) = mpsc::channel();
+        let events = move || {
+            let set = nvml.create_event_set().map_err(|error| error.to_string());
+            let register = |set| card.register_events(EventTypes::CRITICAL_XID_ERROR, set).map_err(|error| error.to_string());
+            let set = match set.and_then(register) {
+                Ok(set) => set,
+                Err(why) => return drop(ready.send(Err(why))),
+            };
+            let _ = ready.send(Ok(()));
+            loop {
+                match set.wait(WAIT) {
+                    Ok(event) => {
+                        event.event_data.into_iter().for_each(|error| tell(number(&error)));
+                        thread::sleep(STORM);
+                    }
+                    Err(NvmlError::Timeout) => {}
+                    // A card that is lost tells of nothing more; the kernel's log does.
+                    Err(_) => break,
+                }
+            }
+        };
+        thread::Builder::new().name("faults".into()).spawn(events).map_err(|error| error.to_string())?;
+        let waiting = || "it did not answer in time".to_owned();
+        let begun = begun.recv_timeout(PATIENCE).map_err(|_| waiting()).flatten();
+        begun.map_err(|why| format!("NVML tells of no faults of {}: {why}", device.id))
+    }
+
     /// The device itself, and the card it is on: the same but for a MIG slice, which has no sensors of its own.
     fn find(&self, device: &Device) -> Result<(Card<'static>, Card<'static>), String> {
         let slice = self.handle(device)?;
@@ -121,21 +170,81 @@ impl Probe for Sensors {
         "nvml"
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "2^53 mJ is a card's work of centuries")]
     fn read(&mut self, at: Nanos) -> Reading {
         let card = &self.card;
+        let fields = Fields::read(card);
+        let power = fields.get(field_id::NVML_FI_DEV_POWER_INSTANT).or_else(|| card.power_usage().ok().map(f64::from));
+        let energy = || card.total_energy_consumption().ok().map(|millijoules| millijoules as f64);
         Reading {
             at,
             sm_mhz: card.clock_info(Clock::SM).ok().map(Megahertz),
             memory_mhz: card.clock_info(Clock::Memory).ok().map(Megahertz),
-            power_mw: card.power_usage().ok().map(|milliwatts| Milliwatts(milliwatts.into())),
-            energy_j: card.total_energy_consumption().ok().map(|millijoules| Joules(millijoules as f64 * 1e-3)),
+            power_mw: power.map(|milliwatts| Milliwatts(milliwatts as u64)),
+            energy_j: fields.get(field_id::NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION).or_else(energy).map(|mj| Joules(mj * 1e-3)),
             celsius: card.temperature(TemperatureSensor::Gpu).ok().map(|celsius| Celsius(celsius.into())),
+            memory_celsius: fields.get(field_id::NVML_FI_DEV_MEMORY_TEMP).map(Celsius),
             utilisation: card.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0),
             memory_used_bytes: self.slice.memory_info().ok().map(|memory| memory.used),
             limits: limits(card),
-            ..Reading::default()
+            violation_ns: fields.violations(),
         }
+    }
+}
+
+/// Running totals of the time under each reason, by the field that holds them.
+const VIOLATIONS: &[(u32, &str)] = &[
+    (field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP, "sw_power_cap"),
+    (field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_SYNC_BOOST, "sync_boost"),
+    (field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN, "sw_thermal_slowdown"),
+    (field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN, "hw_thermal_slowdown"),
+    (field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN, "hw_power_brake_slowdown"),
+];
+
+/// Fields that one call reads together: power of this instant, where `nvmlDeviceGetPowerUsage` gives the mean of a second on most
+/// cards since Ampere; energy; the memory's temperature; time under each reason.
+struct Fields(Vec<f64>);
+
+impl Fields {
+    const FIRST: [u32; 3] =
+        [field_id::NVML_FI_DEV_POWER_INSTANT, field_id::NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, field_id::NVML_FI_DEV_MEMORY_TEMP];
+
+    fn numbers() -> impl Iterator<Item = u32> {
+        Self::FIRST.into_iter().chain(VIOLATIONS.iter().map(|(number, _)| *number))
+    }
+
+    /// What is absent is not a number. Samples come in the order in which they were asked for; drivers number some fields differently.
+    fn read(card: &Card) -> Self {
+        let wanted: Vec<FieldId> = Self::numbers().map(FieldId).collect();
+        let samples = card.field_values_for(&wanted).unwrap_or_default();
+        let value = |sample: Result<FieldValueSample, NvmlError>| sample.ok()?.value.ok().map(|value| plain(&value));
+        Self(samples.into_iter().map(|sample| value(sample).unwrap_or(f64::NAN)).collect())
+    }
+
+    fn get(&self, number: u32) -> Option<f64> {
+        let place = Self::numbers().position(|other| other == number)?;
+        self.0.get(place).copied().filter(|value| !value.is_nan())
+    }
+
+    fn violations(&self) -> BTreeMap<String, u64> {
+        let total = |(number, name): &(u32, &str)| Some(((*name).to_owned(), self.get(*number)? as u64));
+        VIOLATIONS.iter().filter_map(total).collect()
+    }
+}
+
+fn plain(value: &SampleValue) -> f64 {
+    match *value {
+        SampleValue::F64(value) => value,
+        SampleValue::U32(value) => value.into(),
+        SampleValue::U64(value) => value as f64,
+        SampleValue::I64(value) => value as f64,
+    }
+}
+
+/// NVML gives 999 for what it has no number for.
+fn number(error: &XidError) -> u32 {
+    match error {
+        XidError::Value(number) => u32::try_from(*number).unwrap_or(u32::MAX),
+        XidError::Unknown => 999,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The fake driver, put where a program looks for the real one.
 
+use crate::library;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -19,7 +20,7 @@ impl Fake {
         std::fs::create_dir_all(&folder).expect("a temporary folder");
         // Not by these names in the build's own folder: Cargo puts that on the path of every test.
         for file in ["libcuda.so", "libcuda.so.1"] {
-            std::fs::copy(library(), folder.join(file)).expect("the fake was built with this test");
+            std::fs::copy(library::built("fake_cuda"), folder.join(file)).expect("the fake was built with this test");
         }
         Self { variables: vec![("ASSAY_FAKE_CUDA", chip.into())], folder }
     }
@@ -30,25 +31,32 @@ impl Fake {
         self
     }
 
+    /// Puts the fake of NVML beside it, to which the script happens.
+    pub fn with_nvml(mut self, script: &str) -> Self {
+        let path = self.path("libnvidia-ml.so.1");
+        std::fs::copy(library::built("fake_nvml"), &path).expect("the fake was built with this test");
+        self.variables.push(("ASSAY_NVML_LIB", path.display().to_string()));
+        self.variables.push(("ASSAY_FAKE_NVML", script.into()));
+        self
+    }
+
+    /// Names a file as the kernel's log.
+    pub fn with_kernel_log(mut self) -> Self {
+        let path = self.path("kmsg");
+        std::fs::write(&path, "6,1,1,-;NVRM: Xid (PCI:0000:01:00): 79, before the run\n").expect("writes");
+        self.variables.push(("ASSAY_KERNEL_LOG", path.display().to_string()));
+        self
+    }
+
     /// Gives the PTX that machine code was made of.
     pub fn with_ptx(mut self, folder: &Path) -> Self {
         self.variables.push(("ASSAY_FAKE_PTX", folder.display().to_string()));
         self
     }
 
-    /// An old driver without a call: its name is overwritten where the library lists what it exports.
+    /// An old driver without a call.
     pub fn without(self, call: &str) -> Self {
-        let mut bytes = std::fs::read(library()).expect("the fake was built with this test");
-        let whole = |text: &str| [b"\0", text.as_bytes(), b"\0"].concat();
-        let (name, other) = (whole(call), whole(&format!("x{}", &call[1..])));
-        let mut found = 0;
-        for at in 0..bytes.len() - name.len() {
-            if bytes[at..].starts_with(&name) {
-                bytes[at..at + name.len()].copy_from_slice(&other);
-                found += 1;
-            }
-        }
-        assert!(found > 0, "{call} is not among the fake's calls");
+        let bytes = library::without("fake_cuda", call);
         for file in ["libcuda.so", "libcuda.so.1"] {
             std::fs::write(self.folder.join(file), &bytes).expect("writes");
         }
@@ -98,12 +106,6 @@ impl Fake {
     pub fn fired(&self, script: &str) -> bool {
         self.log().lines().any(|line| line.strip_prefix("fired ") == Some(script))
     }
-}
-
-/// The library as it was built, beside this test.
-fn library() -> PathBuf {
-    let test = std::env::current_exe().expect("a path");
-    test.with_file_name(format!("{}fake_cuda{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX))
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -7,9 +7,12 @@ mod compiled;
 mod ends;
 mod failures;
 mod fake;
+#[path = "../library/mod.rs"]
+mod library;
 mod listing;
 mod quick;
 mod runs;
+mod sensors;
 
 use fake::{Fake, text};
 

@@ -43,7 +43,11 @@ fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
     let suite = shared(suite, plans.len());
     let target = |plan: &Plan| if plan.sustained { suite.sustained } else { suite.burst };
     let workloads = plans.iter().map(|plan| Item { id: plan.key.id(), target: target(plan) }).collect();
-    let options = Options { nvml_library: arguments.nvml_lib.clone(), precision: arguments.precision };
+    let options = Options {
+        nvml_library: arguments.nvml_lib.clone(),
+        kernel_log: arguments.kernel_log.clone(),
+        precision: arguments.precision,
+    };
     Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }
 

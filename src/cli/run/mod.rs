@@ -77,6 +77,9 @@ pub struct Arguments {
     /// NVML library to load instead of the driver's own
     #[arg(long, env = "ASSAY_NVML_LIB", value_name = "PATH")]
     nvml_lib: Option<String>,
+    /// Log of the kernel to find the driver's faults in, instead of /dev/kmsg
+    #[arg(long, env = "ASSAY_KERNEL_LOG", value_name = "PATH")]
+    kernel_log: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

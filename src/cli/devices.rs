@@ -3,27 +3,59 @@
 use super::Ending;
 use crate::{
     contract::Listing,
-    record::{Device, Kind},
-    runner,
-    units::Bytes,
+    judge::{self, Health, Verdict},
+    record::{Device, Kind, Xid},
+    report::{self, Paper},
+    runner::{self, Look, Seen},
+    telemetry::{KERNEL_LOG, KernelLog},
+    units::{Bytes, Nanos},
 };
 use anyhow::Result;
 use clap::Args;
-use std::io::Write;
+use serde::Serialize;
+use std::{collections::BTreeMap, io::Write, path::Path};
 
 /// Lists accelerators, backend by backend, or says why there are none
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  assay devices\n  assay devices --json | jq '.[].devices[].model'")]
+#[command(after_help = "Examples:
+  assay devices
+  assay devices --health
+  assay devices --json | jq '.[].devices[].model'")]
 pub struct Arguments {
+    /// Judge each card by what its driver says of it: pass, fail, or unknown where that does not suffice
+    #[arg(long)]
+    health: bool,
     /// Print JSON instead of lines
     #[arg(long)]
     json: bool,
+    /// NVML library to load instead of the driver's own
+    #[arg(long, env = "ASSAY_NVML_LIB", value_name = "PATH")]
+    nvml_lib: Option<String>,
+    /// Log of the kernel to find the driver's faults in, instead of /dev/kmsg
+    #[arg(long, env = "ASSAY_KERNEL_LOG", value_name = "PATH")]
+    kernel_log: Option<String>,
 }
+
+/// A device's verdict with all that it rests on, as `--json` prints it.
+#[derive(Serialize)]
+struct Judged<'a> {
+    device: &'a Device,
+    #[serde(flatten)]
+    health: Health,
+    /// What was seen of it.
+    #[serde(flatten)]
+    seen: &'a Seen,
+}
+
+type Faults = BTreeMap<String, Vec<Xid>>;
 
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     let listings = runner::list();
+    if arguments.health {
+        return health(arguments, &listings);
+    }
     let mut output = std::io::stdout().lock();
     if arguments.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&listings)?)?;
@@ -34,6 +66,59 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     }
     let found = listings.iter().any(|listing| !listing.devices.is_empty());
     Ok(if found { Ending::Good } else { Ending::Nothing })
+}
+
+/// Every card once, with its verdict: bad where one fails, nothing where none could be judged.
+fn health(arguments: &Arguments, listings: &[Listing]) -> Result<Ending> {
+    let all: Vec<&Device> = listings.iter().flat_map(|listing| &listing.devices).collect();
+    let is_card = |device: &&&Device| matches!(device.kind, Kind::Gpu | Kind::Fake) && device.twin(&all).is_none();
+    let devices: Vec<Device> = all.iter().filter(is_card).map(|device| (*device).clone()).collect();
+    let look = Look {
+        devices: devices.clone(),
+        nvml_library: arguments.nvml_lib.clone(),
+        all: true,
+        interval: Nanos::from_seconds(1.0),
+        count: Some(1),
+    };
+    let mut seen = Vec::new();
+    if !devices.is_empty() {
+        runner::watch(&look, &mut |looked| {
+            seen = looked;
+            Ok(())
+        })?;
+    }
+    let log = KernelLog::past(Path::new(arguments.kernel_log.as_deref().unwrap_or(KERNEL_LOG)));
+    let judged: Vec<Judged> = devices.iter().zip(&seen).map(|(device, seen)| judged(device, seen, &log)).collect();
+    let mut output = anstream::stdout().lock();
+    if arguments.json {
+        writeln!(output, "{}", serde_json::to_string_pretty(&judged)?)?;
+    } else {
+        for one in &judged {
+            let absent = one.seen.absent.as_ref().map(|why| format!("  {why}\n")).unwrap_or_default();
+            write!(output, "{}{absent}", report::health(one.device, &one.health, Paper::of_environment()))?;
+        }
+        if judged.is_empty() {
+            writeln!(output, "no card to judge; assay devices says what was looked for")?;
+        }
+    }
+    let any = |verdict| judged.iter().any(|one| one.health.verdict == verdict);
+    Ok(if any(Verdict::Fail) {
+        Ending::Bad
+    } else if any(Verdict::Pass) {
+        Ending::Good
+    } else {
+        Ending::Nothing
+    })
+}
+
+fn judged<'a>(device: &'a Device, seen: &'a Seen, log: &Result<Faults, String>) -> Judged<'a> {
+    let slot = device.bus.as_deref().and_then(|bus| bus.rsplit_once('.')).map(|(slot, _)| slot.to_lowercase());
+    let faults = match (log, slot) {
+        (Ok(log), Some(slot)) => Ok(log.get(&slot).map_or(&[][..], Vec::as_slice)),
+        (Ok(_), None) => Err("the device does not tell its address"),
+        (Err(why), _) => Err(why.as_str()),
+    };
+    Judged { device, health: judge::health(&seen.vitals, faults), seen }
 }
 
 fn lines(listings: &[Listing]) -> Vec<String> {

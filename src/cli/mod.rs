@@ -9,8 +9,10 @@ mod man;
 mod run;
 mod schema;
 mod show;
+mod watch;
 mod worker;
 
+use crate::units::Nanos;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -20,7 +22,8 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   assay run                       measure every accelerator, within a minute each
   assay show run.jsonl            read a record again
-  assay devices                   what there is to measure, or why there is nothing
+  assay devices --health          what there is to measure, and whether it is fit
+  assay watch                     clocks, power and temperature, again and again
 
 Exit codes: 0 done and good, 1 a bad verdict, 2 bad input or usage, 3 nothing could be measured, 130 interrupted")]
 pub struct Arguments {
@@ -33,11 +36,22 @@ enum Command {
     Devices(devices::Arguments),
     Run(run::Arguments),
     Show(show::Arguments),
+    Watch(watch::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
+}
+
+/// A time as a person writes it, of at least `shortest` seconds and at most a week.
+fn parse_time(text: &str, shortest: f64) -> Result<Nanos, String> {
+    let time: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no time; write for example 90s, 10m or 2h"))?;
+    let seconds = time.as_secs_f64();
+    if (shortest..=7.0 * 24.0 * 3600.0).contains(&seconds) {
+        return Ok(Nanos::from_seconds(seconds));
+    }
+    Err(format!("`{text}` is not between {shortest}s and 7 days"))
 }
 
 /// How a command ended, other than by an error.
@@ -57,6 +71,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

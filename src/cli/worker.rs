@@ -14,6 +14,7 @@ pub struct Arguments {
 enum Task {
     List,
     Measure,
+    Watch,
 }
 
 /// What goes wrong is told to the parent, not by the exit code.
@@ -21,6 +22,7 @@ pub fn run(arguments: &Arguments) -> Ending {
     match arguments.task {
         Task::List => worker::list(),
         Task::Measure => worker::measure(),
+        Task::Watch => worker::watch(),
     }
     Ending::Good
 }

@@ -230,6 +230,13 @@ pub struct Sampling {
     pub setup: f64,
 }
 
+/// Processes other than the measuring one that held the device. Never counted in between: that is slow, and disturbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Neighbours {
+    pub before: u64,
+    pub after: u64,
+}
+
 /// One measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
@@ -264,6 +271,9 @@ pub struct Entry {
     /// Faults that the driver reported from the end of the entry before to the end of this one. Blank: nothing could be watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
+    /// Other processes that held the device. Blank: not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<Neighbours>,
     /// Where the peak went: filled in when a record is printed, never stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
@@ -301,6 +311,7 @@ impl Entry {
             series: Vec::new(),
             telemetry: None,
             faults: None,
+            neighbours: None,
             ledger: None,
             sampling: None,
             kernel: None,

@@ -12,9 +12,12 @@ mod ledger;
 mod limit;
 mod reading;
 mod subject;
+mod vital;
 mod work;
 
-pub use entry::{Block, Entry, Interval, Outcome, Pair, Rate, RateUnit, Ratio, Sampling, State, Status, Sustained, Verified};
+pub use entry::{
+    Block, Entry, Interval, Neighbours, Outcome, Pair, Rate, RateUnit, Ratio, Sampling, State, Status, Sustained, Verified,
+};
 pub use faults::{Faults, Severity, Xid};
 pub use file::{Document, End, Header, Line, MAX_BYTES, SCHEMA, Software, Unreadable, Writer, read};
 pub use histogram::{Histogram, Latency, Summary};
@@ -22,6 +25,7 @@ pub use ledger::{Ledger, Loss};
 pub use limit::Limit;
 pub use reading::{Reading, Span as ReadingSpan, Telemetry};
 pub use subject::{Cache, Device, Kind, Node};
+pub use vital::{Absence, Vital, Vitals};
 pub use work::{Work, Workload};
 
 /// Version of the measuring method; part of a result's identity. Units of different method versions never add up.

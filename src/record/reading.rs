@@ -82,6 +82,9 @@ pub struct Telemetry {
     /// Energy by the device's counter over the readings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joules: Option<Joules>,
+    /// Energy by the power that was read, with straight lines between readings; beside the counter so that each can be doubted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joules_by_power: Option<Joules>,
     /// Every reason seen at least once. Blank: not readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<BTreeSet<String>>,
@@ -103,14 +106,52 @@ impl Telemetry {
             memory_celsius: Span::of(readings.iter().filter_map(|r| r.memory_celsius).map(|t| t.0)),
             utilisation: Span::of(readings.iter().filter_map(|r| r.utilisation)),
             joules: first.energy_j.zip(last.energy_j).filter(|_| readings.len() > 1).map(|(a, b)| Joules(b.0 - a.0)),
+            joules_by_power: by_power(readings),
             limits: (!limits.is_empty()).then(|| limits.into_iter().flatten().cloned().collect()),
         })
+    }
+}
+
+/// Blank where a power is missing in between.
+fn by_power(readings: &[Reading]) -> Option<Joules> {
+    let each = readings.windows(2).map(|pair| {
+        let power = f64::midpoint(pair[0].power_mw?.0 as f64, pair[1].power_mw?.0 as f64);
+        Some(power * 1e-3 * pair[1].at.since(pair[0].at).seconds())
+    });
+    (readings.len() > 1).then(|| each.sum::<Option<f64>>()).flatten().map(Joules)
+}
+
+impl Telemetry {
+    /// By how much the energy of the counter and that of the power differ, as a part of the counter's. Counters move about ten times a
+    /// second, so that less than ten seconds tell nothing.
+    #[must_use]
+    pub fn energy_gap(&self, seconds: f64) -> Option<f64> {
+        const SHORTEST: f64 = 10.0;
+        let (counter, power) = self.joules.zip(self.joules_by_power)?;
+        (seconds >= SHORTEST && counter.0 > 0.0).then(|| (power.0 - counter.0) / counter.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn energy_by_counter_and_by_power_are_held_against_each_other() {
+        let reading = |second: u64, watts: u64| Reading {
+            at: Nanos(second * 1_000_000_000),
+            power_mw: Some(Milliwatts(watts * 1000)),
+            energy_j: Some(Joules(1000.0 + 500.0 * second as f64)),
+            ..Reading::default()
+        };
+        let readings: Vec<Reading> = (0..=20).map(|second| reading(second, 400)).collect();
+        let folded = Telemetry::fold("nvml", &readings).expect("readings");
+        assert_eq!((folded.joules, folded.joules_by_power), (Some(Joules(10_000.0)), Some(Joules(8_000.0))));
+        assert_eq!((folded.energy_gap(20.0), folded.energy_gap(9.0)), (Some(-0.2), None));
+        let mut holes = readings;
+        holes[3].power_mw = None;
+        assert_eq!(Telemetry::fold("nvml", &holes).and_then(|folded| folded.joules_by_power), None);
+    }
 
     #[test]
     fn blank_stays_blank_and_reasons_are_a_set() {

@@ -130,6 +130,18 @@ impl Device {
         all.iter().take_while(|other| other.id != self.id).find(|other| other.backend != self.backend && twin(other)).copied()
     }
 
+    /// The device of that id, UUID or bus address.
+    ///
+    /// # Errors
+    /// What there is instead.
+    pub fn named<'a>(name: &str, all: &[&'a Self]) -> Result<&'a Self, String> {
+        let is = |device: &&&Self| device.id == name || device.uuid.as_deref() == Some(name) || device.bus.as_deref() == Some(name);
+        all.iter().find(is).copied().ok_or_else(|| {
+            let ids: Vec<_> = all.iter().map(|device| device.id.as_str()).collect();
+            format!("--device {name}: no such device; there {} {}", if ids.len() == 1 { "is" } else { "are" }, ids.join(", "))
+        })
+    }
+
     /// Memory that can be planned with: what is free now, else what there is.
     #[must_use]
     pub fn usable_bytes(&self) -> Option<u64> {

@@ -4,12 +4,16 @@ mod chart;
 mod figure;
 mod json;
 mod ledger;
+mod prometheus;
 mod rates;
 mod sheet;
 mod table;
+mod vitals;
 
 pub use json::json;
+pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
+pub use vitals::{health, look};
 
 use anstyle::Style;
 

@@ -148,6 +148,8 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
             rate.and_then(limited),
             pair,
             reported(entry),
+            shared(entry),
+            doubtful_energy(entry),
         ];
         for note in found.into_iter().flatten() {
             let note = paper.text(&format!("{}@{}: {note}", entry.workload.id, entry.workload.variant));
@@ -155,6 +157,18 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
         }
     }
     if text.is_empty() { text } else { format!("\nnotes\n{text}") }
+}
+
+/// Others on the device, whose work stands in the figures too.
+fn shared(entry: &Entry) -> Option<String> {
+    let others = entry.neighbours.filter(|others| others.before + others.after > 0)?;
+    Some(format!("other processes held the device: {} before, {} after", others.before, others.after))
+}
+
+/// Energy by counter and by power more than five per cent apart.
+fn doubtful_energy(entry: &Entry) -> Option<String> {
+    let gap = entry.telemetry.as_ref()?.energy_gap(entry.sampling.as_ref()?.seconds).filter(|gap| gap.abs() > 0.05)?;
+    Some(format!("energy is in doubt: the power that was read gives {:+.0} % of what the counter says", gap * 100.0))
 }
 
 /// Faults that cost the entry nothing.

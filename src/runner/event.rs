@@ -2,7 +2,7 @@
 
 use crate::{
     contract::Listing,
-    record::{Device, Entry, Work, Workload},
+    record::{Device, Entry, Vitals, Work, Workload},
     units::Nanos,
     workload::Suite,
 };
@@ -24,6 +24,30 @@ pub struct Job {
     /// Time that earlier workers spent on this device.
     pub spent: Nanos,
     pub options: Options,
+}
+
+/// What a worker is to look at, again and again; the first line on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Look {
+    pub devices: Vec<Device>,
+    /// NVML to load instead of the driver's own.
+    pub nvml_library: Option<String>,
+    /// Everything, and not only what is cheap and changes.
+    pub all: bool,
+    /// From one look to the next.
+    pub interval: Nanos,
+    /// Looks in all; blank: without end.
+    pub count: Option<u64>,
+}
+
+/// What was seen of a device at a look.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    pub id: String,
+    pub vitals: Vitals,
+    /// Why nothing could be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
 }
 
 /// What the command line says of libraries and precision.
@@ -79,6 +103,10 @@ pub enum Event {
     /// It told of one, by NVIDIA's number.
     Xid {
         number: u32,
+    },
+    /// A look at every device.
+    Looked {
+        seen: Vec<Seen>,
     },
     /// The worker runs, whatever its driver does.
     Alive,

@@ -8,10 +8,12 @@ mod event;
 mod faults;
 mod replay;
 mod vigil;
+mod watch;
 pub mod worker;
 
-pub use event::Options;
+pub use event::{Look, Options, Seen};
 pub use replay::replay;
+pub use watch::watch;
 
 use crate::{
     contract::Listing,
@@ -188,7 +190,7 @@ impl Attendance<'_> {
                 }
                 Heard::Event(Event::Broken { why }) => return self.nothing_opened(&why, news),
                 Heard::Event(Event::Done) => return Ok(()),
-                Heard::Event(Event::Listed { .. } | Event::Alive) => {}
+                Heard::Event(Event::Listed { .. } | Event::Looked { .. } | Event::Alive) => {}
                 Heard::Silence => {
                     if let Some(why) = vigil.lost(Instant::now()) {
                         child.kill();

@@ -1,13 +1,13 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
-use super::event::{Event, Job, Order};
+use super::event::{Event, Job, Look, Order, Seen};
 use crate::{
-    contract::{Backend, Listing, Machine},
+    contract::{Backend, Clock, Listing, Machine, Monotonic},
     device::BACKENDS,
     measure::{self, Context, Profile, Readings},
     plan::Plan,
-    record::{Device, Entry, Kind, Outcome, RateUnit},
-    telemetry::{Sampler, Sources},
+    record::{Device, Entry, Kind, Neighbours, Outcome, RateUnit, Vitals},
+    telemetry::{Monitor, Pace, Sampler, Sources},
     units::Nanos,
     workload::{self, Choice, Suite},
 };
@@ -23,6 +23,8 @@ use std::{
 /// The parent asked for an end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// A driver has at least this long to answer a look.
+const SHORTEST: Duration = Duration::from_millis(200);
 /// How often the parent hears that this process runs.
 const BEAT: Duration = Duration::from_secs(1);
 /// A measurement may be silent this long beyond its own time: preparing and verifying the largest plans takes well under it.
@@ -93,6 +95,35 @@ fn show_life() {
     });
 }
 
+/// Looks at the devices named on standard input.
+pub fn watch() {
+    show_life();
+    match receive::<Look>() {
+        Ok(look) => look_on(&look),
+        Err(why) => tell(&Event::Broken { why }),
+    }
+    tell(&Event::Done);
+}
+
+fn look_on(look: &Look) {
+    let sources = Sources::open(look.nvml_library.as_deref().map(Path::new));
+    let mut monitors: Vec<_> = look.devices.iter().map(|device| (&device.id, sources.monitor(device))).collect();
+    let (pace, within) = (if look.all { Pace::All } else { Pace::Often }, Duration::from(look.interval).clamp(SHORTEST, BEAT));
+    let clock = Monotonic::default();
+    for count in 1.. {
+        let begin = clock.now();
+        let see = |(id, monitor): &mut (&String, Result<Monitor, String>)| match monitor {
+            Ok(monitor) => Seen { id: id.clone(), vitals: monitor.read(pace, within), absent: None },
+            Err(why) => Seen { id: id.clone(), vitals: Vitals::new(), absent: Some(why.clone()) },
+        };
+        tell(&Event::Looked { seen: monitors.iter_mut().map(see).collect() });
+        if look.count == Some(count) || STOP.load(Ordering::Relaxed) {
+            break;
+        }
+        clock.wait_until(begin + look.interval);
+    }
+}
+
 /// Carries out the job on standard input.
 pub fn measure() {
     show_life();
@@ -120,6 +151,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
     let begin = machine.clock().now();
     let mut worker = Worker {
         machine: machine.as_ref(),
+        sources: &sources,
         device,
         sampler,
         suite,
@@ -148,6 +180,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
 
 struct Worker<'a> {
     machine: &'a dyn Machine,
+    sources: &'a Sources,
     /// As the backend and the management library know it.
     device: Device,
     sampler: Option<Sampler>,
@@ -185,8 +218,11 @@ impl Worker<'_> {
             ended: &|fault| self.broken.set(self.broken.get() || fault.is_final()),
             phase: &|phase| tell(&Event::Phase { doing: phase.doing().into() }),
         };
+        let before = self.sources.others(&self.device);
         let mut entries = measure::measure(self.machine, plan, &variants, &context);
+        let neighbours = before.zip(self.sources.others(&self.device)).map(|(before, after)| Neighbours { before, after });
         for entry in &mut entries {
+            entry.neighbours = neighbours;
             entry.device = self.device.clone();
             self.learn(plan, entry);
         }

@@ -3,12 +3,14 @@
 //! Cores that are measured pay for every look, so what is dear to read (the clock of each core interrupts that core) is read once
 //! a second; between, those fields are blank.
 
+use super::monitor::{Gauges, Pace};
 use crate::{
     contract::Probe,
-    record::Reading,
+    record::{Absence, Reading, Vital},
     units::{Celsius, Megahertz, Nanos},
 };
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -63,6 +65,47 @@ impl Host {
             sensor.temperature().filter(|celsius| celsius.is_finite()).map(f64::from)
         });
         readings.reduce(f64::max).map(Celsius)
+    }
+}
+
+/// The same values by name, for whoever wants to know why one is missing. What is read once a second holds until the next time.
+pub struct HostGauges {
+    host: Host,
+    last: Reading,
+}
+
+impl HostGauges {
+    pub fn new(host: Host) -> Self {
+        Self { host, last: Reading::default() }
+    }
+}
+
+impl Gauges for HostGauges {
+    fn names(&self, _: Pace) -> BTreeSet<&'static str> {
+        BTreeSet::from(["clock_core_mhz", "temperature_c", "utilisation_ratio", "memory_used_bytes"])
+    }
+
+    fn read(&mut self, _: Pace, tell: &mut dyn FnMut(&'static str, Vital)) {
+        if self.last.utilisation.is_none() {
+            // The first load is that since the gauges were opened.
+            std::thread::sleep(MINIMUM_CPU_UPDATE_INTERVAL.saturating_sub(self.host.load_read.elapsed()));
+        }
+        let (now, last) = (self.host.read(Nanos(0)), &self.last);
+        self.last = Reading {
+            sm_mhz: now.sm_mhz.or(last.sm_mhz),
+            celsius: now.celsius.or(last.celsius),
+            utilisation: now.utilisation.or(last.utilisation),
+            ..now
+        };
+        let told = [
+            ("clock_core_mhz", self.last.sm_mhz.map(|clock| f64::from(clock.0))),
+            ("temperature_c", self.last.celsius.map(|celsius| celsius.0)),
+            ("utilisation_ratio", self.last.utilisation),
+            ("memory_used_bytes", self.last.memory_used_bytes.map(|bytes| bytes as f64)),
+        ];
+        for (name, value) in told {
+            tell(name, value.map_or(Vital::Absent { absent: Absence::NotSupported }, Vital::Number));
+        }
     }
 }
 

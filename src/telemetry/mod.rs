@@ -4,12 +4,16 @@
 //! driver counts is not the order in which a backend counts.
 
 mod host;
+mod monitor;
 mod node;
 #[cfg(feature = "nvml")]
 mod nvml;
 mod sampler;
+#[cfg(feature = "nvml")]
+mod vitals;
 mod xid;
 
+pub use monitor::{Monitor, Pace};
 pub use node::node;
 pub use sampler::Sampler;
 pub use xid::{KERNEL_LOG, KernelLog, known as known_xid};
@@ -45,6 +49,14 @@ mod nvml {
         }
 
         pub fn watch(&self, _: &Device, _: impl FnMut(u32)) -> Result<(), String> {
+            match *self {}
+        }
+
+        pub fn others(&self, _: &Device) -> Option<u64> {
+            match *self {}
+        }
+
+        pub fn gauges(&self, _: &Device) -> Result<super::host::HostGauges, String> {
             match *self {}
         }
     }
@@ -107,6 +119,24 @@ impl Sources {
     /// Why nothing will be told, in words.
     pub fn watch(&self, device: &Device, tell: impl FnMut(u32) + Send + 'static) -> Result<(), String> {
         self.library(device)?.watch(device, tell)
+    }
+
+    /// Reads everything that there is of a device, within a deadline.
+    ///
+    /// # Errors
+    /// Why there is nothing to read, in words.
+    pub fn monitor(&self, device: &Device) -> Result<Monitor, String> {
+        let gauges: Box<dyn monitor::Gauges> = match device.kind {
+            Kind::Cpu | Kind::Software => Box::new(host::HostGauges::new(host::Host::open()?)),
+            _ => Box::new(self.library(device)?.gauges(device)?),
+        };
+        Monitor::new(gauges).map_err(|error| error.to_string())
+    }
+
+    /// Processes other than this one that hold a device; blank where nobody tells.
+    #[must_use]
+    pub fn others(&self, device: &Device) -> Option<u64> {
+        self.library(device).ok()?.others(device)
     }
 
     /// NVML, for a device that it can know: a GPU, or a fake where a fake library was named too.

@@ -3,6 +3,7 @@
 //! The library is found at run time, so a machine without the driver costs one sentence. Every getter may fail on its own (a
 //! data-center card has no fan, a MIG slice no power of its own, an old driver lacks a symbol): its field is then blank.
 
+use super::vitals::{CardGauges, plain};
 use crate::{
     contract::Probe,
     record::{Device, Reading},
@@ -12,7 +13,7 @@ use nvml_wrapper::{
     Device as Card, Nvml,
     bitmasks::event::EventTypes,
     enum_wrappers::device::{Clock, TemperatureSensor, TemperatureThreshold},
-    enums::{device::SampleValue, event::XidError},
+    enums::event::XidError,
     error::{Bits, NvmlError},
     struct_wrappers::device::FieldValueSample,
     structs::device::FieldId,
@@ -104,6 +105,22 @@ impl Library {
         Ok(Box::new(Sensors { slice, card }))
     }
 
+    /// Processes other than this one that hold a device.
+    pub fn others(&self, device: &Device) -> Option<u64> {
+        let (slice, _) = self.find(device).ok()?;
+        let processes = slice.running_compute_processes().ok()?;
+        Some(processes.iter().filter(|process| process.pid != std::process::id()).count() as u64)
+    }
+
+    /// Everything that NVML has of a device.
+    ///
+    /// # Errors
+    /// Why NVML does not know the device.
+    pub fn gauges(&self, device: &Device) -> Result<CardGauges, String> {
+        let (slice, card) = self.find(device)?;
+        Ok(CardGauges { slice, card })
+    }
+
     /// Has `tell` called with the number of each Xid of a device, on a thread of its own.
     ///
     /// # Errors
@@ -185,7 +202,7 @@ impl Probe for Sensors {
             memory_celsius: fields.get(field_id::NVML_FI_DEV_MEMORY_TEMP).map(Celsius),
             utilisation: card.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0),
             memory_used_bytes: self.slice.memory_info().ok().map(|memory| memory.used),
-            limits: limits(card),
+            limits: limits(card).ok(),
             violation_ns: fields.violations(),
         }
     }
@@ -231,15 +248,6 @@ impl Fields {
     }
 }
 
-fn plain(value: &SampleValue) -> f64 {
-    match *value {
-        SampleValue::F64(value) => value,
-        SampleValue::U32(value) => value.into(),
-        SampleValue::U64(value) => value as f64,
-        SampleValue::I64(value) => value as f64,
-    }
-}
-
 /// NVML gives 999 for what it has no number for.
 fn number(error: &XidError) -> u32 {
     match error {
@@ -276,11 +284,11 @@ fn fill<T>(blank: &mut Option<T>, value: Result<T, NvmlError>) {
 }
 
 /// The reasons as a set. The strict getter is asked, since its error hands out the bits that the wrapper has no name for.
-fn limits(card: &Card) -> Option<BTreeSet<String>> {
+pub fn limits(card: &Card) -> Result<BTreeSet<String>, NvmlError> {
     match card.current_throttle_reasons_strict() {
-        Ok(reasons) => Some(names(reasons.bits())),
-        Err(NvmlError::IncorrectBits(Bits::U64(bits))) => Some(names(bits)),
-        Err(_) => None,
+        Ok(reasons) => Ok(names(reasons.bits())),
+        Err(NvmlError::IncorrectBits(Bits::U64(bits))) => Ok(names(bits)),
+        Err(error) => Err(error),
     }
 }
 

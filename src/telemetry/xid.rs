@@ -4,7 +4,7 @@
 
 use crate::record::{Severity, Xid};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{File, OpenOptions},
     io::{ErrorKind, Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
@@ -101,6 +101,23 @@ impl KernelLog {
         Ok(Self { file, path: path.to_owned(), rest: String::new() })
     }
 
+    /// Faults that are in the log, however old; by card, each number once with its count.
+    ///
+    /// # Errors
+    /// Why it cannot be read, and what helps.
+    pub fn past(path: &Path) -> Result<BTreeMap<String, Vec<Xid>>, String> {
+        let mut log = Self::open(path)?;
+        log.file.seek(SeekFrom::Start(0)).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut found: BTreeMap<String, BTreeMap<u32, Xid>> = BTreeMap::new();
+        for fault in log.poll()? {
+            let xid = found.entry(fault.bus).or_default().entry(fault.number).or_insert_with(|| known(fault.number));
+            xid.count += 1;
+            xid.seen_by.insert("kernel log".into());
+            xid.message.get_or_insert(fault.message);
+        }
+        Ok(found.into_iter().map(|(bus, xids)| (bus, xids.into_values().collect())).collect())
+    }
+
     /// Faults logged since the last call.
     ///
     /// # Errors
@@ -167,6 +184,9 @@ mod tests {
         writeln!(writer, "id (PCI:0000:0a:00): 48, split").expect("writes");
         assert_eq!(log.poll().expect("readable").iter().map(|one| one.number).collect::<Vec<_>>(), [48]);
         assert_eq!(log.poll(), Ok(Vec::new()));
+        let past = KernelLog::past(&path).expect("readable");
+        let numbers: Vec<_> = past["0000:0a:00"].iter().map(|xid| (xid.xid, xid.count)).collect();
+        assert_eq!(numbers, [(13, 1), (31, 1), (48, 1)], "what was there before counts too");
         std::fs::remove_file(&path).expect("own file");
         let Err(missing) = KernelLog::open(&path) else { panic!("no such file") };
         assert!(missing.contains("assay-kernel-log"), "{missing}");

@@ -36,6 +36,8 @@ fn readings_are_joined_by_uuid_and_stand_in_the_entry() {
     assert_eq!(telemetry.watts.map(|watts| watts.mean), Some(333.0));
     assert_eq!(telemetry.memory_celsius.map(|celsius| celsius.mean), Some(71.0));
     assert_eq!(telemetry.sm_mhz.map(|clock| clock.high), Some(1333.0));
+    // The fake always tells of one process besides whoever asks.
+    assert_eq!(entry.neighbours.map(|others| (others.before, others.after)), Some((1, 1)));
     let faults = entry.faults.as_ref().expect("watched");
     assert!(faults.watched.contains("nvml") && faults.xids.is_empty(), "{faults:?}");
 }

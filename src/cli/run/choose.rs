@@ -8,7 +8,7 @@ use crate::{
     units::{Bytes, Nanos},
     workload::{self, Choice, FAMILIES, Suite},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Error, Result, bail};
 
 /// A task for each chosen device.
 ///
@@ -70,7 +70,7 @@ fn devices(arguments: &Arguments, listings: &[Listing]) -> Result<Vec<Device>> {
         |name: &'static str| listings.iter().filter(move |listing| listing.backend == name).flat_map(|listing| &listing.devices);
     let all: Vec<&Device> = listings.iter().flat_map(|listing| &listing.devices).collect();
     if !arguments.device.is_empty() {
-        return arguments.device.iter().map(|name| named(name, &all).cloned()).collect();
+        return arguments.device.iter().map(|name| Device::named(name, &all).cloned().map_err(Error::msg)).collect();
     }
     let chosen: Vec<&Device> = match arguments.backend {
         Backend::Cuda => backend("cuda").collect(),
@@ -94,14 +94,6 @@ fn devices(arguments: &Arguments, listings: &[Listing]) -> Result<Vec<Device>> {
 fn preferred(devices: Vec<&Device>) -> Vec<&Device> {
     let hardware: Vec<_> = devices.iter().copied().filter(|device| device.kind != Kind::Software).collect();
     if hardware.is_empty() { devices } else { hardware }
-}
-
-fn named<'a>(name: &str, all: &[&'a Device]) -> Result<&'a Device> {
-    let is = |device: &&&Device| device.id == name || device.uuid.as_deref() == Some(name) || device.bus.as_deref() == Some(name);
-    all.iter().find(is).copied().with_context(|| {
-        let ids: Vec<_> = all.iter().map(|device| device.id.as_str()).collect();
-        format!("--device {name}: no such device; there {} {}", if ids.len() == 1 { "is" } else { "are" }, ids.join(", "))
-    })
 }
 
 #[cfg(test)]

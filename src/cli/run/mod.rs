@@ -100,12 +100,7 @@ fn interrupted() -> bool {
 }
 
 fn parse_time(text: &str) -> Result<Nanos, String> {
-    let time: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no time; write for example 90s, 10m or 2h"))?;
-    let seconds = time.as_secs();
-    if !(1..=7 * 24 * 3600).contains(&seconds) {
-        return Err(format!("`{text}` is not between 1s and 7 days"));
-    }
-    Ok(Nanos(seconds as u64 * 1_000_000_000))
+    super::parse_time(text, 1.0)
 }
 
 fn parse_precision(text: &str) -> Result<f64, String> {

@@ -5,6 +5,7 @@
 
 mod completions;
 mod devices;
+mod import;
 mod man;
 mod run;
 mod schema;
@@ -13,8 +14,9 @@ mod watch;
 mod worker;
 
 use crate::units::Nanos;
+use anyhow::{Result, anyhow, bail};
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{io::ErrorKind, path::Path, process::ExitCode};
 
 /// Measures what accelerators sustain, with kernels whose results are verified in the same run.
 #[derive(Debug, Parser)]
@@ -36,6 +38,7 @@ enum Command {
     Devices(devices::Arguments),
     Run(run::Arguments),
     Show(show::Arguments),
+    Import(import::Arguments),
     Watch(watch::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -52,6 +55,31 @@ fn parse_time(text: &str, shortest: f64) -> Result<Nanos, String> {
         return Ok(Nanos::from_seconds(seconds));
     }
     Err(format!("`{text}` is not between {shortest}s and 7 days"))
+}
+
+/// This moment, RFC 3339, UTC.
+fn now() -> String {
+    jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default().to_string()
+}
+
+/// Looked at before devices are, so that a bad path costs no time.
+fn writable(path: &Path, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        return Err(unwritable(path, &ErrorKind::AlreadyExists.into()));
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            bail!("{}: no such folder for the record; make it, or name another with -o FILE", folder.display())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => anyhow!("{}: exists; name another file, or overwrite it with --force", path.display()),
+        _ => anyhow!("{}: {error}; name another file with -o FILE", path.display()),
+    }
 }
 
 /// How a command ended, other than by an error.
@@ -71,6 +99,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

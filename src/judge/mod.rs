@@ -1,7 +1,18 @@
 //! Judgements: pure functions of records, so that old records are explained anew.
 
 mod health;
+mod identity;
 mod ledger;
+mod measured;
+pub mod pair;
+mod prior;
+mod sample;
+mod sides;
 
 pub use health::{Finding, Health, Verdict, health};
+pub use identity::{Difference, Identity};
 pub use ledger::explain;
+pub use measured::{Figure, Measured, Sensors, measured};
+pub use prior::{Pooled, Prior};
+pub use sample::{Location, Metric, Unfit, locate};
+pub use sides::{Compared, sides};

@@ -1,0 +1,163 @@
+//! Baseline against candidate, run by run: `assay compare`, and each look of `assay check`.
+
+use super::{Difference, Location, Pooled, Prior};
+use crate::record::Ratio;
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// What became of a comparison. `Incomparable`: the sides differ in what a number belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Ok,
+    Improved,
+    Inconclusive,
+    Incomparable,
+    Regressed,
+}
+
+/// Where a difference came from, by the clocks of both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// As many cycles as before, at another clock: power or clock policy.
+    Clock,
+    /// As many cycles as before, at a clock that heat holds down.
+    Thermal,
+    /// The memory's clock moved along.
+    Memory,
+    /// More cycles for the same work: software, or a fault.
+    PerClock,
+}
+
+/// On which terms two sides are judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// A loss smaller than this is harmless.
+    pub margin: f64,
+    /// A difference smaller than this is never called one.
+    pub least: f64,
+    /// One-sided level of a look.
+    pub level: f64,
+    pub prior: Prior,
+}
+
+impl Terms {
+    /// One-sided levels of one look of at most `looks` (Pocock 1977): 2.5 % in all.
+    #[must_use]
+    pub fn with_looks(self, looks: usize) -> Self {
+        const POCOCK: [f64; 3] = [0.025, 0.0147, 0.0110];
+        Self { level: POCOCK[looks.clamp(1, 3) - 1], ..self }
+    }
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { margin: 0.02, least: 0.003, level: 0.025, prior: Prior::default() }
+    }
+}
+
+/// A comparison of one metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    pub verdict: Verdict,
+    /// Candidate over baseline as performance, with its interval: below 1 is slower, for times too.
+    pub ratio: Ratio,
+    /// One-sided, of a regression at least as clear when there is none.
+    pub p: f64,
+    /// After Benjamini and Hochberg over all metrics that were judged together.
+    pub p_adjusted: f64,
+    /// The smallest drop that would have been found in four of five such comparisons, as a part of the baseline.
+    pub detectable: f64,
+    pub baseline_runs: usize,
+    pub candidate_runs: usize,
+    /// Run-to-run standard deviation that was reckoned with, and its degrees of freedom.
+    pub spread: Prior,
+    /// The ratio in cycle space (work for each clock of the units), where both sides tell their clocks.
+    pub per_clock: Option<Ratio>,
+    pub cause: Option<Cause>,
+    pub differences: Vec<Difference>,
+}
+
+/// Judges one metric; nothing where a side has no run.
+#[must_use]
+pub fn judge(baseline: &[Location], candidate: &[Location], terms: &Terms) -> Option<Judged> {
+    if baseline.is_empty() || candidate.is_empty() {
+        return None;
+    }
+    let mean = |side: &[Location]| side.iter().map(|run| run.log).sum::<f64>() / side.len() as f64;
+    let within = |run: &Location| run.error.unwrap_or(0.0).powi(2);
+    let known = baseline.iter().chain(candidate).map(within).sum::<f64>() / (baseline.len() + candidate.len()) as f64;
+    let Pooled { squares, df } = pooled(&[baseline, candidate]);
+    let total = terms.prior.df + df;
+    let variance = ((terms.prior.df * (terms.prior.sd.powi(2) + known) + squares) / total).max(known);
+    let error = (variance * (1.0 / baseline.len() as f64 + 1.0 / candidate.len() as f64)).sqrt();
+    let difference = mean(candidate) - mean(baseline);
+    let student = StudentsT::new(0.0, 1.0, total).ok()?;
+    let half = student.inverse_cdf(1.0 - terms.level) * error;
+    let ratio = Ratio { value: difference.exp(), low: (difference - half).exp(), high: (difference + half).exp() };
+    let p = student.cdf(difference / error);
+    let power = student.inverse_cdf(0.8) * error;
+    let mut judged = Judged {
+        verdict: Verdict::Inconclusive,
+        ratio,
+        p,
+        p_adjusted: p,
+        detectable: 1.0 - (-(half + power).max(terms.least)).exp(),
+        baseline_runs: baseline.len(),
+        candidate_runs: candidate.len(),
+        spread: Prior { sd: variance.sqrt(), df: total },
+        per_clock: None,
+        cause: None,
+        differences: Vec::new(),
+    };
+    judged.verdict = verdict(&judged, terms);
+    Some(judged)
+}
+
+fn verdict(judged: &Judged, terms: &Terms) -> Verdict {
+    let Ratio { value, low, high } = judged.ratio;
+    if high < 1.0 && value <= 1.0 - terms.least && judged.p_adjusted <= 2.0 * terms.level {
+        Verdict::Regressed
+    } else if low > 1.0 && value >= 1.0 + terms.least {
+        Verdict::Improved
+    } else if low > 1.0 - terms.margin {
+        Verdict::Ok
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+/// Judges metrics together: adjusts their p by Benjamini and Hochberg, and takes back what no longer holds.
+pub fn together(judged: &mut [Judged], terms: &Terms) {
+    let adjusted = benjamini_hochberg(&judged.iter().map(|judged| judged.p).collect::<Vec<_>>());
+    for (judged, p) in judged.iter_mut().zip(adjusted) {
+        judged.p_adjusted = p;
+        if judged.verdict != Verdict::Incomparable {
+            judged.verdict = verdict(judged, terms);
+        }
+    }
+}
+
+/// p adjusted for the false discovery rate (Benjamini and Hochberg 1995), in the order given.
+#[must_use]
+pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|a, b| p[*b].total_cmp(&p[*a]));
+    let (mut adjusted, mut least) = (vec![1.0; p.len()], 1.0_f64);
+    for (above, index) in order.into_iter().enumerate() {
+        least = least.min(p[index] * p.len() as f64 / (p.len() - above) as f64);
+        adjusted[index] = least;
+    }
+    adjusted
+}
+
+/// Squares of runs about the mean of their own side.
+#[must_use]
+pub fn pooled(sides: &[&[Location]]) -> Pooled {
+    let of = |side: &&[Location]| {
+        let mean = side.iter().map(|run| run.log).sum::<f64>() / side.len().max(1) as f64;
+        (side.iter().map(|run| (run.log - mean).powi(2)).sum::<f64>(), side.len().saturating_sub(1) as f64)
+    };
+    sides.iter().map(of).fold(Pooled::default(), |sum, (squares, df)| Pooled { squares: sum.squares + squares, df: sum.df + df })
+}

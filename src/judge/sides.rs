@@ -1,0 +1,134 @@
+//! Two sides of records, metric by metric: runs that belong together are found, their identities are held against each other, and
+//! what may be compared is judged.
+
+use super::{
+    Difference, Measured, Metric, Pooled, Prior,
+    measured::Figure,
+    pair::{self, Cause, Judged, Terms, Verdict},
+};
+use crate::record::Limit;
+
+/// One metric of one device on both sides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    pub metric: Metric,
+    pub device: String,
+    pub figure: Figure,
+    pub judged: Judged,
+    /// What else differs, which may explain but does not forbid.
+    pub notes: Vec<Difference>,
+}
+
+/// All runs of one metric of one device.
+#[derive(Clone, Debug)]
+struct Group<'a> {
+    runs: Vec<&'a Measured>,
+}
+
+impl<'a> Group<'a> {
+    /// In the order in which metrics first appear.
+    fn all(side: &'a [Measured]) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for run in side {
+            match groups.iter_mut().find(|group| group.same_metric(run) && group.runs[0].device == run.device) {
+                Some(group) => group.runs.push(run),
+                None => groups.push(Self { runs: vec![run] }),
+            }
+        }
+        groups
+    }
+
+    fn same_metric(&self, run: &Measured) -> bool {
+        let first = self.runs[0];
+        first.metric == run.metric && first.figure == run.figure && first.identity.0["load"] == run.identity.0["load"]
+    }
+
+    /// The group of the same metric on the same card; else on the device of the same name, which the baseline knows under no card.
+    fn partner<'b>(&self, others: &'b [Group<'a>]) -> Option<&'b Group<'a>> {
+        let mine = self.runs[0];
+        let alike: Vec<&Group> = others.iter().filter(|other| self.same_metric(other.runs[0])).collect();
+        let card = alike.iter().find(|other| other.runs[0].device == mine.device);
+        card.or_else(|| alike.iter().find(|other| other.runs[0].id == mine.id)).copied()
+    }
+
+    fn locations(&self) -> Vec<super::Location> {
+        self.runs.iter().map(|run| run.location).collect()
+    }
+}
+
+/// Judges every metric that both sides have. With `across` differing identities are named but not refused. The prior of `terms` is
+/// replaced by one learned from all metrics together where they tell enough.
+#[must_use]
+pub fn sides(baseline: &[Measured], candidate: &[Measured], terms: &Terms, across: bool) -> Vec<Compared> {
+    let (before, after) = (Group::all(baseline), Group::all(candidate));
+    let couples: Vec<(&Group, &Group)> =
+        before.iter().filter_map(|group| group.partner(&after).map(|partner| (group, partner))).collect();
+    let spreads: Vec<Pooled> = couples.iter().map(|(a, b)| pair::pooled(&[&a.locations(), &b.locations()])).collect();
+    let terms = Terms { prior: Prior::learned(&spreads).unwrap_or(terms.prior), ..*terms };
+    let mut compared: Vec<Compared> = couples.iter().filter_map(|(a, b)| couple(a, b, &terms)).collect();
+    let mut judged: Vec<Judged> = compared.iter().map(|compared| compared.judged.clone()).collect();
+    pair::together(&mut judged, &terms);
+    for (compared, mut judged) in compared.iter_mut().zip(judged) {
+        if !across && !judged.differences.is_empty() {
+            judged.verdict = Verdict::Incomparable;
+        }
+        compared.judged = judged;
+    }
+    compared
+}
+
+fn couple(before: &Group, after: &Group, terms: &Terms) -> Option<Compared> {
+    let first = before.runs[0];
+    let mut judged = pair::judge(&before.locations(), &after.locations(), terms)?;
+    for run in before.runs.iter().chain(&after.runs).skip(1) {
+        for difference in first.identity.differences(&run.identity) {
+            if !judged.differences.contains(&difference) {
+                judged.differences.push(difference);
+            }
+        }
+    }
+    if let Some(per_clock) = per_clock(before, after) {
+        let again = pair::judge(&per_clock.0, &per_clock.1, terms)?;
+        judged.per_clock = Some(again.ratio);
+        judged.cause = cause(&judged, &again, before, after);
+    }
+    let notes = first.around.differences(&after.runs[0].around);
+    Some(Compared { metric: first.metric.clone(), device: first.device.clone(), figure: first.figure, judged, notes })
+}
+
+/// Both sides in cycle space: work for each clock of the units. Blank unless every run tells its clock.
+fn per_clock(before: &Group, after: &Group) -> Option<(Vec<super::Location>, Vec<super::Location>)> {
+    let side = |group: &Group| {
+        let each = group.runs.iter().map(|run| {
+            let clock = run.sensors.sm_mhz.filter(|clock| *clock > 0.0)?;
+            Some(super::Location { log: run.location.log - clock.ln(), ..run.location })
+        });
+        each.collect::<Option<Vec<_>>>()
+    };
+    side(before).zip(side(after))
+}
+
+/// Nothing where nothing moved, or where the clocks do not tell.
+fn cause(judged: &Judged, again: &Judged, before: &Group, after: &Group) -> Option<Cause> {
+    if !matches!(judged.verdict, Verdict::Regressed | Verdict::Improved) {
+        return None;
+    }
+    let mean = |group: &Group, of: fn(&Measured) -> Option<f64>| {
+        let values: Option<Vec<f64>> = group.runs.iter().map(|run| of(run)).collect();
+        values.map(|values| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    // More than half of what was lost must have gone with a clock.
+    let moved = |of: fn(&Measured) -> Option<f64>| {
+        let (was, is) = mean(before, of).zip(mean(after, of))?;
+        Some((is / was).ln() / judged.ratio.value.ln() > 0.5)
+    };
+    let memory_bound = before.runs[0].metric.unit == "B/s";
+    if memory_bound && moved(|run| run.sensors.memory_mhz) == Some(true) {
+        return Some(Cause::Memory);
+    }
+    if again.ratio.low <= 1.0 && again.ratio.high >= 1.0 || moved(|run| run.sensors.sm_mhz) == Some(true) {
+        let hot = after.runs.iter().any(|run| run.sensors.limit == Some(Limit::Thermal));
+        return Some(if hot { Cause::Thermal } else { Cause::Clock });
+    }
+    Some(Cause::PerClock)
+}

@@ -1,18 +1,24 @@
 //! Judgements: pure functions of records, so that old records are explained anew.
 
+mod baseline;
+mod gate;
 mod health;
 mod identity;
 mod ledger;
 mod measured;
+mod own;
 pub mod pair;
 mod prior;
 mod sample;
 mod sides;
 
+pub use baseline::{BASELINE, Baseline, Kept};
+pub use gate::{Absent, Candidate, Check, Row, Rules, Taken, check, update};
 pub use health::{Finding, Health, Verdict, health};
 pub use identity::{Difference, Identity};
 pub use ledger::explain;
 pub use measured::{Figure, Measured, Sensors, measured};
+pub use own::own;
 pub use prior::{Pooled, Prior};
 pub use sample::{Location, Metric, Unfit, locate};
 pub use sides::{Compared, sides};

@@ -16,6 +16,19 @@ pub enum Verdict {
     Regressed,
 }
 
+impl Verdict {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Improved => "improved",
+            Self::Inconclusive => "inconclusive",
+            Self::Incomparable => "incomparable",
+            Self::Regressed => "regressed",
+        }
+    }
+}
+
 /// Where a difference came from, by the clocks of both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,7 +128,9 @@ pub fn judge(baseline: &[Location], candidate: &[Location], terms: &Terms) -> Op
     Some(judged)
 }
 
-fn verdict(judged: &Judged, terms: &Terms) -> Verdict {
+/// The verdict of figures that were reckoned, with p as it is adjusted.
+#[must_use]
+pub fn verdict(judged: &Judged, terms: &Terms) -> Verdict {
     let Ratio { value, low, high } = judged.ratio;
     if high < 1.0 && value <= 1.0 - terms.least && judged.p_adjusted <= 2.0 * terms.level {
         Verdict::Regressed

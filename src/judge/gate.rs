@@ -2,7 +2,7 @@
 //! inconclusive.
 
 use super::{
-    Baseline, Compared, Figure, Identity, Kept, Location, Measured, Prior,
+    Baseline, Compared, Figure, Identity, Kept, Measured, Prior,
     baseline::{BASELINE, Kind, Run, Spread},
     measured,
     pair::{self, Judged, Terms, Verdict},
@@ -326,7 +326,7 @@ fn record(run: &Measured, told: &Told) -> Run {
         p50,
         p95,
         status: run.status,
-        location: Location { ..run.location },
+        location: run.location,
         sm_mhz: run.sensors.sm_mhz,
         memory_mhz: run.sensors.memory_mhz,
         watts: run.sensors.watts,

@@ -48,7 +48,7 @@ pub fn again(check: &Check, last: Option<&Document>, look: usize, quiet: bool) -
         // 1: something failed or was wrong, which the record tells of and the check judges.
         Some(0 | 1) => Ok(Some(record::read(&path)?)),
         Some(3) => Ok(None),
-        _ => bail!("measuring again ended by {ended}"),
+        _ => bail!("measuring again failed ({ended}), as said above"),
     }
 }
 

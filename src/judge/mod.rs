@@ -1,9 +1,12 @@
 //! Judgements: pure functions of records, so that old records are explained anew.
 
+mod evidence;
 mod health;
 mod identity;
 mod ledger;
+mod levels;
 mod measured;
+mod noise;
 pub mod pair;
 mod prior;
 mod sample;
@@ -12,7 +15,9 @@ mod sides;
 pub use health::{Finding, Health, Verdict, health};
 pub use identity::{Difference, Identity};
 pub use ledger::explain;
+pub use levels::Levels;
 pub use measured::{Figure, Measured, Sensors, measured};
+pub use noise::Lags;
 pub use prior::{Pooled, Prior};
 pub use sample::{Location, Metric, Unfit, locate};
 pub use sides::{Compared, sides};

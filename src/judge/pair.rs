@@ -1,6 +1,9 @@
 //! Baseline against candidate, run by run: `assay compare`, and each look of `assay check`.
 
-use super::{Difference, Location, Pooled, Prior};
+use super::{
+    Difference, Location, Pooled, Prior,
+    evidence::{Evidence, Point, spread},
+};
 use crate::record::Ratio;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -86,6 +89,8 @@ pub struct Judged {
     pub candidate_runs: usize,
     /// Run-to-run standard deviation that was reckoned with, and its degrees of freedom.
     pub spread: Prior,
+    /// Level was compared with level, since both sides jump between two and stay at each alike.
+    pub by_levels: bool,
     /// The ratio in cycle space (work for each clock of the units), where both sides tell their clocks.
     pub per_clock: Option<Ratio>,
     pub cause: Option<Cause>,
@@ -98,14 +103,13 @@ pub fn judge(baseline: &[Location], candidate: &[Location], terms: &Terms) -> Op
     if baseline.is_empty() || candidate.is_empty() {
         return None;
     }
-    let mean = |side: &[Location]| side.iter().map(|run| run.log).sum::<f64>() / side.len() as f64;
-    let within = |run: &Location| run.error.unwrap_or(0.0).powi(2);
-    let known = baseline.iter().chain(candidate).map(within).sum::<f64>() / (baseline.len() + candidate.len()) as f64;
-    let Pooled { squares, df } = pooled(&[baseline, candidate]);
+    let Evidence { before, after, by_levels } = Evidence::of(baseline, candidate);
+    let known = mean(&[&before[..], &after[..]].concat(), |point| point.error);
+    let Pooled { squares, df } = spread(&[&before, &after]);
     let total = terms.prior.df + df;
     let variance = ((terms.prior.df * (terms.prior.sd.powi(2) + known) + squares) / total).max(known);
-    let error = (variance * (1.0 / baseline.len() as f64 + 1.0 / candidate.len() as f64)).sqrt();
-    let difference = mean(candidate) - mean(baseline);
+    let error = (variance * (1.0 / before.len() as f64 + 1.0 / after.len() as f64)).sqrt();
+    let difference = mean(&after, |point| point.log) - mean(&before, |point| point.log);
     let student = StudentsT::new(0.0, 1.0, total).ok()?;
     let half = student.inverse_cdf(1.0 - terms.level) * error;
     let ratio = Ratio { value: difference.exp(), low: (difference - half).exp(), high: (difference + half).exp() };
@@ -120,12 +124,17 @@ pub fn judge(baseline: &[Location], candidate: &[Location], terms: &Terms) -> Op
         baseline_runs: baseline.len(),
         candidate_runs: candidate.len(),
         spread: Prior { sd: variance.sqrt(), df: total },
+        by_levels,
         per_clock: None,
         cause: None,
         differences: Vec::new(),
     };
     judged.verdict = verdict(&judged, terms);
     Some(judged)
+}
+
+fn mean(points: &[Point], of: fn(&Point) -> f64) -> f64 {
+    points.iter().map(of).sum::<f64>() / points.len() as f64
 }
 
 /// The verdict of figures that were reckoned, with p as it is adjusted.
@@ -170,9 +179,7 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
 /// Squares of runs about the mean of their own side.
 #[must_use]
 pub fn pooled(sides: &[&[Location]]) -> Pooled {
-    let of = |side: &&[Location]| {
-        let mean = side.iter().map(|run| run.log).sum::<f64>() / side.len().max(1) as f64;
-        (side.iter().map(|run| (run.log - mean).powi(2)).sum::<f64>(), side.len().saturating_sub(1) as f64)
-    };
-    sides.iter().map(of).fold(Pooled::default(), |sum, (squares, df)| Pooled { squares: sum.squares + squares, df: sum.df + df })
+    let points: Vec<Vec<Point>> =
+        sides.iter().map(|side| side.iter().map(|run| Point { log: run.log, error: 0.0 }).collect()).collect();
+    spread(&points.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }

@@ -3,6 +3,10 @@
 //! The run is the unit of evidence (Kalibera and Jones 2013): samples within it are correlated, and a run differs from the next by
 //! more than its samples tell.
 
+use super::{
+    levels::Levels,
+    noise::{Lags, long_run},
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -24,6 +28,12 @@ pub struct Location {
     pub effective: f64,
     /// Samples left out at the start, where they still warmed up.
     pub discarded: usize,
+    /// How the samples vary about `log`, so that the correlation can be told from all runs together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Lags>,
+    /// Both levels, where the run jumps between two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<Levels>,
 }
 
 /// Why samples have no location.
@@ -35,8 +45,12 @@ pub enum Unfit {
     Value { at: usize, value: f64 },
 }
 
-/// Parts trimmed off either end.
-const TRIM: f64 = 0.2;
+/// Samples further out than this many robust standard deviations count as if they lay there (Huber 1964).
+const CLIP: f64 = 2.5;
+/// A run shorter than this has no warm-up that could be told.
+const SHORTEST: usize = 10;
+/// The warm-up is at most this part of a run.
+const LONGEST_HEAD: f64 = 0.6;
 
 /// Where a run lies, from its samples in time order.
 ///
@@ -51,21 +65,15 @@ pub fn locate(samples: &[f64], higher_is_better: bool) -> Result<Location, Unfit
     }
     let sign = if higher_is_better { 1.0 } else { -1.0 };
     let logs: Vec<f64> = samples.iter().map(|sample| sign * sample.ln()).collect();
-    let mut sorted = logs.clone();
-    sorted.sort_by(f64::total_cmp);
-    let cut = (TRIM * sorted.len() as f64) as usize;
-    let kept = &sorted[cut..sorted.len() - cut];
-    let log = kept.iter().sum::<f64>() / kept.len() as f64;
-    let n = logs.len() as f64;
-    let (low, high) = (kept[0], kept[kept.len() - 1]);
-    let winsorised: Vec<f64> = logs.iter().map(|log| log.clamp(low, high)).collect();
-    let mean = winsorised.iter().sum::<f64>() / n;
-    let squares: f64 = winsorised.iter().map(|w| (w - mean).powi(2)).sum();
-    let lagged: f64 = winsorised.windows(2).map(|w| (w[0] - mean) * (w[1] - mean)).sum();
-    let rho = if squares > 0.0 { (lagged / squares).clamp(0.0, 0.9) } else { 0.0 };
-    let inflated = (1.0 + rho) / (1.0 - rho);
-    let error = (logs.len() > 2).then(|| (squares / (n - 1.0) / n * inflated).sqrt() / (1.0 - 2.0 * TRIM));
-    Ok(Location { log, error, effective: n / inflated, discarded: 0 })
+    let discarded = warm_up(&logs);
+    let kept = &logs[discarded..];
+    let (log, clipped) = huber(kept);
+    let about = Lags::of(&clipped);
+    let variance = long_run(&[about]);
+    let count = kept.len() as f64;
+    let effective = if variance > 0.0 { about.products[0] / variance } else { count };
+    let error = (kept.len() > 2).then(|| (variance / count).sqrt());
+    Ok(Location { log, error, effective, discarded, about: Some(about), levels: Levels::of(&logs) })
 }
 
 impl Location {
@@ -76,6 +84,119 @@ impl Location {
         let sign = if higher_is_better { 1.0 } else { -1.0 };
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let error = (positive(low) && positive(high) && high > low).then(|| (high / low).ln() / (2.0 * NORMAL));
-        positive(value).then(|| Self { log: sign * value.ln(), error, effective: 1.0, discarded: 0 })
+        let whole = Self { log: sign * value.ln(), error, effective: 1.0, discarded: 0, about: None, levels: None };
+        positive(value).then_some(whole)
+    }
+
+    /// The same run in another unit, whose logarithm is smaller by `by`.
+    #[must_use]
+    pub fn less(self, by: f64) -> Self {
+        let levels = self.levels.map(|levels| Levels { low: levels.low - by, high: levels.high - by, ..levels });
+        Self { log: self.log - by, levels, ..self }
+    }
+}
+
+/// Samples at the start to leave out: the cut that minimises the standard error of the rest (MSER, White 1997), only where what it
+/// cuts off lies outside of nine tenths of the rest.
+fn warm_up(logs: &[f64]) -> usize {
+    if logs.len() < SHORTEST {
+        return 0;
+    }
+    let longest = (LONGEST_HEAD * logs.len() as f64) as usize;
+    let (mut sum, mut squares, mut best, mut cut) = (0.0, 0.0, f64::INFINITY, 0);
+    let middle = logs[logs.len() - 1];
+    for (at, log) in logs.iter().enumerate().rev() {
+        let count = (logs.len() - at) as f64;
+        sum += log - middle;
+        squares += (log - middle).powi(2);
+        let error = (squares - sum * sum / count) / (count * count);
+        if at <= longest && error <= best {
+            (best, cut) = (error, at);
+        }
+    }
+    let head = quantile(&sorted(&logs[..cut]), 0.5);
+    let tail = sorted(&logs[cut..]);
+    if cut > 0 && (head < quantile(&tail, 0.05) || head > quantile(&tail, 0.95)) { cut } else { 0 }
+}
+
+/// The location of Huber (1964), and the samples clipped about it. The scale is the greater of two robust ones: the median deviation
+/// alone would clip off the rarer of two levels.
+fn huber(logs: &[f64]) -> (f64, Vec<f64>) {
+    const ROUNDS: usize = 30;
+    let ordered = sorted(logs);
+    let mut middle = quantile(&ordered, 0.5);
+    let deviations = sorted(&logs.iter().map(|log| (log - middle).abs()).collect::<Vec<_>>());
+    // Of a normal distribution: 1 / Φ⁻¹(0.75), and Φ⁻¹(0.9) − Φ⁻¹(0.1).
+    let scale = (1.4826 * quantile(&deviations, 0.5)).max((quantile(&ordered, 0.9) - quantile(&ordered, 0.1)) / 2.563);
+    let bound = CLIP * scale;
+    let clipped = |middle: f64| logs.iter().map(move |log| log.clamp(middle - bound, middle + bound));
+    for _ in 0..ROUNDS {
+        let inside = logs.iter().filter(|log| (**log - middle).abs() < bound).count() as f64 / logs.len() as f64;
+        let step = (clipped(middle).sum::<f64>() / logs.len() as f64 - middle) / inside.max(0.3);
+        middle += step;
+        if step.abs() < 1e-10 {
+            break;
+        }
+    }
+    (middle, clipped(middle).collect())
+}
+
+pub fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+/// Value at quantile `q` of sorted values, linear between neighbours; not a number of none.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let position = q * last as f64;
+    let below = position as usize;
+    let above = (below + 1).min(last);
+    sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(count: usize) -> Vec<f64> {
+        (0..count).map(|at| 100.0 + (at * 7 % 11) as f64 * 0.1).collect()
+    }
+
+    #[test]
+    fn times_and_rates_of_one_run_are_opposites() {
+        let rates = wave(40);
+        let times: Vec<f64> = rates.iter().map(|rate| 1.0 / rate).collect();
+        let (rate, time) = (locate(&rates, true).expect("rates"), locate(&times, false).expect("times"));
+        assert!((rate.log - time.log).abs() < 1e-12 && rate.effective > 1.0);
+    }
+
+    #[test]
+    fn spikes_and_warm_up_do_not_move_a_run() {
+        let quiet = locate(&wave(40), true).expect("samples");
+        let mut disturbed = wave(40);
+        for at in [9, 21, 30] {
+            disturbed[at] *= 0.7;
+        }
+        let spiked = locate(&disturbed, true).expect("samples");
+        assert!((spiked.log - quiet.log).abs() < 0.002, "{} {}", spiked.log, quiet.log);
+        let mut warming = wave(40);
+        for (at, sample) in warming.iter_mut().enumerate().take(6) {
+            *sample *= 1.0 + 0.06 * (-(at as f64) / 2.0).exp();
+        }
+        let warmed = locate(&warming, true).expect("samples");
+        assert!(warmed.discarded > 0 && (warmed.log - quiet.log).abs() < 0.001, "{warmed:?}");
+    }
+
+    #[test]
+    fn what_is_no_sample_is_named() {
+        assert_eq!(locate(&[], true), Err(Unfit::Empty));
+        for bad in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            let Err(Unfit::Value { at: 1, .. }) = locate(&[1.0, bad], true) else { panic!("{bad} passes") };
+        }
+        assert_eq!(locate(&[5.0; 30], true).expect("constant").error, Some(0.0));
+        assert_eq!(locate(&[5.0], true).expect("one").error, None);
+        assert!(Location::quoted(0.0, 1.0, 2.0, true).is_none());
     }
 }

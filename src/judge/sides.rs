@@ -101,7 +101,7 @@ fn per_clock(before: &Group, after: &Group) -> Option<(Vec<super::Location>, Vec
     let side = |group: &Group| {
         let each = group.runs.iter().map(|run| {
             let clock = run.sensors.sm_mhz.filter(|clock| *clock > 0.0)?;
-            Some(super::Location { log: run.location.log - clock.ln(), ..run.location })
+            Some(run.location.less(clock.ln()))
         });
         each.collect::<Option<Vec<_>>>()
     };

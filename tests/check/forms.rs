@@ -41,7 +41,9 @@ fn junit_keeps_to_the_schema() {
     let error = tree.descendants().find(|node| node.has_tag_name("error")).expect("an error");
     assert!(error.text().is_some_and(|text| text.contains("<Xid 79> & \"so\" on | `[2J")), "{error:?}");
     let unsure = ["--margin", "0.01%", "--least", "40%"];
-    for (name, more, skipped, failures) in [("skipped", &unsure[..], 3, 0), ("strict", &[&unsure[..], &["--fail-on", "inconclusive"]].concat(), 0, 3)] {
+    for (name, more, skipped, failures) in
+        [("skipped", &unsure[..], 3, 0), ("strict", &[&unsure[..], &["--fail-on", "inconclusive"]].concat(), 0, 3)]
+    {
         let xml = written(name, &document(9), more).read("check.xml");
         assert_eq!(junit::violations(&xml), Vec::<String>::new(), "{xml}");
         assert_eq!((xml.matches("<skipped>").count(), xml.matches("<failure ").count()), (skipped, failures), "{xml}");
@@ -98,7 +100,10 @@ fn markdown_renders_as_tables_whatever_stands_in_it() {
     assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2], "{text}");
     let widths: Vec<usize> = tables[0].iter().map(Vec::len).collect();
     assert_eq!(widths, [7, 7, 7], "{text}");
-    assert!(tables[0][1][0].contains("matmul") && tables[0][1][1] == "❌ regressed" && tables[0][1][2].starts_with('-'), "{tables:?}");
+    assert!(
+        tables[0][1][0].contains("matmul") && tables[0][1][1] == "❌ regressed" && tables[0][1][2].starts_with('-'),
+        "{tables:?}"
+    );
     assert!(tables[0][1][6].contains('│') && tables[0][1][6].chars().count() == 7, "five runs, a bar, one run: {tables:?}");
     assert_eq!(tables[1][1][1], "failed: the device was lost: <Xid 79> & \"so\" on | `?[2J?", "{text}");
     assert!(text.starts_with("## assay check: ❌ regressed") && !text.contains('\u{1b}'));
@@ -118,7 +123,10 @@ fn benchers_format_and_the_actions_are_as_documented() {
         assert!(!name.is_empty() && name.len() <= 1_024 && measures.len() == 1, "{name}");
         for (measure, metric) in measures {
             let of = |field: &str| metric[field].as_f64().expect("a number");
-            assert!(measure.len() <= 64 && of("lower_value") < of("value") && of("value") < of("upper_value"), "{measure}: {metric}");
+            assert!(
+                measure.len() <= 64 && of("lower_value") < of("value") && of("value") < of("upper_value"),
+                "{measure}: {metric}"
+            );
         }
     }
     let latency = bmf["fake:0 family/fp32/chase/1GiB@own"]["latency"]["value"].as_f64().expect("nanoseconds");
@@ -139,7 +147,10 @@ fn benchers_format_and_the_actions_are_as_documented() {
 fn text_is_plain_where_it_must_be_and_says_what_could_have_been_seen() {
     let place = written("text", &mixed(), &[]);
     let plain = String::from_utf8(place.check(&["run.jsonl", "--plain"]).stdout).expect("text");
-    assert!(plain.is_ascii() && plain.contains("could see") && plain.contains("verdict regressed: 1 regressed, 1 improved, 1 broken"), "{plain}");
+    assert!(
+        plain.is_ascii() && plain.contains("could see") && plain.contains("verdict regressed: 1 regressed, 1 improved, 1 broken"),
+        "{plain}"
+    );
     let rows: Vec<&str> = plain.lines().filter(|line| line.contains('%')).collect();
     assert!(rows[0].contains("regressed") && plain.lines().all(|line| line.len() <= 100), "{plain}");
 }

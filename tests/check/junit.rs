@@ -29,7 +29,9 @@ fn int(value: &str) -> bool {
 /// `xs:decimal`: digits, and a point.
 fn decimal(value: &str) -> bool {
     let digits = value.strip_prefix(['+', '-']).unwrap_or(value);
-    digits.chars().all(|c| c.is_ascii_digit() || c == '.') && digits.matches('.').count() <= 1 && digits.contains(|c: char| c.is_ascii_digit())
+    digits.chars().all(|c| c.is_ascii_digit() || c == '.')
+        && digits.matches('.').count() <= 1
+        && digits.contains(|c: char| c.is_ascii_digit())
 }
 
 /// `[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}`
@@ -137,7 +139,8 @@ impl Element {
 fn counts(suite: Node) -> Vec<String> {
     let cases = || suite.children().filter(|child| child.has_tag_name("testcase"));
     let with = |name: &str| cases().filter(|case| case.children().any(|child| child.has_tag_name(name))).count();
-    let counted = [("tests", cases().count()), ("failures", with("failure")), ("errors", with("error")), ("skipped", with("skipped"))];
+    let counted =
+        [("tests", cases().count()), ("failures", with("failure")), ("errors", with("error")), ("skipped", with("skipped"))];
     let wrong = counted.into_iter().filter(|(name, count)| suite.attribute(*name).is_some_and(|told| told != count.to_string()));
     wrong.map(|(name, count)| format!("testsuite: {name} is not {count}")).collect()
 }

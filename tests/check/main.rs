@@ -17,7 +17,10 @@ fn a_baseline_is_begun_by_steady_figures_alone() {
     let names: Vec<&str> = baseline["metrics"].as_array().expect("a list").iter().filter_map(|m| m["metric"].as_str()).collect();
     assert_eq!(names, ["family/fp32/matmul/1GiB@own", "family/fp32/triad/1GiB@own", "family/fp32/chase/1GiB@own"]);
     let first = &baseline["metrics"][0];
-    assert_eq!((first["runs"].as_array().map(Vec::len), &first["unit"], &first["spread"]["df"]), (Some(5), &"FLOP/s".into(), &4.0.into()));
+    assert_eq!(
+        (first["runs"].as_array().map(Vec::len), &first["unit"], &first["spread"]["df"]),
+        (Some(5), &"FLOP/s".into(), &4.0.into())
+    );
     assert_eq!((&baseline["identity"]["driver"], &baseline["schema"]), (&"1.0".into(), &"assay.baseline/1".into()));
     assert!(first["identity"].is_null(), "what all share stands once: {first}");
     assert!(!text.contains("/home/") && text.ends_with("}\n") && text.lines().count() > 50, "no paths, and a figure a line");
@@ -39,7 +42,10 @@ fn verdicts_and_their_exit_codes() {
     assert!((0.003..0.02).contains(&detectable), "with noise of 0.2 %: {detectable}");
     for (operation, factor) in [("matmul", 0.97), ("chase", 0.97)] {
         let (code, slower) = verdict("slower.jsonl", changed(8, operation, factor), &[]);
-        assert_eq!((code, &slower["verdict"], &metric(&slower, operation)["verdict"]), (1, &"regressed".into(), &"regressed".into()));
+        assert_eq!(
+            (code, &slower["verdict"], &metric(&slower, operation)["verdict"]),
+            (1, &"regressed".into(), &"regressed".into())
+        );
         let ratio = metric(&slower, operation)["ratio"].as_f64().expect("a ratio");
         assert!((ratio - factor).abs() < 0.01, "performance, also of times: {ratio}");
         assert_eq!(metric(&slower, "triad")["verdict"], "ok");
@@ -76,7 +82,10 @@ fn nothing_passes_by_absence() {
         (entry.outcome, entry.reason) = (Outcome::Invalid, Some("silent corruption".into()));
     };
     let (broken, json) = code("wrong.jsonl", &wrong, &["--partial"]);
-    assert_eq!((broken, &json["verdict"], &json["absent"][0]["why"]), (1, &"regressed".into(), &"invalid: silent corruption".into()));
+    assert_eq!(
+        (broken, &json["verdict"], &json["absent"][0]["why"]),
+        (1, &"regressed".into(), &"invalid: silent corruption".into())
+    );
     let none = |entries: &mut Vec<Entry>| entries.clear();
     assert_eq!(code("none.jsonl", &none, &["--partial"]).0, 3, "nothing in common is no pass");
 }
@@ -120,7 +129,8 @@ fn only_what_is_ok_and_steady_is_taken_in() {
 #[test]
 fn a_margin_in_the_baseline_holds_for_its_metric() {
     let place = Place::with_baseline("margin");
-    let baseline = place.read("base.json").replacen("\"figure\": \"sustained\",", "\"figure\": \"sustained\",\n      \"margin\": 0.1,", 1);
+    let baseline =
+        place.read("base.json").replacen("\"figure\": \"sustained\",", "\"figure\": \"sustained\",\n      \"margin\": 0.1,", 1);
     place.write("base.json", baseline);
     let run = place.run("run.jsonl", &document(7));
     let (code, json) = place.json(&[&run]);
@@ -160,7 +170,11 @@ fn what_is_inconclusive_is_measured_again_on_this_machine() {
     let (_, once) = place.json(&strict);
     let (code, json) = place.json(&[&strict[..], &["--rerun", "--quiet"]].concat());
     assert_eq!((&once["verdict"], &once["looks"], &once["level"]), (&"inconclusive".into(), &1.into(), &0.025.into()));
-    assert_eq!((code, &json["verdict"], &json["looks"], &json["level"]), (3, &"inconclusive".into(), &3.into(), &0.011.into()), "{json:#}");
+    assert_eq!(
+        (code, &json["verdict"], &json["looks"], &json["level"]),
+        (3, &"inconclusive".into(), &3.into(), &0.011.into()),
+        "{json:#}"
+    );
     for metric in json["metrics"].as_array().expect("a list") {
         assert_eq!((&metric["baseline_runs"], &metric["candidate_runs"]), (&1.into(), &3.into()));
     }

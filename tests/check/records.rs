@@ -32,7 +32,8 @@ pub const METRICS: [Metric; 4] = [
 /// A record of `METRICS`, each with its noise of that seed.
 pub fn document(seed: u64) -> Document {
     let device = device();
-    let entries: Vec<Entry> = METRICS.iter().enumerate().map(|(at, metric)| entry(&device, *metric, seed * 31 + at as u64)).collect();
+    let entries: Vec<Entry> =
+        METRICS.iter().enumerate().map(|(at, metric)| entry(&device, *metric, seed * 31 + at as u64)).collect();
     let measured = entries.len() as u64;
     let header = Header {
         schema: SCHEMA.into(),
@@ -44,8 +45,7 @@ pub fn document(seed: u64) -> Document {
         suite: "quick".into(),
         command: vec!["assay".into(), "run".into(), "-o".into(), "/home/somebody/run.jsonl".into()],
     };
-    let end =
-        End { ended_at: "2026-01-31T00:00:00Z".into(), measured, skipped: 0, failed: 0, invalid: 0, interrupted: false };
+    let end = End { ended_at: "2026-01-31T00:00:00Z".into(), measured, skipped: 0, failed: 0, invalid: 0, interrupted: false };
     Document { header, end: Some(end), entries, warnings: Vec::new() }
 }
 
@@ -58,7 +58,8 @@ pub fn changed(seed: u64, operation: &str, factor: f64) -> Document {
         if let Some(sustained) = &mut rate.sustained {
             *sustained = around(sustained.value * factor);
         }
-        rate.burst = rate.burst.map(|burst| Interval { value: burst.value * factor, low: burst.low * factor, high: burst.high * factor });
+        rate.burst =
+            rate.burst.map(|burst| Interval { value: burst.value * factor, low: burst.low * factor, high: burst.high * factor });
     }
     document
 }
@@ -122,7 +123,8 @@ fn noise(seed: u64) -> f64 {
 
 pub fn write(path: &Path, document: &Document) {
     let entries = document.entries.iter().cloned().map(|entry| Line::Entry(Box::new(entry)));
-    let lines = std::iter::once(Line::Run(Box::new(document.header.clone()))).chain(entries).chain(document.end.clone().map(Line::End));
+    let lines =
+        std::iter::once(Line::Run(Box::new(document.header.clone()))).chain(entries).chain(document.end.clone().map(Line::End));
     let text: String = lines.map(|line| serde_json::to_string(&line).expect("plain data") + "\n").collect();
     fs::write(path, text).expect("a temporary file");
 }

@@ -29,7 +29,7 @@ fn per_item(items: u64, mut work: impl FnMut()) -> Vec<f64> {
     let sample = |_| {
         let begin = now();
         work();
-        (now() - begin).as_secs_f64() * 1e9 / items as f64
+        now().saturating_sub(begin).as_secs_f64() * 1e9 / items as f64
     };
     (0..=SAMPLES).map(sample).skip(1).collect()
 }
@@ -65,5 +65,5 @@ fn main() {
         let mark = if text.is_empty() { "[" } else { "," };
         let _ = writeln!(text, r#"{mark}{{"metric": "{name}", "unit": "ns", "higher_is_better": false, "runs": [{samples:?}]}}"#);
     }
-    print!("{text}]\n");
+    println!("{text}]");
 }

@@ -47,7 +47,8 @@ struct Category {
 struct Test {
     name: String,
     results: Option<Vec<Verdict>>,
-    test_summary: Option<Verdict>,
+    #[serde(rename = "test_summary")]
+    summary: Option<Verdict>,
 }
 
 #[derive(Deserialize)]
@@ -163,7 +164,7 @@ fn read(value: &Value) -> Result<Imported, String> {
     };
     let mut entries = Vec::new();
     for test in categories.iter().flat_map(|category| category.tests.iter().flatten()) {
-        let verdicts: Vec<&Verdict> = match (&test.results, &test.test_summary) {
+        let verdicts: Vec<&Verdict> = match (&test.results, &test.summary) {
             (Some(results), _) if !results.is_empty() => results.iter().collect(),
             (_, summary) => summary.iter().collect(),
         };

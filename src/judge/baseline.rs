@@ -83,8 +83,8 @@ fn is_none(retired: &Pooled) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Id of the record.
-    pub run: String,
+    /// Id of the run's record.
+    pub record: String,
     /// RFC 3339, UTC.
     pub started_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,13 +220,19 @@ impl Kept {
         fault(self.runs.is_empty(), "no run, so nothing can fail".into());
         let mut ids = BTreeSet::new();
         for run in &self.runs {
-            fault(blank(&run.run) || untimed(&run.started_at), format!("run `{}` does not say which run it was, or when", run.run));
-            fault(!ids.insert(&run.run), format!("run {} stands there twice", run.run));
+            fault(
+                blank(&run.record) || untimed(&run.started_at),
+                format!("run `{}` does not say which run it was, or when", run.record),
+            );
+            fault(!ids.insert(&run.record), format!("run {} stands there twice", run.record));
             let positive = run.value.is_finite() && run.value > 0.0 && run.location.log.is_finite();
-            fault(!positive, format!("run {} has no figure above 0", run.run));
+            fault(!positive, format!("run {} has no figure above 0", run.record));
             let sign = if self.higher_is_better { 1.0 } else { -1.0 };
             let apart = (run.value.ln() - sign * run.location.log).abs();
-            fault(positive && apart > APART.ln(), format!("run {} is {} but lies elsewhere: a slip of unit?", run.run, run.value));
+            fault(
+                positive && apart > APART.ln(),
+                format!("run {} is {} but lies elsewhere: a slip of unit?", run.record, run.value),
+            );
         }
         let values = || self.runs.iter().map(|run| run.value);
         let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
@@ -252,7 +258,7 @@ impl Kept {
     /// Takes a run in, the eldest out where there are many, and reckons the spread anew.
     pub(super) fn take(&mut self, run: Run) {
         self.runs.push(run);
-        self.runs.sort_by(|a, b| (&a.started_at, &a.run).cmp(&(&b.started_at, &b.run)));
+        self.runs.sort_by(|a, b| (&a.started_at, &a.record).cmp(&(&b.started_at, &b.record)));
         let before = self.pooled();
         let over = self.runs.len().saturating_sub(KEPT);
         self.runs.drain(..over);
@@ -287,7 +293,7 @@ impl Run {
             status: self.status,
             sensors: Sensors { sm_mhz: self.sm_mhz, memory_mhz: self.memory_mhz, watts: self.watts, celsius: self.celsius, limit },
             started_at: self.started_at.clone(),
-            run: self.run.clone(),
+            run: self.record.clone(),
         }
     }
 }

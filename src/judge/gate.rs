@@ -286,7 +286,7 @@ impl Baseline {
                 self.metrics.last_mut()?
             }
         };
-        if kept.runs.iter().any(|known| known.run == run.run) {
+        if kept.runs.iter().any(|known| known.record == run.run) {
             return Some("it is in the baseline already".into());
         }
         kept.take(record(run, told));
@@ -316,7 +316,7 @@ impl Kept {
 fn record(run: &Measured, told: &Told) -> Run {
     let [p05, p50, p95] = told.quantiles.map_or([None; 3], |quantiles| quantiles.map(Some));
     Run {
-        run: run.run.clone(),
+        record: run.run.clone(),
         started_at: run.started_at.clone(),
         node: run.hostname.clone(),
         value: run.value,

@@ -176,14 +176,14 @@ struct Document<'a> {
     margin: f64,
     least: f64,
     level: f64,
-    metrics: Vec<Metric<'a>>,
+    metrics: Vec<Judgement<'a>>,
     absent: Vec<Missing<'a>>,
     unknown: Vec<Unknown<'a>>,
     next: Option<&'static str>,
 }
 
 #[derive(Serialize)]
-struct Metric<'a> {
+struct Judgement<'a> {
     metric: &'a str,
     device: &'a str,
     id: &'a str,
@@ -224,9 +224,9 @@ struct Unknown<'a> {
     id: &'a str,
 }
 
-fn metric(row: &Row) -> Metric<'_> {
+fn judgement(row: &Row) -> Judgement<'_> {
     let (compared, judged) = (&row.compared, &row.compared.judged);
-    Metric {
+    Judgement {
         metric: &compared.metric.name,
         device: &compared.device,
         id: &row.id,
@@ -265,7 +265,7 @@ pub fn check_json(check: &Check, around: &Around) -> serde_json::Result<String> 
         margin: around.terms.margin,
         least: around.terms.least,
         level: around.terms.level,
-        metrics: check.rows.iter().map(metric).collect(),
+        metrics: check.rows.iter().map(judgement).collect(),
         absent: check
             .absent
             .iter()

@@ -2,6 +2,7 @@
 
 mod forms;
 mod junit;
+mod pipeline;
 mod records;
 mod refused;
 

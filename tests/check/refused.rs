@@ -20,7 +20,7 @@ fn a_baseline_that_cannot_fail_or_contradicts_itself_is_refused() {
     let value = sound.lines().find_map(|line| line.trim().strip_prefix("\"value\": ")).expect("a figure").trim_end_matches(',');
     let spread = sound.lines().find_map(|line| line.trim().strip_prefix("\"sd\": ")).expect("a spread").trim_end_matches(',');
     let margin = |margin: &str| format!("\"figure\": \"sustained\",\n\"margin\": {margin},");
-    let changes: &[(&str, &str, &[&str])] = &[
+    let slips: &[(&str, &str, &[&str])] = &[
         ("\"figure\": \"sustained\",", &margin("2"), &["matmul", "fake:0", "margin is 2", "nothing can fail", "0.02"]),
         ("\"figure\": \"sustained\",", &margin("0"), &["above 0"]),
         ("\"figure\": \"sustained\",", &margin("0.02").replace("margin", "margn"), &["unknown field `margn`"]),
@@ -30,12 +30,16 @@ fn a_baseline_that_cannot_fail_or_contradicts_itself_is_refused() {
         (value, "-7.0e14", &["above 0"]),
         (spread, "0.7", &["spread is 0.7", "nothing can fail"]),
         ("\"started_at\": \"2026-01-02T00:00:00Z\"", "\"started_at\": \"yesterday\"", &["which run it was"]),
-        ("\"run\": \"00000000-0000-7000-8000-000000000002\"", "\"run\": \"00000000-0000-7000-8000-000000000001\"", &["twice"]),
+        (
+            "\"record\": \"00000000-0000-7000-8000-000000000002\"",
+            "\"record\": \"00000000-0000-7000-8000-000000000001\"",
+            &["twice"],
+        ),
         ("assay.baseline/1", "assay.baseline/2", &["assay.baseline/2", "assay.baseline/1"]),
         ("assay.baseline/1", "assay.run/1\\u001b[2J", &["assay.run/1"]),
         ("\"created_at\": \"", "\"created_at\": \"x", &["created_at", "2026-01-02T03:04:05Z"]),
     ];
-    for (from, to, words) in changes {
+    for (from, to, words) in slips {
         let changed = sound.replacen(from, to, 1);
         assert_ne!(changed, sound, "{from} is there");
         place.write("base.json", changed);

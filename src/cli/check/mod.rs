@@ -169,7 +169,9 @@ fn read(paths: &[PathBuf]) -> Result<Runs> {
                 let Some(text) = json(path)? else { return Err(error.into()) };
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let own = judge::own(&text, &name, &now()).map_err(|why| anyhow!("{}: {why}", path.display()))?;
-                own.into_iter().for_each(|run| runs.candidate.add_run(run));
+                for run in own {
+                    runs.candidate.add_run(run);
+                }
             }
             Err(error) => return Err(error.into()),
         }
@@ -215,7 +217,7 @@ fn warn_of_age(path: &Path, baseline: &Baseline) {
 /// A baseline that there was not.
 fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<Ending> {
     #[derive(Serialize)]
-    struct Begun<'a> {
+    struct Update<'a> {
         schema: &'static str,
         begun: bool,
         metrics: usize,
@@ -233,7 +235,7 @@ fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<En
     let mut output = std::io::stdout().lock();
     if arguments.json {
         let metrics = baseline.metrics.len();
-        let begun = Begun { schema: "assay.begun/1", begun, metrics, runs: taken.runs, left_out: &taken.left_out };
+        let begun = Update { schema: "assay.begun/1", begun, metrics, runs: taken.runs, left_out: &taken.left_out };
         writeln!(output, "{}", serde_json::to_string_pretty(&begun)?)?;
     } else {
         let word = if begun { "begun" } else { "not begun" };

@@ -2,12 +2,14 @@
 
 mod evidence;
 mod health;
+pub mod history;
 mod identity;
 mod ledger;
 mod levels;
 mod measured;
 mod noise;
 pub mod pair;
+pub mod peers;
 mod prior;
 mod sample;
 mod sides;

@@ -18,7 +18,8 @@ pub mod telemetry;
 pub mod workload;
 // 4: how it is measured
 pub mod measure;
-// 3, the reading wing: what records mean
+// 3, the reading wing: what records mean, and other tools' output as records
+pub mod import;
 pub mod judge;
 // 4, the reading wing: records for people and programs
 pub mod report;

@@ -3,8 +3,10 @@
 //! Data go to stdout, everything else to stderr. Exit codes: 0 done and good; 1 a bad verdict; 2 bad input or usage; 3 nothing
 //! could be measured or judged; 130 interrupted.
 
+mod check;
 mod completions;
 mod devices;
+mod import;
 mod man;
 mod run;
 mod schema;
@@ -13,8 +15,9 @@ mod watch;
 mod worker;
 
 use crate::units::Nanos;
+use anyhow::{Result, anyhow, bail};
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{io::ErrorKind, path::Path, process::ExitCode};
 
 /// Measures what accelerators sustain, with kernels whose results are verified in the same run.
 #[derive(Debug, Parser)]
@@ -23,6 +26,7 @@ use std::process::ExitCode;
   assay run                       measure every accelerator, within a minute each
   assay show run.jsonl            read a record again
   assay devices --health          what there is to measure, and whether it is fit
+  assay check --baseline b.json run.jsonl   whether a run is as good as those before
   assay watch                     clocks, power and temperature, again and again
 
 Exit codes: 0 done and good, 1 a bad verdict, 2 bad input or usage, 3 nothing could be measured, 130 interrupted")]
@@ -36,6 +40,8 @@ enum Command {
     Devices(devices::Arguments),
     Run(run::Arguments),
     Show(show::Arguments),
+    Check(check::Arguments),
+    Import(import::Arguments),
     Watch(watch::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -52,6 +58,39 @@ fn parse_time(text: &str, shortest: f64) -> Result<Nanos, String> {
         return Ok(Nanos::from_seconds(seconds));
     }
     Err(format!("`{text}` is not between {shortest}s and 7 days"))
+}
+
+/// A share as a person writes it: `2%`.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> =
+        text.strip_suffix('%').and_then(|percent| percent.trim().parse().ok()).map(|percent: f64| percent / 100.0);
+    let share = share.ok_or_else(|| format!("`{text}` is no share; write for example 2% or 0.5%"))?;
+    if share > 0.0 && share < 0.5 { Ok(share) } else { Err(format!("`{text}` is not above 0% and below 50%")) }
+}
+
+/// This moment, RFC 3339, UTC.
+fn now() -> String {
+    jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default().to_string()
+}
+
+/// Looked at before devices are, so that a bad path costs no time.
+fn writable(path: &Path, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        return Err(unwritable(path, &ErrorKind::AlreadyExists.into()));
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            bail!("{}: no such folder for the record; make it, or name another with -o FILE", folder.display())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => anyhow!("{}: exists; name another file, or overwrite it with --force", path.display()),
+        _ => anyhow!("{}: {error}; name another file with -o FILE", path.display()),
+    }
 }
 
 /// How a command ended, other than by an error.
@@ -71,6 +110,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

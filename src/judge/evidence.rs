@@ -38,11 +38,8 @@ impl Evidence {
             let quoted = run.error.unwrap_or(0.0).powi(2);
             Point { log: run.log, error: run.about.map_or(quoted, |about| variance / about.count) }
         };
-        let whole = Self {
-            before: baseline.iter().map(point).collect(),
-            after: candidate.iter().map(point).collect(),
-            by_levels: false,
-        };
+        let whole =
+            Self { before: baseline.iter().map(point).collect(), after: candidate.iter().map(point).collect(), by_levels: false };
         Self::of_levels(baseline, candidate, &whole).unwrap_or(whole)
     }
 
@@ -56,8 +53,7 @@ impl Evidence {
         }
         let variance = long_run(&before.iter().chain(&after).map(|levels| levels.about).collect::<Vec<_>>());
         let point = |levels: &Levels| Point { log: levels.middle(), error: levels.error(variance) };
-        let found =
-            Self { before: before.iter().map(point).collect(), after: after.iter().map(point).collect(), by_levels: true };
+        let found = Self { before: before.iter().map(point).collect(), after: after.iter().map(point).collect(), by_levels: true };
         let stays = |whole: &[Point], found: &[Point]| {
             // A run at one level alone counts here in full: it must not be overlooked.
             let middle = quantile(&sorted(&found.iter().map(|point| point.log).collect::<Vec<_>>()), 0.5);

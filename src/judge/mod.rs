@@ -1,6 +1,8 @@
 //! Judgements: pure functions of records, so that old records are explained anew.
 
+mod baseline;
 mod evidence;
+mod gate;
 mod health;
 pub mod history;
 mod identity;
@@ -8,18 +10,22 @@ mod ledger;
 mod levels;
 mod measured;
 mod noise;
+mod own;
 pub mod pair;
 pub mod peers;
 mod prior;
 mod sample;
 mod sides;
 
+pub use baseline::{BASELINE, Baseline, Kept};
+pub use gate::{Absent, Candidate, Check, Row, Rules, Taken, check, update};
 pub use health::{Finding, Health, Verdict, health};
 pub use identity::{Difference, Identity};
 pub use ledger::explain;
 pub use levels::Levels;
 pub use measured::{Figure, Measured, Sensors, measured};
 pub use noise::Lags;
+pub use own::own;
 pub use prior::{Pooled, Prior};
 pub use sample::{Location, Metric, Unfit, locate};
 pub use sides::{Compared, sides};

@@ -19,6 +19,19 @@ pub enum Verdict {
     Regressed,
 }
 
+impl Verdict {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Improved => "improved",
+            Self::Inconclusive => "inconclusive",
+            Self::Incomparable => "incomparable",
+            Self::Regressed => "regressed",
+        }
+    }
+}
+
 /// Where a difference came from, by the clocks of both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,7 +137,9 @@ fn mean(points: &[Point], of: fn(&Point) -> f64) -> f64 {
     points.iter().map(of).sum::<f64>() / points.len() as f64
 }
 
-fn verdict(judged: &Judged, terms: &Terms) -> Verdict {
+/// The verdict of figures that were reckoned, with p as it is adjusted.
+#[must_use]
+pub fn verdict(judged: &Judged, terms: &Terms) -> Verdict {
     let Ratio { value, low, high } = judged.ratio;
     if high < 1.0 && value <= 1.0 - terms.least && judged.p_adjusted <= 2.0 * terms.level {
         Verdict::Regressed
@@ -164,6 +179,7 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
 /// Squares of runs about the mean of their own side.
 #[must_use]
 pub fn pooled(sides: &[&[Location]]) -> Pooled {
-    let points: Vec<Vec<Point>> = sides.iter().map(|side| side.iter().map(|run| Point { log: run.log, error: 0.0 }).collect()).collect();
+    let points: Vec<Vec<Point>> =
+        sides.iter().map(|side| side.iter().map(|run| Point { log: run.log, error: 0.0 }).collect()).collect();
     spread(&points.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }

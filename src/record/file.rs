@@ -27,11 +27,14 @@ pub struct Software {
     /// Commit that the binary was built from, when the build knew it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Version of the measuring method.
+    /// Version of the measuring method; 0 where another tool measured.
     pub method: u32,
     /// Hash over all kernels that the binary carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernels: Option<String>,
+    /// The figures are another tool's, read from its output. Blank: they are assay's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Origin>,
 }
 
 impl Software {
@@ -39,8 +42,26 @@ impl Software {
     #[must_use]
     pub fn this(kernels: Option<String>) -> Self {
         let commit = option_env!("ASSAY_COMMIT").map(str::to_owned);
-        Self { version: env!("CARGO_PKG_VERSION").into(), commit, method: METHOD, kernels }
+        Self { version: env!("CARGO_PKG_VERSION").into(), commit, method: METHOD, kernels, imported: None }
     }
+
+    /// This program, as the reader of what another tool measured.
+    #[must_use]
+    pub fn reading(origin: Origin) -> Self {
+        Self { method: 0, imported: Some(origin), ..Self::this(None) }
+    }
+}
+
+/// Another tool, whose figures are in a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Origin {
+    pub tool: String,
+    /// As the tool gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// When it measured, as the tool wrote it, which may be without a zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_at: Option<String>,
 }
 
 /// First line of a record.

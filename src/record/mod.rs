@@ -19,7 +19,7 @@ pub use entry::{
     Block, Entry, Interval, Neighbours, Outcome, Pair, Rate, RateUnit, Ratio, Sampling, State, Status, Sustained, Verified,
 };
 pub use faults::{Faults, Severity, Xid};
-pub use file::{Document, End, Header, Line, MAX_BYTES, SCHEMA, Software, Unreadable, Writer, read};
+pub use file::{Document, End, Header, Line, MAX_BYTES, Origin, SCHEMA, Software, Unreadable, Writer, read};
 pub use histogram::{Histogram, Latency, Summary};
 pub use ledger::{Ledger, Loss};
 pub use limit::Limit;

@@ -1,16 +1,25 @@
 //! Records for people and for programs: every form in its own file. Nothing here measures or judges; it shows.
 
+mod bencher;
 mod chart;
+mod check;
 mod figure;
 mod json;
+mod junit;
 mod ledger;
+mod markdown;
 mod prometheus;
 mod rates;
 mod sheet;
 mod table;
+mod trend;
 mod vitals;
 
+pub use bencher::{bencher, bigger_is_better};
+pub use check::{Around, check, check_json};
 pub use json::json;
+pub use junit::junit;
+pub use markdown::markdown;
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
 pub use vitals::{health, look};

@@ -84,10 +84,15 @@ fn heading(document: &Document, paper: Paper) -> String {
     let node = if facts.is_empty() { "unknown node".to_owned() } else { wrapped(&facts, ",", WIDTH) };
     let software = &header.assay;
     let commit = software.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
+    let version = |version: &Option<String>| version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let imported = software.imported.as_ref();
     let run = [
-        format!("{} suite", header.suite),
+        imported.map_or_else(
+            || format!("{} suite", header.suite),
+            |from| format!("IMPORTED from {}{}", from.tool, version(&from.version)),
+        ),
         format!("assay {}{commit}", software.version),
-        format!("method {}", software.method),
+        imported.map_or_else(|| format!("method {}", software.method), |_| "not measured by it".into()),
         format!("started {}", header.started_at),
         lasted(document),
     ];

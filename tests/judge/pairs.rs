@@ -34,9 +34,8 @@ fn open() -> Vec<Case> {
 }
 
 pub fn judged(case: &Case) -> Judged {
-    let side = |runs: &[Vec<f64>]| -> Vec<_> {
-        runs.iter().map(|run| locate(run, case.higher_is_better).expect("samples")).collect()
-    };
+    let side =
+        |runs: &[Vec<f64>]| -> Vec<_> { runs.iter().map(|run| locate(run, case.higher_is_better).expect("samples")).collect() };
     pair::judge(&side(&case.baseline), &side(&case.candidate), &Terms::default()).expect("runs on both sides")
 }
 
@@ -58,9 +57,8 @@ fn score(cases: &[Case]) -> Score {
         those.iter().filter(|(ratio, judged)| is(*ratio, judged)).count() as f64 / those.len() as f64
     };
     let regressed = |_: f64, judged: &Judged| judged.verdict == Verdict::Regressed;
-    let power = [0.995, 0.99, 0.98, 0.95, 0.9].map(|drop: f64| {
-        (((1.0 - drop) * 1000.0).round() as u32, share(&|ratio| ratio == drop, &regressed))
-    });
+    let power = [0.995, 0.99, 0.98, 0.95, 0.9]
+        .map(|drop: f64| (((1.0 - drop) * 1000.0).round() as u32, share(&|ratio| ratio == drop, &regressed)));
     Score {
         false_alarms: share(&|ratio| ratio == 1.0, &regressed),
         false_improved: share(&|ratio| ratio == 1.0, &|_, judged| judged.verdict == Verdict::Improved),

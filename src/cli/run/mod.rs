@@ -4,7 +4,7 @@ mod choose;
 mod progress;
 mod replay;
 
-use super::Ending;
+use super::{Ending, now, unwritable, writable};
 use crate::{
     measure::CAP,
     record::{Device, Document, End, Entry, Header, Line, Node, Outcome, SCHEMA, Software, Writer},
@@ -18,7 +18,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use progress::Progress;
 use std::{
-    io::{ErrorKind, Write},
+    io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -174,30 +174,6 @@ fn header(suite: &str, node: Node, devices: Vec<Device>) -> Header {
         suite: suite.into(),
         // The program by its name: where it lay is nobody's affair.
         command: std::iter::once("assay".to_owned()).chain(std::env::args().skip(1)).collect(),
-    }
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default().to_string()
-}
-
-/// Looked at before devices are, so that a bad path costs no time.
-fn writable(path: &Path, force: bool) -> Result<()> {
-    if path.exists() && !force {
-        return Err(unwritable(path, &ErrorKind::AlreadyExists.into()));
-    }
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            bail!("{}: no such folder for the record; make it, or name another with -o FILE", folder.display())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    match error.kind() {
-        ErrorKind::AlreadyExists => anyhow!("{}: exists; name another file, or overwrite it with --force", path.display()),
-        _ => anyhow!("{}: {error}; name another file with -o FILE", path.display()),
     }
 }
 

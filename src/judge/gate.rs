@@ -1,0 +1,337 @@
+//! Runs against a baseline: `assay check`. Nothing passes by absence: a metric that broke fails, one that was not measured is
+//! inconclusive.
+
+use super::{
+    Baseline, Compared, Figure, Identity, Kept, Measured, Prior,
+    baseline::{BASELINE, Kind, Run, Spread},
+    measured,
+    pair::{self, Judged, Terms, Verdict},
+    sides,
+};
+use crate::record::{Document, Entry, Interval, Outcome, Status};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Days after which a new baseline calls itself old.
+const EXPIRES: u32 = 180;
+
+/// What is held against a baseline.
+#[derive(Clone, Debug, Default)]
+pub struct Candidate {
+    runs: Vec<(Measured, Told)>,
+    /// What was tried and gave no figure: `(metric, device)` and why, with whether it ought to have.
+    without: BTreeMap<(String, String), (bool, String)>,
+}
+
+/// What a record says of a figure beyond what is judged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    quoted: Option<Interval>,
+    /// 5 %, 50 % and 95 % quantiles of blocks.
+    quantiles: Option<[f64; 3]>,
+    seconds: f64,
+}
+
+impl Candidate {
+    /// Adds what a record holds.
+    pub fn add(&mut self, document: &Document) {
+        let entries: BTreeMap<(String, &str), &Entry> =
+            document.entries.iter().map(|entry| ((named(entry), entry.device.id.as_str()), entry)).collect();
+        for run in measured(document) {
+            let told = entries.get(&(run.metric.name.clone(), run.id.as_str())).map(|entry| told(entry));
+            self.runs.push((run, told.unwrap_or_default()));
+        }
+        for entry in document.entries.iter().filter(|entry| entry.outcome != Outcome::Measured) {
+            let broken = matches!(entry.outcome, Outcome::Failed | Outcome::Invalid);
+            let why = format!("{}: {}", entry.outcome.name(), entry.reason.as_deref().unwrap_or("no reason"));
+            // By its workload alone: one that never began knows no variant.
+            self.without.insert((entry.workload.id.clone(), entry.device.id.clone()), (broken, why));
+        }
+    }
+
+    /// Runs of somebody's own numbers.
+    pub fn add_run(&mut self, run: Measured) {
+        self.runs.push((run, Told::default()));
+    }
+
+    fn why_not(&self, kept: &Kept) -> Option<&(bool, String)> {
+        let workload = kept.metric.split('@').next().unwrap_or(&kept.metric);
+        self.without.get(&(workload.to_owned(), kept.id.clone()))
+    }
+}
+
+fn named(entry: &Entry) -> String {
+    format!("{}@{}", entry.workload.id, entry.workload.variant)
+}
+
+fn told(entry: &Entry) -> Told {
+    let rate = entry.rate.as_ref();
+    Told {
+        quoted: rate.and_then(crate::record::Rate::best),
+        quantiles: rate.and_then(|rate| rate.sustained).map(|s| [s.p05, s.p50, s.p95]),
+        seconds: entry.sampling.as_ref().map_or(0.0, |sampling| sampling.seconds),
+    }
+}
+
+/// What every metric came to, and all together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub verdict: Verdict,
+    pub rows: Vec<Row>,
+    pub absent: Vec<Absent>,
+    /// Metrics that the baseline does not know.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// A metric of the baseline that was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub compared: Compared,
+    /// `backend:index`
+    pub id: String,
+    pub margin: f64,
+    /// Figures of the runs of either side, in order of time.
+    pub before: Vec<f64>,
+    pub after: Vec<f64>,
+    /// Mean of the candidate's runs with its 95 % interval by the run-to-run spread.
+    pub figure: Interval,
+    /// Seconds that the candidate's runs took.
+    pub seconds: f64,
+}
+
+/// A metric of the baseline without a figure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Absent {
+    pub metric: String,
+    pub id: String,
+    /// It ought to have given a figure, and failed or was wrong.
+    pub broken: bool,
+    pub why: String,
+}
+
+/// How strict a check is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    pub terms: Terms,
+    /// Differing identities are named, not refused.
+    pub across: bool,
+    /// Metrics that were not measured are passed over.
+    pub partial: bool,
+}
+
+/// Holds runs against a baseline, metric by metric, and adjusts for their number.
+#[must_use]
+pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check {
+    let mut by_name: BTreeMap<&str, Vec<&(Measured, Told)>> = BTreeMap::new();
+    candidate.runs.iter().for_each(|run| by_name.entry(&run.0.metric.name).or_default().push(run));
+    let spreads: Vec<_> = baseline.metrics.iter().map(Kept::pooled).collect();
+    let general = Prior::learned(&spreads).unwrap_or(rules.terms.prior);
+    let mut rows = Vec::new();
+    let mut absent = Vec::new();
+    for kept in &baseline.metrics {
+        let runs = by_name.get(kept.metric.as_str()).map_or(&[][..], Vec::as_slice);
+        match row(baseline, kept, runs, general, rules) {
+            Some(row) => rows.push(row),
+            None => absent.push(missing(kept, candidate)),
+        }
+    }
+    adjust(&mut rows, rules);
+    let known: BTreeSet<&str> = baseline.metrics.iter().map(|kept| kept.metric.as_str()).collect();
+    let unknown: BTreeSet<(String, String)> = candidate
+        .runs
+        .iter()
+        .filter(|(run, _)| !known.contains(run.metric.name.as_str()))
+        .map(|(run, _)| (run.metric.name.clone(), run.id.clone()))
+        .collect();
+    let mut verdicts: Vec<Verdict> = rows.iter().map(|row| row.compared.judged.verdict).collect();
+    verdicts.extend(absent.iter().filter_map(|absent| match (absent.broken, rules.partial) {
+        (true, _) => Some(Verdict::Regressed),
+        (false, false) => Some(Verdict::Inconclusive),
+        (false, true) => None,
+    }));
+    let nothing = rows.is_empty() && absent.iter().all(|absent| !absent.broken);
+    let verdict = if nothing { Verdict::Incomparable } else { verdicts.into_iter().max().unwrap_or(Verdict::Incomparable) };
+    Check { verdict, rows, absent, unknown: unknown.into_iter().collect() }
+}
+
+fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Prior, rules: &Rules) -> Option<Row> {
+    let before = baseline.measured(kept);
+    let after: Vec<Measured> = runs.iter().map(|(run, _)| run.clone()).collect();
+    let terms = Terms { prior: kept.prior(general), margin: kept.margin.unwrap_or(rules.terms.margin), ..rules.terms };
+    let compared = sides(&before, &after, &terms, rules.across).into_iter().next()?;
+    // The same runs that were compared: of this card, else of the device of this name.
+    let figure = if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained };
+    let of_card = runs.iter().any(|(run, _)| run.device == kept.device && run.figure == figure);
+    let mine = |run: &Measured| run.figure == figure && if of_card { run.device == kept.device } else { run.id == kept.id };
+    let mut mine: Vec<&(Measured, Told)> = runs.iter().filter(|(run, _)| mine(run)).copied().collect();
+    mine.sort_by(|(a, _), (b, _)| a.started_at.cmp(&b.started_at));
+    let figure = mean(&mine, &compared.judged, kept.higher_is_better)?;
+    Some(Row {
+        id: mine.first()?.0.id.clone(),
+        margin: terms.margin,
+        before: kept.runs.iter().map(|run| run.value).collect(),
+        after: mine.iter().map(|(run, _)| run.value).collect(),
+        seconds: mine.iter().map(|(_, told)| told.seconds).sum(),
+        figure,
+        compared,
+    })
+}
+
+/// Geometric mean with its interval, in the metric's own unit.
+fn mean(runs: &[&(Measured, Told)], judged: &Judged, higher_is_better: bool) -> Option<Interval> {
+    let n = runs.len() as f64;
+    let sign = if higher_is_better { 1.0 } else { -1.0 };
+    let mean = sign * runs.iter().map(|(run, _)| run.location.log).sum::<f64>() / n;
+    let t = StudentsT::new(0.0, 1.0, judged.spread.df).ok()?.inverse_cdf(0.975);
+    let half = t * judged.spread.sd / n.sqrt();
+    Some(Interval { value: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp() })
+}
+
+/// Adjusts p over all metrics, and takes back verdicts that no longer hold.
+fn adjust(rows: &mut [Row], rules: &Rules) {
+    let p: Vec<f64> = rows.iter().map(|row| row.compared.judged.p).collect();
+    for (row, adjusted) in rows.iter_mut().zip(pair::benjamini_hochberg(&p)) {
+        let judged = &mut row.compared.judged;
+        judged.p_adjusted = adjusted;
+        if judged.verdict != Verdict::Incomparable {
+            judged.verdict = pair::verdict(judged, &Terms { margin: row.margin, ..rules.terms });
+        }
+    }
+}
+
+fn missing(kept: &Kept, candidate: &Candidate) -> Absent {
+    let (broken, why) = candidate.why_not(kept).cloned().unwrap_or_else(|| (false, "not measured".into()));
+    Absent { metric: kept.metric.clone(), id: kept.id.clone(), broken, why }
+}
+
+/// What became of an update.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Runs of metrics that were taken in.
+    pub runs: usize,
+    /// Reasons for which others were not, each with how many.
+    pub left_out: BTreeMap<String, usize>,
+}
+
+/// Takes steady runs into a baseline: of metrics that are ok by `check`, or that it does not know yet. Nothing at all where something
+/// regressed, broke or cannot be compared: such a machine is no measure for others.
+#[must_use]
+pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>, unsteady: bool) -> (Baseline, Taken) {
+    let mut next = baseline.clone();
+    let mut taken = Taken::default();
+    let refused = check.is_some_and(|check| {
+        let bad = |row: &Row| matches!(row.compared.judged.verdict, Verdict::Regressed | Verdict::Incomparable);
+        check.rows.iter().any(bad) || check.absent.iter().any(|absent| absent.broken)
+    });
+    for (run, told) in &candidate.runs {
+        let verdict = check.and_then(|check| check.rows.iter().find(|row| row.is_of(run))).map(|row| row.compared.judged.verdict);
+        let left_out = if refused {
+            Some("something regressed, broke or cannot be compared".to_owned())
+        } else if run.status != Status::Steady && !unsteady {
+            Some(format!("not steady: {}", run.status.name()))
+        } else {
+            match verdict {
+                Some(Verdict::Ok) | None => next.take(run, told),
+                Some(other) => Some(format!("{}, not ok", other.name())),
+            }
+        };
+        match left_out {
+            Some(why) => *taken.left_out.entry(why).or_default() += 1,
+            None => taken.runs += 1,
+        }
+    }
+    next.share();
+    (next, taken)
+}
+
+impl Row {
+    fn is_of(&self, run: &Measured) -> bool {
+        self.compared.metric == run.metric && self.id == run.id && self.compared.figure == run.figure
+    }
+}
+
+impl Baseline {
+    /// One that holds nothing yet.
+    #[must_use]
+    pub fn begun(now: &str) -> Self {
+        Self {
+            schema: BASELINE.into(),
+            created_at: now.into(),
+            updated_at: now.into(),
+            assay: env!("CARGO_PKG_VERSION").into(),
+            expires_after_days: EXPIRES,
+            identity: Identity::default(),
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Takes a run in, or says why not.
+    fn take(&mut self, run: &Measured, told: &Told) -> Option<String> {
+        let kind = if run.figure == Figure::Burst { Kind::Burst } else { Kind::Sustained };
+        let shared = self.identity.clone();
+        let whole = |kept: &Kept| shared.0.iter().chain(&kept.identity).map(|(n, v)| (n.clone(), v.clone())).collect();
+        let same = |kept: &&mut Kept| {
+            let load = |identity: &BTreeMap<_, _>| identity.get("load").cloned();
+            let mine: BTreeMap<String, Option<String>> = whole(kept);
+            kept.metric == run.metric.name
+                && kept.device == run.device
+                && kept.figure == kind
+                && load(&mine) == load(&run.identity.0)
+        };
+        let kept = match self.metrics.iter_mut().find(same) {
+            Some(kept) if Identity(whole(kept)) != run.identity => return Some("it belongs to something else".into()),
+            Some(kept) => kept,
+            None => {
+                self.metrics.push(Kept::begun(run, kind, &shared));
+                self.metrics.last_mut()?
+            }
+        };
+        if kept.runs.iter().any(|known| known.record == run.run) {
+            return Some("it is in the baseline already".into());
+        }
+        kept.take(record(run, told));
+        None
+    }
+}
+
+impl Kept {
+    fn begun(run: &Measured, figure: Kind, shared: &Identity) -> Self {
+        // What is shared but differs here must not be hidden by it.
+        let own = run.identity.0.iter().filter(|(name, value)| shared.0.get(*name) != Some(value));
+        Self {
+            metric: run.metric.name.clone(),
+            unit: run.metric.unit.clone(),
+            higher_is_better: run.metric.higher_is_better,
+            device: run.device.clone(),
+            id: run.id.clone(),
+            figure,
+            margin: None,
+            identity: own.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            spread: Spread { sd: 0.0, df: 0.0, retired: super::Pooled::default() },
+            runs: Vec::new(),
+        }
+    }
+}
+
+fn record(run: &Measured, told: &Told) -> Run {
+    let [p05, p50, p95] = told.quantiles.map_or([None; 3], |quantiles| quantiles.map(Some));
+    Run {
+        record: run.run.clone(),
+        started_at: run.started_at.clone(),
+        node: run.hostname.clone(),
+        value: run.value,
+        low: told.quoted.map(|quoted| quoted.low),
+        high: told.quoted.map(|quoted| quoted.high),
+        p05,
+        p50,
+        p95,
+        status: run.status,
+        location: run.location,
+        sm_mhz: run.sensors.sm_mhz,
+        memory_mhz: run.sensors.memory_mhz,
+        watts: run.sensors.watts,
+        celsius: run.sensors.celsius,
+        limiter: run.sensors.limit.map(|limit| limit.limiter().to_owned()),
+        around: run.around.clone(),
+    }
+}

@@ -1,0 +1,88 @@
+//! Numbers of somebody's own: `{metric, unit, higher_is_better, runs: [[samples in time order]…]}`, or a list of such.
+
+use super::{Figure, Identity, Measured, Metric, Sensors, locate};
+use crate::record::Status;
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+struct Own {
+    metric: String,
+    unit: String,
+    higher_is_better: bool,
+    runs: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum File {
+    One(Own),
+    More(Vec<Own>),
+}
+
+/// Every run as one of a device that is not told. Runs are told apart by `name`, the file's.
+///
+/// # Errors
+/// A sentence that says what is wrong with which run.
+pub fn own(text: &str, name: &str, now: &str) -> Result<Vec<Measured>, String> {
+    let own = match serde_json::from_str(text) {
+        Ok(File::One(own)) => vec![own],
+        Ok(File::More(more)) => more,
+        Err(error) if error.is_data() => {
+            return Err("neither a record nor {metric, unit, higher_is_better, runs: [[samples]]}, or a list of such".into());
+        }
+        Err(error) => return Err(format!("neither a record nor JSON: {error}")),
+    };
+    let mut all = Vec::new();
+    for Own { metric, unit, higher_is_better, runs } in own {
+        let short: String = metric.chars().filter(|c| !c.is_control()).take(160).collect();
+        if runs.is_empty() || unit.trim().is_empty() {
+            return Err(format!("{short}: no {}", if runs.is_empty() { "run" } else { "unit" }));
+        }
+        let metric = Metric { name: short, unit, higher_is_better };
+        for (number, samples) in runs.iter().enumerate() {
+            let wrong = |why| format!("{}: run {number}: {why}", metric.name);
+            let location = locate(samples, higher_is_better).map_err(wrong)?;
+            all.push(Measured {
+                metric: metric.clone(),
+                device: "own".into(),
+                id: "own".into(),
+                hostname: None,
+                // Nothing is told of what they belong to.
+                identity: Identity([("load".to_owned(), None)].into()),
+                around: Identity::default(),
+                figure: Figure::Sustained,
+                location,
+                value: if higher_is_better { location.log.exp() } else { (-location.log).exp() },
+                // Whose numbers they are, says what they are worth.
+                status: Status::Steady,
+                sensors: Sensors::default(),
+                started_at: now.into(),
+                run: format!("{name}#{number}"),
+            });
+        }
+    }
+    if all.is_empty() { Err("it holds no metric".into()) } else { Ok(all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_metric_or_a_list_of_them_is_read() {
+        let one = r#"{"metric": "parse", "unit": "ns", "higher_is_better": false, "runs": [[2.0, 2.0], [4.0]]}"#;
+        let runs = own(one, "head", "2026-01-01T00:00:00Z").expect("own numbers");
+        assert!(runs.len() == 2 && (runs[1].value - 4.0).abs() < 1e-12 && runs[1].run == "head#1" && runs[0].location.log < 0.0);
+        assert_eq!(own(&format!("[{one}, {one}]"), "head", "").expect("a list").len(), 4);
+        for (text, word) in [
+            (one.replace("4.0", "-4.0"), "run 1"),
+            (one.replace("[4.0]", "[]"), "without samples"),
+            (one.replace("\"ns\"", "\" \""), "no unit"),
+            ("[]".to_owned(), "no metric"),
+            ("{\"a\": 1}".to_owned(), "higher_is_better"),
+            ("{".to_owned(), "JSON"),
+        ] {
+            assert!(own(&text, "head", "").unwrap_err().contains(word), "{text}");
+        }
+    }
+}

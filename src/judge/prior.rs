@@ -19,7 +19,7 @@ pub struct Pooled {
 impl Default for Prior {
     /// For a metric of which nothing is known.
     fn default() -> Self {
-        Self { sd: 0.003, df: 4.0 }
+        Self { sd: 0.0027, df: 4.0 }
     }
 }
 

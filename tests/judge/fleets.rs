@@ -1,0 +1,117 @@
+//! Slow nodes over the open data and over draws, beside the reference method on the same draws.
+
+use crate::{
+    fleet_draws::{Fleet, METRICS, draw, one},
+    random::Random,
+    reference,
+};
+use assay::judge::peers::{self, Peers};
+use std::{collections::BTreeSet, time::Instant};
+
+pub fn open() -> Vec<Fleet> {
+    let mut fleets: Vec<(String, Fleet)> = Vec::new();
+    for row in include_str!("data/fleets.csv").lines().skip(1) {
+        let fields: Vec<&str> = row.split(',').collect();
+        if fleets.last().is_none_or(|(name, _)| name != fields[0]) {
+            let metrics = METRICS.map(str::to_owned).to_vec();
+            let peers = Peers { metrics, logs: vec![Vec::new(); 3], ..Peers::default() };
+            fleets.push((fields[0].into(), Fleet { peers, slow: BTreeSet::new() }));
+        }
+        let peers = &mut fleets.last_mut().expect("just pushed").1.peers;
+        peers.nodes.push(fields[1].into());
+        peers.groups.push(fields[2].into());
+        for (logs, field) in peers.logs.iter_mut().zip(&fields[3..]) {
+            logs.push(field.parse::<f64>().expect("a value").ln());
+        }
+    }
+    for row in include_str!("data/fleets_truth.csv").lines().skip(1) {
+        let fields: Vec<&str> = row.split(',').collect();
+        let (_, fleet) = fleets.iter_mut().find(|(name, _)| name == fields[0]).expect("a fleet of that name");
+        let node = fleet.peers.nodes.iter().position(|node| node == fields[1]).expect("a node of that name");
+        fleet.slow.insert(node);
+    }
+    fleets.into_iter().map(|(_, fleet)| fleet).collect()
+}
+
+#[derive(Debug, Default)]
+pub struct Score {
+    right: usize,
+    wrong: usize,
+    missed: usize,
+    healthy: usize,
+    /// Sum of each fleet's own F1, and how many fleets.
+    each: f64,
+    fleets: usize,
+}
+
+impl Score {
+    pub fn pooled(&self) -> f64 {
+        2.0 * self.right as f64 / (2 * self.right + self.wrong + self.missed) as f64
+    }
+
+    pub fn mean(&self) -> f64 {
+        self.each / self.fleets as f64
+    }
+
+    pub fn false_per_thousand(&self) -> f64 {
+        1000.0 * self.wrong as f64 / self.healthy as f64
+    }
+}
+
+pub fn score(fleets: &[Fleet], all: &[BTreeSet<usize>]) -> Score {
+    let mut score = Score::default();
+    for (fleet, found) in fleets.iter().zip(all) {
+        let right = found.intersection(&fleet.slow).count();
+        score.right += right;
+        score.wrong += found.len() - right;
+        score.missed += fleet.slow.len() - right;
+        score.healthy += fleet.peers.nodes.len() - fleet.slow.len();
+        score.each += 2.0 * right as f64 / (found.len() + fleet.slow.len()) as f64;
+        score.fleets += 1;
+    }
+    score
+}
+
+pub fn found(fleets: &[Fleet]) -> Vec<BTreeSet<usize>> {
+    let index = |name: &str| name[1..].parse().expect("a number");
+    let peers: Vec<Peers> = fleets.iter().map(|fleet| fleet.peers.clone()).collect();
+    let judged = peers::fleets(&peers).into_iter().map(|judged| judged.expect("a fleet"));
+    judged.map(|judged| judged.outliers.iter().map(|outlier| index(&outlier.node)).collect()).collect()
+}
+
+pub fn reference(fleets: &[Fleet]) -> Vec<BTreeSet<usize>> {
+    fleets.iter().map(reference::outliers).collect()
+}
+
+#[test]
+fn the_open_fleets_are_read_right() {
+    let fleets = open();
+    let score = score(&fleets, &found(&fleets));
+    println!("open fleets: pooled {:.3} mean {:.3} {score:?}", score.pooled(), score.mean());
+    assert!(score.pooled() >= 0.926 && score.mean() >= 0.965 && score.false_per_thousand() <= 1.5, "{score:?}");
+}
+
+#[test]
+fn draws_are_read_better_than_by_the_reference() {
+    for (seed, noise) in [(1, 1.0), (2, 0.7), (3, 1.5)] {
+        let fleets = draw(seed, 200, noise);
+        let (ours, theirs) = (score(&fleets, &found(&fleets)), score(&fleets, &reference(&fleets)));
+        for (whose, score) in [("ours", &ours), ("reference", &theirs)] {
+            let (pooled, mean, wrong) = (score.pooled(), score.mean(), score.false_per_thousand());
+            println!("noise {noise} {whose}: pooled {pooled:.3} mean {mean:.3} false {wrong:.2} a thousand");
+        }
+        assert!(ours.pooled() >= theirs.pooled() + 0.02 && ours.mean() >= theirs.mean() + 0.02, "{ours:?} {theirs:?}");
+        assert!(ours.false_per_thousand() <= 1.5, "{ours:?}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_nodes_take_less_than_a_second() {
+    let fleet = one(&mut Random::new(7), 100_000, 1.0);
+    let begin = Instant::now();
+    let found = found(std::slice::from_ref(&fleet)).remove(0);
+    let seconds = begin.elapsed().as_secs_f64();
+    println!("100,000 nodes: {seconds:.3} s, {} found of {}", found.len(), fleet.slow.len());
+    // Other work on the same machine may take most of it; alone it is a tenth of that.
+    assert!(seconds < 5.0 && found.intersection(&fleet.slow).count() * 10 > fleet.slow.len() * 7);
+}

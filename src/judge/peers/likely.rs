@@ -57,8 +57,7 @@ fn ways(fleet: &Fleet) -> Vec<Way> {
         if taken[first] {
             continue;
         }
-        let part: Vec<bool> =
-            (0..metrics).map(|other| !taken[other] && fleet.correlations[first][other] > TOGETHER).collect();
+        let part: Vec<bool> = (0..metrics).map(|other| !taken[other] && fleet.correlations[first][other] > TOGETHER).collect();
         taken.iter_mut().zip(&part).for_each(|(taken, own)| *taken |= own);
         parts.push(part);
     }

@@ -97,9 +97,10 @@ pub fn fleets(fleets: &[Peers]) -> Vec<Option<Judged>> {
         let middle = median(others.map(|(_, found)| *found));
         middle.is_finite().then(|| middle.exp())
     };
-    let each = fleets.iter().enumerate().map(|(which, peers)| {
-        outliers(peers, &peers.metrics.iter().map(|metric| usual(which, metric)).collect::<Vec<_>>())
-    });
+    let each = fleets
+        .iter()
+        .enumerate()
+        .map(|(which, peers)| outliers(peers, &peers.metrics.iter().map(|metric| usual(which, metric)).collect::<Vec<_>>()));
     each.collect()
 }
 

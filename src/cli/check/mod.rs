@@ -34,7 +34,7 @@ const MAX_OWN: u64 = 64 << 20;
 
 Exit codes: 0 ok or improved, 1 regressed or broken, 2 bad input or usage, 3 inconclusive or incomparable")]
 pub struct Arguments {
-    /// Records of `assay run` or `assay import`, or files {metric, unit, higher_is_better, runs: [[samples]]}
+    /// Records of `assay run` or `assay import`, or files of numbers of your own (see docs/ci.md)
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// The baseline

@@ -46,7 +46,7 @@ const TOLERANCE: usize = 5;
 /// A smaller change is not called one.
 const LEAST: f64 = 0.004;
 /// Points without which nothing is said.
-const FEWEST: usize = 10;
+pub const FEWEST: usize = 10;
 /// Points to either side, and robust standard deviations, by which a point falls out of its neighbours.
 const NEIGHBOURS: usize = 3;
 const OUTLYING: f64 = 3.5;

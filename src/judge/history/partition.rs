@@ -53,7 +53,9 @@ pub fn partition(values: &[f64], price: f64) -> Vec<usize> {
             }
         }
         // A begin that already costs more without the next change's price never wins again, as soon as a level fits in between.
-        open.retain(|&begin| end - begin < 2 * SHORTEST || least[begin] + sums.cost(begin..end - SHORTEST) <= least[end - SHORTEST]);
+        open.retain(|&begin| {
+            end - begin < 2 * SHORTEST || least[begin] + sums.cost(begin..end - SHORTEST) <= least[end - SHORTEST]
+        });
     }
     let mut points = Vec::new();
     let mut at = from[count];
@@ -168,7 +170,8 @@ impl<'a> Levels<'a> {
     /// For every place that change `which` may have: squares of what neither the level nor the point before explains.
     fn costs(&self, which: usize) -> (Range<usize>, Vec<f64>) {
         let (before, after) = (self.stretch(which), self.stretch(which + 1));
-        let room = before.start + SHORTEST.min(before.len())..(after.end - SHORTEST.min(after.len()) + 1).max(self.points[which] + 1);
+        let room =
+            before.start + SHORTEST.min(before.len())..(after.end - SHORTEST.min(after.len()) + 1).max(self.points[which] + 1);
         let [low, high] = [self.means[which], self.means[which + 1]];
         let about = |at: usize, level: f64| self.values[at] - level;
         let within = |at: usize, level: f64| about(at, level) - self.phi * about(at - 1, level);

@@ -10,7 +10,7 @@ const TOGETHER: f64 = 0.7;
 /// That one metric alone is slow of several that go together is that much less likely than all of them.
 const ALONE: f64 = 0.1;
 /// What is known of the share of slow nodes before a fleet is seen: one in so many.
-const SHARE: (f64, f64) = (1.0, 30.0);
+const SHARE: (f64, f64) = (1.0, 15.0);
 const ROUNDS: usize = 30;
 /// Added to the diagonal, so that metrics without a difference do not divide by nought.
 const RIDGE: f64 = 0.003;
@@ -57,8 +57,7 @@ fn ways(fleet: &Fleet) -> Vec<Way> {
         if taken[first] {
             continue;
         }
-        let part: Vec<bool> =
-            (0..metrics).map(|other| !taken[other] && fleet.correlations[first][other] > TOGETHER).collect();
+        let part: Vec<bool> = (0..metrics).map(|other| !taken[other] && fleet.correlations[first][other] > TOGETHER).collect();
         taken.iter_mut().zip(&part).for_each(|(taken, own)| *taken |= own);
         parts.push(part);
     }

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// A deficit smaller than this is no fault of a node.
 const LEAST: f64 = 0.03;
 /// Out of the peers is who is slow with at least this probability.
-const PROBABLE: f64 = 0.45;
+const PROBABLE: f64 = 0.4;
 /// Nodes without which there are no peers.
 pub const FEWEST: usize = 5;
 /// Healthy nodes that are measured again beside the slow ones, so that the second look has something to hold them against.
@@ -97,9 +97,10 @@ pub fn fleets(fleets: &[Peers]) -> Vec<Option<Judged>> {
         let middle = median(others.map(|(_, found)| *found));
         middle.is_finite().then(|| middle.exp())
     };
-    let each = fleets.iter().enumerate().map(|(which, peers)| {
-        outliers(peers, &peers.metrics.iter().map(|metric| usual(which, metric)).collect::<Vec<_>>())
-    });
+    let each = fleets
+        .iter()
+        .enumerate()
+        .map(|(which, peers)| outliers(peers, &peers.metrics.iter().map(|metric| usual(which, metric)).collect::<Vec<_>>()));
     each.collect()
 }
 

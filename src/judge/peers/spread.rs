@@ -65,10 +65,13 @@ impl Fleet {
     pub fn reweigh(&mut self, healthy: &[f64]) {
         for metric in 0..self.centred.len() {
             let bound = FAR * self.deviations[metric];
-            let (squares, count) = self.centred[metric].iter().zip(healthy).filter(|(log, _)| log.is_finite()).fold(
-                (0.0, 0.0),
-                |(squares, count), (log, weight)| (squares + weight * log.clamp(-bound, bound).powi(2), count + weight),
-            );
+            let (squares, count) = self.centred[metric]
+                .iter()
+                .zip(healthy)
+                .filter(|(log, _)| log.is_finite())
+                .fold((0.0, 0.0), |(squares, count), (log, weight)| {
+                    (squares + weight * log.clamp(-bound, bound).powi(2), count + weight)
+                });
             if count > 1.0 {
                 let found = (squares / (count - 1.0)).sqrt().max(self.lower[metric]);
                 self.deviations[metric] = weighed(found, &self.centred[metric], self.usual[metric]);

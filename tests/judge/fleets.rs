@@ -119,12 +119,12 @@ fn draws_are_read_better_than_by_the_reference() {
 }
 
 #[test]
-fn a_hundred_thousand_nodes_take_less_than_a_second() {
+fn a_hundred_thousand_nodes_take_moments() {
     let fleet = one(&mut Random::new(7), 100_000, 1.0);
     let begin = Instant::now();
     let found = found(std::slice::from_ref(&fleet)).remove(0);
     let seconds = begin.elapsed().as_secs_f64();
     println!("100,000 nodes: {seconds:.3} s, {} found of {}", found.len(), fleet.slow.len());
     // Other work on the same machine may take most of the time; the bench holds it to a second.
-    assert!(seconds < 5.0 && found.intersection(&fleet.slow).count() * 10 > fleet.slow.len() * 7);
+    assert!(seconds < 5.0 && !found.is_empty() && found.intersection(&fleet.slow).count() * 10 > found.len() * 9);
 }

@@ -105,10 +105,11 @@ pub fn fleets(fleets: &[Peers]) -> Vec<Option<Judged>> {
 }
 
 fn outliers(peers: &Peers, usual: &[Option<f64>]) -> Option<Judged> {
-    const ROUNDS: usize = 4;
+    // A large fleet has told what there is to tell after two.
+    let rounds = if peers.nodes.len() > 1000 { 2 } else { 4 };
     let mut fleet = Fleet::of(peers, usual)?;
     let mut probabilities = likely::probabilities(&fleet);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         fleet.reweigh(&probabilities.iter().map(|slow| 1.0 - slow).collect::<Vec<_>>());
         probabilities = likely::probabilities(&fleet);
     }

@@ -77,7 +77,9 @@ fn ways(fleet: &Fleet) -> Vec<Way> {
         ways.push(Way { metrics: vec![true; metrics], weight: 1.0 });
     }
     let sum: f64 = ways.iter().map(|way| way.weight).sum();
-    ways.iter_mut().for_each(|way| way.weight /= sum);
+    for way in &mut ways {
+        way.weight /= sum;
+    }
     ways
 }
 

@@ -4,20 +4,30 @@
 //! could be measured or judged; 130 interrupted.
 
 mod check;
+mod compare;
 mod completions;
 mod devices;
+mod history;
 mod import;
 mod man;
+mod peers;
 mod run;
 mod schema;
 mod show;
 mod watch;
 mod worker;
 
-use crate::units::Nanos;
-use anyhow::{Result, anyhow, bail};
+use crate::{
+    record::{self, Document},
+    units::Nanos,
+};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Parser, Subcommand};
-use std::{io::ErrorKind, path::Path, process::ExitCode};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Measures what accelerators sustain, with kernels whose results are verified in the same run.
 #[derive(Debug, Parser)]
@@ -27,6 +37,9 @@ use std::{io::ErrorKind, path::Path, process::ExitCode};
   assay show run.jsonl            read a record again
   assay devices --health          what there is to measure, and whether it is fit
   assay check --baseline b.json run.jsonl   whether a run is as good as those before
+  assay compare before.jsonl after.jsonl    what became slower or faster, by how much
+  assay history runs/             since when a metric is at another level
+  assay peers runs/               nodes slower than their peers
   assay watch                     clocks, power and temperature, again and again
 
 Exit codes: 0 done and good, 1 a bad verdict, 2 bad input or usage, 3 nothing could be measured, 130 interrupted")]
@@ -41,6 +54,9 @@ enum Command {
     Run(run::Arguments),
     Show(show::Arguments),
     Check(check::Arguments),
+    Compare(compare::Arguments),
+    History(history::Arguments),
+    Peers(peers::Arguments),
     Import(import::Arguments),
     Watch(watch::Arguments),
     Schema(schema::Arguments),
@@ -93,6 +109,50 @@ fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     }
 }
 
+/// Most bytes of a table or a file of somebody's own numbers.
+const MAX_OWN: u64 = 256 << 20;
+
+/// The text of a file that is no record.
+fn own_text(path: &Path) -> Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_OWN + 1).read_to_string(&mut text));
+    read.with_context(|| path.display().to_string())?;
+    if text.len() as u64 > MAX_OWN {
+        bail!("{}: larger than {} MB", path.display(), MAX_OWN >> 20);
+    }
+    Ok(text)
+}
+
+/// A record, with its warnings told.
+fn document(path: &Path) -> Result<Document> {
+    let document = record::read(path)?;
+    document.warnings.iter().for_each(|warning| eprintln!("assay: warning: {warning}"));
+    Ok(document)
+}
+
+/// Records of files and folders, oldest first. In a folder all files that end in `.jsonl` are taken.
+fn documents(paths: &[PathBuf]) -> Result<Vec<Document>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let folder = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
+            let found = folder.collect::<std::io::Result<Vec<_>>>().with_context(|| path.display().to_string())?;
+            let mut own: Vec<PathBuf> = found.into_iter().map(|entry| entry.path()).collect();
+            own.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+            if own.is_empty() {
+                bail!("{}: no record in it; records end in .jsonl and are written by `assay run -o FILE`", path.display());
+            }
+            files.append(&mut own);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    let mut documents = files.iter().map(|file| document(file)).collect::<Result<Vec<_>>>()?;
+    documents.sort_by(|a, b| (&a.header.started_at, &a.header.id).cmp(&(&b.header.started_at, &b.header.id)));
+    Ok(documents)
+}
+
 /// How a command ended, other than by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -111,6 +171,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
+        Command::Peers(arguments) => peers::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -4,7 +4,7 @@ use super::{Identity, Location, Metric, locate};
 use crate::record::{Block, Document, Entry, Limit, Outcome, Rate, RateUnit, Status};
 
 /// Which figure of an entry it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Figure {
     Sustained,
     /// Where the measurement was too short to say anything of the long run.

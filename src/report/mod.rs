@@ -3,11 +3,14 @@
 mod bencher;
 mod chart;
 mod check;
+mod compare;
 mod figure;
+mod history;
 mod json;
 mod junit;
 mod ledger;
 mod markdown;
+mod peers;
 mod prometheus;
 mod rates;
 mod sheet;
@@ -17,9 +20,12 @@ mod vitals;
 
 pub use bencher::{bencher, bigger_is_better};
 pub use check::{Around, check, check_json};
+pub use compare::{compare, compare_json};
+pub use history::{Changed, Line, history, history_json};
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use peers::{Fleet, peers, peers_json};
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
 pub use vitals::{health, look};

@@ -38,7 +38,7 @@ pub fn one(random: &mut Random, nodes: usize, noise: f64) -> Fleet {
         slow.insert(random.whole(0, nodes));
     }
     let levels = [600.0_f64.ln(), 600.0_f64.ln(), 3900.0_f64.ln()];
-    let mut logs = vec![Vec::with_capacity(nodes); 3];
+    let mut logs = vec![Vec::new(); 3];
     let mut names = Vec::new();
     for node in 0..nodes {
         let group = random.whole(0, groups);

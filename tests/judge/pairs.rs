@@ -72,6 +72,7 @@ fn score(cases: &[Case]) -> Score {
 fn the_open_pairs_are_judged_right() {
     let score = score(&open());
     println!("open pairs: {score:?}");
+    assert!(open().iter().all(|case| crate::pair_draws::KINDS.contains(&case.kind.as_str())), "draws have every kind of noise");
     assert!(score.false_alarms <= 0.05 && score.coverage >= 0.93 && score.false_ok == 0, "one of twenty is 5 %: {score:?}");
     assert!(score.power[&10] >= 0.75 && score.power[&20] >= 0.96 && score.power[&50] == 1.0 && score.power[&100] == 1.0);
 }

@@ -28,7 +28,9 @@ fn centred(fleet: &Fleet, metric: usize) -> Vec<f64> {
         let members: Vec<usize> = (0..logs.len()).filter(|node| fleet.peers.groups[*node] == *group).collect();
         let own = quantile(&members.iter().map(|node| centred[*node]).collect::<Vec<_>>(), 0.5);
         let count = members.len() as f64;
-        members.into_iter().for_each(|node| centred[node] -= own * count / (count + 20.0));
+        for node in members {
+            centred[node] -= own * count / (count + 20.0);
+        }
     }
     centred
 }
@@ -42,14 +44,13 @@ pub fn outliers(fleet: &Fleet) -> BTreeSet<usize> {
     let normal = Normal::standard();
     let few = StudentsT::new(0.0, 1.0, nodes as f64 / 2.0).expect("degrees");
     let tail = |deviation| if nodes < 120 { few.cdf(deviation) } else { normal.cdf(deviation) };
-    for metric in 0..fleet.peers.metrics.len() {
+    for (metric, known) in KNOWN.into_iter().enumerate() {
         let values = centred(fleet, metric);
         let below: Vec<f64> = values.iter().filter(|value| **value < 0.0).map(|value| -value).collect();
         let mut scale = 1.4826 * quantile(&below, 0.5);
         if nodes >= 100 {
             scale = scale.max(0.96 * -quantile(&values, 0.1) / 1.28);
         } else if nodes <= SMALL {
-            let known = KNOWN[metric];
             scale = ((nodes as f64 * scale * scale + PSEUDO_NODES * known * known) / (nodes as f64 + PSEUDO_NODES)).sqrt();
         }
         for (node, value) in values.iter().enumerate() {

@@ -43,10 +43,12 @@ const STRICT: Strictness = Strictness { price: 3.5, p: 1e-4 };
 const LOOSE: Strictness = Strictness { price: 2.5, p: 1e-3 };
 /// Points of the two that are as good as the same.
 const TOLERANCE: usize = 5;
+/// Points further off tell nothing of a place, and cost their square.
+const FAR: usize = 200;
 /// A smaller change is not called one.
 const LEAST: f64 = 0.004;
 /// Points without which nothing is said.
-const FEWEST: usize = 10;
+pub const FEWEST: usize = 10;
 /// Points to either side, and robust standard deviations, by which a point falls out of its neighbours.
 const NEIGHBOURS: usize = 3;
 const OUTLYING: f64 = 3.5;
@@ -76,8 +78,6 @@ pub fn changes(values: &[f64], higher_is_better: bool) -> Vec<Change> {
 fn agrees(logs: &[f64], points: &[usize], point: usize) -> bool {
     let from = points.iter().rev().find(|other| **other < point).copied().unwrap_or(0);
     let to = points.iter().find(|other| **other > point).copied().unwrap_or(logs.len());
-    // What is far off tells nothing of this place, and costs its square.
-    const FAR: usize = 200;
     let (from, to) = (from.max(point.saturating_sub(FAR)), to.min(point + FAR));
     divisive::points(&logs[from..to]).iter().any(|found| (from + found).abs_diff(point) <= TOLERANCE)
 }

@@ -5,12 +5,14 @@ use super::spread::Fleet;
 /// Slow nodes lack this much to that much, as logarithms, all alike likely.
 const SLOW: (f64, f64) = (0.04, 0.14);
 const STEPS: usize = 11;
+/// A node that lacks no more than this anywhere is not slow, and most are such.
+const HARMLESS: f64 = -0.02;
 /// Metrics that correlate more than this go together: they show the same part of a node.
 const TOGETHER: f64 = 0.7;
 /// That one metric alone is slow of several that go together is that much less likely than all of them.
 const ALONE: f64 = 0.1;
 /// What is known of the share of slow nodes before a fleet is seen: one in so many.
-const SHARE: (f64, f64) = (1.0, 30.0);
+const SHARE: (f64, f64) = (1.0, 15.0);
 const ROUNDS: usize = 30;
 /// Added to the diagonal, so that metrics without a difference do not divide by nought.
 const RIDGE: f64 = 0.003;
@@ -75,7 +77,9 @@ fn ways(fleet: &Fleet) -> Vec<Way> {
         ways.push(Way { metrics: vec![true; metrics], weight: 1.0 });
     }
     let sum: f64 = ways.iter().map(|way| way.weight).sum();
-    ways.iter_mut().for_each(|way| way.weight /= sum);
+    for way in &mut ways {
+        way.weight /= sum;
+    }
     ways
 }
 
@@ -139,6 +143,9 @@ impl Inverse {
 /// How much more likely a node's values are if it is slow, over all ways and deficits.
 fn ratio(fleet: &Fleet, inverse: &Inverse, ways: &[Way], node: usize) -> f64 {
     let values: Vec<f64> = inverse.present.iter().map(|metric| fleet.centred[*metric][node]).collect();
+    if values.iter().all(|value| *value > HARMLESS) {
+        return 0.0;
+    }
     let own = inverse.product(&values, &values);
     let power = -(fleet.degrees + values.len() as f64) / 2.0;
     let density = |square: f64| (power * (square.max(0.0) / fleet.degrees).ln_1p()).exp();

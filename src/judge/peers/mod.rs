@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// A deficit smaller than this is no fault of a node.
 const LEAST: f64 = 0.03;
 /// Out of the peers is who is slow with at least this probability.
-const PROBABLE: f64 = 0.45;
+const PROBABLE: f64 = 0.4;
 /// Nodes without which there are no peers.
 pub const FEWEST: usize = 5;
 /// Healthy nodes that are measured again beside the slow ones, so that the second look has something to hold them against.
@@ -105,10 +105,11 @@ pub fn fleets(fleets: &[Peers]) -> Vec<Option<Judged>> {
 }
 
 fn outliers(peers: &Peers, usual: &[Option<f64>]) -> Option<Judged> {
-    const ROUNDS: usize = 4;
+    // A large fleet has told what there is to tell after two.
+    let rounds = if peers.nodes.len() > 1000 { 2 } else { 4 };
     let mut fleet = Fleet::of(peers, usual)?;
     let mut probabilities = likely::probabilities(&fleet);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         fleet.reweigh(&probabilities.iter().map(|slow| 1.0 - slow).collect::<Vec<_>>());
         probabilities = likely::probabilities(&fleet);
     }

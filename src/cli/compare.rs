@@ -1,0 +1,114 @@
+//! `assay compare`: two sides of runs against each other.
+
+use super::{Ending, document, now, own_text, parse_share};
+use crate::{
+    judge::{
+        self, Measured,
+        pair::{Terms, Verdict},
+    },
+    record::Unreadable,
+    report::{self, Paper},
+};
+use anyhow::{Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// Compares runs with runs: ok, improved, regressed, inconclusive or incomparable
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  assay compare before.jsonl after.jsonl
+  assay compare after1.jsonl after2.jsonl --baseline before1.jsonl before2.jsonl before3.jsonl
+  assay compare base.json head.json         own numbers: {metric, unit, higher_is_better, runs: [[samples]]}
+
+A few runs on each side tell more than one long run. Exit codes: 0 ok or improved, 1 regressed, 2 bad input or usage,
+3 inconclusive or incomparable")]
+pub struct Arguments {
+    /// Baseline and candidate; with --baseline, candidates alone
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Runs of the baseline, where there are several
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    baseline: Vec<PathBuf>,
+    /// Compare though device, driver, limits, kernel or method differ
+    #[arg(long)]
+    across: bool,
+    /// Loss that is harmless
+    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
+    margin: f64,
+    /// Difference below which nothing is called regressed or improved, however clear it is
+    #[arg(long, value_name = "SHARE", default_value = "0.3%", value_parser = parse_share)]
+    least: f64,
+    /// What the exit code 1 stands for: regressed alone (inconclusive is then 0), or inconclusive too
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Only ASCII, whatever the terminal can show
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Regressed,
+    Inconclusive,
+}
+
+/// # Errors
+/// Files that cannot be read, or that are not two sides.
+pub fn run(arguments: &Arguments) -> Result<Ending> {
+    let (before, after) = match (&arguments.baseline[..], &arguments.files[..]) {
+        ([], [before, after]) => (std::slice::from_ref(before), std::slice::from_ref(after)),
+        ([], files) => {
+            let count = files.len();
+            bail!("{count} files and no --baseline; name two files, or candidates and then --baseline FILE…")
+        }
+        (before, after) => (before, after),
+    };
+    let (before, after) = (side(before)?, side(after)?);
+    let terms = Terms { margin: arguments.margin, least: arguments.least, ..Terms::default() };
+    let compared = judge::sides(&before, &after, &terms, arguments.across);
+    if compared.is_empty() {
+        eprintln!("assay: the two sides have no metric in common that both measured");
+    }
+    let verdict = compared.iter().map(|compared| compared.judged.verdict).max().unwrap_or(Verdict::Incomparable);
+    if arguments.json {
+        writeln!(std::io::stdout().lock(), "{}", report::compare_json(&compared, verdict, &terms)?)?;
+    } else {
+        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
+        write!(anstream::stdout().lock(), "{}", report::compare(&compared, verdict, &terms, paper))?;
+    }
+    Ok(match (verdict, arguments.fail_on) {
+        (Verdict::Ok | Verdict::Improved, _) | (Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
+        (Verdict::Regressed, _) | (Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
+        (Verdict::Inconclusive | Verdict::Incomparable, _) => Ending::Nothing,
+    })
+}
+
+fn side(paths: &[PathBuf]) -> Result<Vec<Measured>> {
+    let mut runs = Vec::new();
+    for path in paths {
+        runs.extend(measured(path)?);
+    }
+    Ok(runs)
+}
+
+/// Of a record, or of somebody's own numbers.
+fn measured(path: &Path) -> Result<Vec<Measured>> {
+    match document(path) {
+        Ok(document) => Ok(judge::measured(&document)),
+        Err(error) if matches!(error.downcast_ref(), Some(Unreadable::Foreign { .. })) && path.is_file() => {
+            let text = own_text(path)?;
+            if !text.trim_start().starts_with(['{', '[']) {
+                return Err(error);
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            judge::own(&text, &name, &now()).map_err(|why| anyhow!("{}: {why}", path.display()))
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,133 @@
+//! `assay history`: since when a metric runs at another level.
+
+use super::{Ending, documents, own_text};
+use crate::{
+    judge::{self, Difference, Figure, Measured, history},
+    report::{self, Changed, Line, Paper},
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::{io::Write, path::PathBuf};
+
+/// Finds since when a metric runs at another level, and what else changed there
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  assay history runs/                       records of one or more nodes, in the order in which they were made
+  assay history nightly.csv                 own numbers: series,t,metric,value
+  assay history nightly.csv --lower-is-better p50_us
+
+Exit codes: 0 done, 2 bad input or usage, 3 no series is long enough to be judged")]
+pub struct Arguments {
+    /// Folders of records, records, or one CSV file with the columns series,t,metric,value
+    #[arg(required = true, value_name = "DIR|CSV")]
+    paths: Vec<PathBuf>,
+    /// Metrics of a CSV file of which less is better
+    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
+    lower_is_better: Vec<String>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+    /// Only ASCII, whatever the terminal can show
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
+}
+
+/// # Errors
+/// Files that cannot be read.
+pub fn run(arguments: &Arguments) -> Result<Ending> {
+    let lines = match &arguments.paths[..] {
+        [path] if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) => {
+            table(&own_text(path)?, &arguments.lower_is_better).with_context(|| path.display().to_string())?
+        }
+        paths => records(paths)?,
+    };
+    let judged = lines.iter().any(|line| line.values.len() >= history::FEWEST);
+    if !judged {
+        eprintln!("assay: no series has the {} points that a judgement needs", history::FEWEST);
+    }
+    if arguments.json {
+        writeln!(std::io::stdout().lock(), "{}", report::history_json(&lines)?)?;
+    } else {
+        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
+        write!(anstream::stdout().lock(), "{}", report::history(&lines, paper))?;
+    }
+    Ok(if judged { Ending::Good } else { Ending::Nothing })
+}
+
+#[derive(serde::Deserialize)]
+struct Row {
+    series: String,
+    t: f64,
+    metric: String,
+    value: f64,
+}
+
+/// Series in the order in which they first appear, their points in the order of time.
+fn table(text: &str, lower_is_better: &[String]) -> Result<Vec<Line>> {
+    let mut series: Vec<(String, String, Vec<(f64, f64)>)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (at, row) in csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes()).deserialize().enumerate() {
+        let Row { series: name, t, metric, value } = row.context("the columns are series,t,metric,value")?;
+        if !(value.is_finite() && value > 0.0 && t.is_finite()) {
+            bail!("row {}: t {t}, value {value}; values are positive and finite", at + 1);
+        }
+        let place = *places.entry((name.clone(), metric.clone())).or_insert_with(|| {
+            series.push((name, metric, Vec::new()));
+            series.len() - 1
+        });
+        series[place].2.push((t, value));
+    }
+    let line = |(series, metric, mut points): (String, String, Vec<(f64, f64)>)| {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let higher_is_better = !lower_is_better.contains(&metric);
+        let (at, values): (Vec<String>, Vec<f64>) = points.into_iter().map(|(t, value)| (t.to_string(), value)).unzip();
+        let changes = history::changes(&values, higher_is_better);
+        let changes = changes.into_iter().map(|change| Changed { change, differences: Vec::new() }).collect();
+        Line { series, metric, unit: String::new(), higher_is_better, at, values, changes }
+    };
+    Ok(series.into_iter().map(line).collect())
+}
+
+/// Every metric of every device, in the order in which they first appear.
+fn records(paths: &[PathBuf]) -> Result<Vec<Line>> {
+    let mut series: Vec<Vec<Measured>> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for document in documents(paths)? {
+        for run in judge::measured(&document) {
+            let key = (run.device.clone(), run.hostname.clone().filter(|_| run.device == run.id), run.metric.clone(), run.figure);
+            let place = *places.entry(key).or_insert_with(|| {
+                series.push(Vec::new());
+                series.len() - 1
+            });
+            series[place].push(run);
+        }
+    }
+    Ok(series.iter().map(|runs| line(runs)).collect())
+}
+
+fn line(runs: &[Measured]) -> Line {
+    let first = &runs[0];
+    let values: Vec<f64> = runs.iter().map(|run| run.value).collect();
+    let changes = history::changes(&values, first.metric.higher_is_better);
+    let changed = |change: history::Change| {
+        let differences = (change.first.max(1)..=change.last).flat_map(|at| between(&runs[at - 1], &runs[at])).collect();
+        Changed { change, differences }
+    };
+    let burst = if first.figure == Figure::Burst { " (burst)" } else { "" };
+    let node = first.hostname.as_deref().map(|node| format!("{node} ")).unwrap_or_default();
+    Line {
+        series: format!("{node}{}", first.device),
+        metric: format!("{}{burst}", first.metric.name),
+        unit: first.metric.unit.clone(),
+        higher_is_better: first.metric.higher_is_better,
+        at: runs.iter().map(|run| run.started_at.clone()).collect(),
+        values,
+        changes: changes.into_iter().map(changed).collect(),
+    }
+}
+
+fn between(before: &Measured, after: &Measured) -> Vec<Difference> {
+    let mut all = before.identity.differences(&after.identity);
+    all.extend(before.around.differences(&after.around));
+    all
+}

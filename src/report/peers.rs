@@ -1,0 +1,201 @@
+//! Fleets for a person's eyes, and as one JSON document.
+
+use super::{
+    HEADING, Paper, WIDTH,
+    check::change,
+    table::{Align, Table, folded},
+};
+use crate::judge::{
+    pair::{self, Verdict},
+    peers::{Behind, Judged, Outlier, Peers},
+};
+use crate::record::Ratio;
+use serde::Serialize;
+use std::{collections::HashMap, fmt::Write};
+
+const COLUMNS: [(&str, Align); 7] = [
+    ("", Align::Left),
+    ("group", Align::Left),
+    ("metric", Align::Left),
+    ("behind", Align::Right),
+    ("rank", Align::Right),
+    ("likely", Align::Right),
+    ("full bar: the worst", Align::Left),
+];
+/// Columns of a full bar.
+const BAR: usize = 20;
+
+/// One fleet as it was judged; `judged` is blank where it is too small.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// Blank where there is but one without a name.
+    pub name: String,
+    pub peers: Peers,
+    pub judged: Option<Judged>,
+    /// By node: its latest run against its earlier ones, metric by metric.
+    pub own: HashMap<String, Vec<(String, pair::Judged)>>,
+}
+
+impl Fleet {
+    /// What a node's own past says: the metric in which it lost most, if it lost any.
+    fn became(&self, node: &str) -> Option<(&str, Ratio)> {
+        let own = self.own.get(node)?;
+        let lost = own.iter().filter(|(_, judged)| judged.verdict == Verdict::Regressed);
+        lost.min_by(|a, b| a.1.ratio.value.total_cmp(&b.1.ratio.value)).map(|(metric, judged)| (metric.as_str(), judged.ratio))
+    }
+}
+
+/// The slow nodes of every fleet, the slowest first, and what to do about them.
+#[must_use]
+pub fn peers(fleets: &[Fleet], paper: Paper) -> String {
+    let mut text = String::new();
+    for fleet in fleets {
+        let name = if fleet.name.is_empty() { "fleet" } else { &fleet.name };
+        let _ = write!(text, "{HEADING}{}{HEADING:#}: {} nodes", paper.text(name), fleet.peers.nodes.len());
+        let Some(judged) = &fleet.judged else {
+            text.push_str(", too few to be peers\n");
+            continue;
+        };
+        let spread: Vec<String> = judged
+            .spread
+            .iter()
+            .map(|(metric, spread)| format!("{metric} {}", change(1.0 + spread).trim_start_matches('+')))
+            .collect();
+        let slow = judged.outliers.len();
+        let said = format!(", {slow} slow; healthy ones spread by (sd) {}", spread.join(", "));
+        let _ = writeln!(text, "{}", folded(&paper.text(&said), WIDTH));
+        if slow > 0 {
+            table(judged, paper).lines(WIDTH).iter().for_each(|line| _ = writeln!(text, "{line}"));
+            let confirm = format!("measure again before anything is drained: {}", judged.confirm.join(", "));
+            let _ = writeln!(text, "{}", folded(&paper.text(&confirm), WIDTH));
+        }
+        for (node, (metric, ratio)) in fleet.peers.nodes.iter().filter_map(|node| Some((node, fleet.became(node)?))) {
+            let what = format!("{node} became slower than it was: {metric} {}", change(ratio.value));
+            let _ = writeln!(text, "{}", folded(&paper.text(&what), WIDTH));
+        }
+    }
+    text
+}
+
+fn table(judged: &Judged, paper: Paper) -> Table {
+    let mut table = Table::new(paper, &COLUMNS);
+    let most = judged.outliers.iter().map(|outlier| outlier.worst.deficit).fold(0.0, f64::max);
+    for outlier in &judged.outliers {
+        let columns = ((outlier.worst.deficit / most * BAR as f64).round() as usize).max(1);
+        table.row(&[
+            outlier.node.clone(),
+            outlier.group.clone(),
+            outlier.worst.metric.clone(),
+            change(1.0 - outlier.worst.deficit),
+            format!("{} of {}", outlier.rank, outlier.of),
+            format!("{:.0} %", (outlier.probability * 100.0).min(99.0)),
+            (if paper.unicode { "█" } else { "#" }).repeat(columns),
+        ]);
+    }
+    table
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    outliers: Vec<Row<'a>>,
+    /// To be measured again: the outliers, and healthy nodes beside them.
+    confirm: Vec<Named<'a>>,
+    /// Nodes whose latest run is slower than their own earlier ones, whatever their peers do.
+    became_slower: Vec<Became<'a>>,
+    fleets: Vec<Summary<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    fleet: &'a str,
+    node: &'a str,
+    group: &'a str,
+    metric: &'a str,
+    /// As a part of the peers' median.
+    deficit: f64,
+    low: f64,
+    high: f64,
+    deviations: f64,
+    rank: usize,
+    of: usize,
+    percentile: f64,
+    probability: f64,
+    behind: &'a [Behind],
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    fleet: &'a str,
+    node: &'a str,
+}
+
+#[derive(Serialize)]
+struct Became<'a> {
+    fleet: &'a str,
+    node: &'a str,
+    metric: &'a str,
+    ratio: f64,
+    low: f64,
+    high: f64,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    fleet: &'a str,
+    nodes: usize,
+    judged: bool,
+    spread: Vec<Spread<'a>>,
+}
+
+#[derive(Serialize)]
+struct Spread<'a> {
+    metric: &'a str,
+    sd: f64,
+}
+
+/// One JSON document; a row a slow node.
+///
+/// # Errors
+/// None that a fleet can cause; serde's own.
+pub fn peers_json(fleets: &[Fleet]) -> serde_json::Result<String> {
+    let mut document = Document { outliers: Vec::new(), confirm: Vec::new(), became_slower: Vec::new(), fleets: Vec::new() };
+    for fleet in fleets {
+        let name = fleet.name.as_str();
+        let judged = fleet.judged.as_ref();
+        let spread = judged.into_iter().flat_map(|judged| &judged.spread).map(|(metric, sd)| Spread { metric, sd: *sd }).collect();
+        document.fleets.push(Summary { fleet: name, nodes: fleet.peers.nodes.len(), judged: judged.is_some(), spread });
+        for outlier in judged.into_iter().flat_map(|judged| &judged.outliers) {
+            document.outliers.push(row(name, outlier));
+        }
+        document.confirm.extend(judged.into_iter().flat_map(|judged| &judged.confirm).map(|node| Named { fleet: name, node }));
+        let became = fleet.peers.nodes.iter().filter_map(|node| Some((node, fleet.became(node)?)));
+        document.became_slower.extend(became.map(|(node, (metric, Ratio { value: ratio, low, high }))| Became {
+            fleet: name,
+            node,
+            metric,
+            ratio,
+            low,
+            high,
+        }));
+    }
+    serde_json::to_string_pretty(&document)
+}
+
+fn row<'a>(fleet: &'a str, outlier: &'a Outlier) -> Row<'a> {
+    let Outlier { node, group, worst, rank, of, probability, behind } = outlier;
+    Row {
+        fleet,
+        node,
+        group,
+        metric: &worst.metric,
+        deficit: worst.deficit,
+        low: worst.low,
+        high: worst.high,
+        deviations: worst.deviations,
+        rank: *rank,
+        of: *of,
+        percentile: 100.0 * (*rank as f64 - 0.5) / *of as f64,
+        probability: *probability,
+        behind,
+    }
+}

@@ -7,12 +7,15 @@
 mod check;
 mod evidence;
 mod interval;
+mod levels;
+mod long_run;
 mod peak;
 mod policy;
 mod report;
 mod series;
 mod steady;
 mod wait;
+mod warm_up;
 
 pub use policy::{CAP, PRECISION, Profile};
 pub use series::Series;

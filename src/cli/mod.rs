@@ -6,6 +6,7 @@
 mod completions;
 mod devices;
 mod man;
+mod record_trace;
 mod run;
 mod schema;
 mod show;
@@ -37,6 +38,7 @@ enum Command {
     Run(run::Arguments),
     Show(show::Arguments),
     Watch(watch::Arguments),
+    RecordTrace(record_trace::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -72,6 +74,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
+        Command::RecordTrace(arguments) => record_trace::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

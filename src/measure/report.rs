@@ -171,7 +171,7 @@ fn latency(told: &Told, contender: &Contender) -> Option<Latency> {
         resolution: timer.resolution,
         overhead: timer.overhead,
         service: (batch == 1).then(|| series.histogram().summary()).flatten(),
-        limited: None,
+        limited: contender.limited.summary(),
         response: series.response().summary(),
     })
 }

@@ -10,7 +10,7 @@ mod sheet;
 mod table;
 mod vitals;
 
-pub use json::json;
+pub use json::{entry_json, json};
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
 pub use vitals::{health, look};

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::record::{Block, Interval, Status};
 
-/// First look, in seconds: this, and a second for a precision of 1 %, two for 0.5 %. And how much later each next one is.
-const FIRST_LOOK: f64 = 6.0;
-const FIRST_LOOK_BY_PRECISION: f64 = 0.01;
+/// First look, in seconds: this, and two for a precision of 1 %, four for 0.5 %. And how much later each next one is.
+const FIRST_LOOK: f64 = 5.5;
+const FIRST_LOOK_BY_PRECISION: f64 = 0.02;
 const GROWTH: f64 = 1.15;
 /// Looks in a row that must pass.
 const PASSES: u32 = 2;
@@ -286,7 +286,7 @@ mod tests {
         let equal = blocks([0.0025; 60]);
         let mut rule = Rule::new(0.005);
         let first = (0..=60).find(|count| rule.look(&equal[..*count]));
-        // Looks are due at 8.0 s and at 9.2 s.
-        assert_eq!((first, rule.status(&judge(&equal, 0.005).expect("blocks"))), (Some(37), Status::Steady));
+        // Looks are due at 9.5 s and at 10.925 s.
+        assert_eq!((first, rule.status(&judge(&equal, 0.005).expect("blocks"))), (Some(44), Status::Steady));
     }
 }

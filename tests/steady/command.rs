@@ -50,7 +50,7 @@ fn a_trace_is_measured_without_waiting_and_shown_again() {
         (Outcome::Measured, Kind::Replay, "triad of theirs")
     );
     assert_eq!((rate.status, rate.steady, sampling.stopped_by.as_str()), (Status::Steady, true, "precision"));
-    assert!((rate.sustained.expect("sustained").value - 1e10).abs() < 1.0 && sampling.seconds < 7.0);
+    assert!((rate.sustained.expect("sustained").value - 1e10).abs() < 1.0 && sampling.seconds < 11.5);
     assert!(entry.verified.is_none(), "nothing was computed");
     let shown = Command::new(env!("CARGO_BIN_EXE_assay")).args(["show", "--plain"]).arg(&record).output().expect("starts");
     assert!(String::from_utf8_lossy(&shown.stdout).contains("REPLAY: NOT HARDWARE"));
@@ -127,7 +127,7 @@ fn what_is_no_trace_is_refused_in_one_line() {
         ("header", HEADER, "no launches"),
         ("foreign", "{\"schema\":\"assay.run/1\"}", "no trace"),
         ("overlapping", &trace(4).replace("\"t_ns\":1500000000,", "\"t_ns\":1400000000,"), "trace.jsonl:8"),
-        ("endless", &trace(4).replacen("10000000", "99999999999999999", 1), "24 h"),
+        ("endless", &trace(4).replacen("[10000000,", "[99999999999999999,", 1), "24 h"),
         ("binary", "\u{0}\u{1}{", "trace.jsonl:1"),
     ] {
         let output = replay(&file(name, text), &[]);

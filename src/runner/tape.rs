@@ -43,8 +43,8 @@ impl Tape {
             (span.begin.since(passed), span.took)
         };
         let launches = self.spans.iter().map(launch).collect();
-        let paused = |at: Nanos| pauses.iter().map(|(from, until)| at.min(*until).since(*from)).sum::<Nanos>();
-        let moved = |reading: &Reading| Reading { at: reading.at.since(paused(reading.at)), ..reading.clone() };
+        let behind = |at: Nanos| pauses.iter().map(|(from, until)| at.min(*until).since(*from)).sum::<Nanos>();
+        let moved = |reading: &Reading| Reading { at: reading.at.since(behind(reading.at)), ..reading.clone() };
         (launches, readings.iter().map(moved).collect())
     }
 }

@@ -1,6 +1,10 @@
 //! `assay run --backend replay`: a trace in a file, and what is refused.
 
-use assay::record::{self, Entry, Kind, Outcome, Status};
+use assay::{
+    device::Trace,
+    record::{self, Entry, Kind, Outcome, Status},
+    runner,
+};
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
@@ -111,7 +115,7 @@ fn three_hundred_thousand_launches_are_replayed_within_a_second() {
         let _ = writeln!(text, "{{\"t_ns\":{},\"reading\":{{\"memory_mhz\":1000,\"limits\":[]}}}}", line * 100_000_000 + 1);
     }
     let begin = std::time::Instant::now();
-    let entry = assay::runner::replay(assay::device::Trace::parse("long", &text).expect("sound"), None);
+    let entry = runner::replay(Trace::parse("long", &text).expect("sound"), None);
     let took = begin.elapsed();
     println!("330,000 launches: {took:?}");
     assert!(entry.outcome == Outcome::Measured && took.as_secs_f64() < 1.0, "{took:?}");

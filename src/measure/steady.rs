@@ -156,7 +156,9 @@ fn held(mut values: Vec<f64>) -> Vec<f64> {
     };
     let median = middle(&mut values.clone());
     let distance = OUTLYING * middle(&mut values.iter().map(|value| (value - median).abs()).collect::<Vec<_>>());
-    values.iter_mut().for_each(|value| *value = value.clamp(median - distance, median + distance));
+    for value in &mut values {
+        *value = value.clamp(median - distance, median + distance);
+    }
     values
 }
 

@@ -141,7 +141,9 @@ mod tests {
     fn a_step_is_cut_once_what_follows_outlasts_it() {
         let step = |count: usize| approach(0.0, 1.0, count);
         let (times, mut values) = step(60);
-        values[..20].iter_mut().for_each(|value| *value *= 0.9);
+        for value in &mut values[..20] {
+            *value *= 0.9;
+        }
         let found = WarmUp::of(&times, &values, 0.005);
         assert!(found.cut == 20 && !found.unfinished && found.left.is_empty(), "{found:?}");
         assert!(WarmUp::of(&times[..40], &values[..40], 0.005).unfinished);

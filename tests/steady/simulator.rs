@@ -144,7 +144,7 @@ impl Shape {
         let apart = if setting == Setting::Widest { (base / 0.02).min(1.0) } else { base / 0.02 };
         let noisy = range((0.01, 0.01), (0.005, 0.02), (0.005, 0.015));
         let autoregressive = kind == Kind::Autoregressive;
-        let always = |range: &mut dyn FnMut((f64, f64), (f64, f64), (f64, f64)) -> f64, of| range(of, of, of);
+        let (unit, duty, least, exponent) = ((0.0, 1.0), (0.03, 0.15), (0.2, 1.0), (2.2, 3.5));
         Self {
             kind,
             base,
@@ -152,13 +152,13 @@ impl Shape {
             phi: if autoregressive { correlation.powf(apart) } else { 0.0 },
             amplitude,
             time,
-            phase: always(&mut range, (0.0, 1.0)),
-            duty: always(&mut range, (0.03, 0.15)),
+            phase: range(unit, unit, unit),
+            duty: range(duty, duty, duty),
             dwell: [dwell, other],
             slow: (
                 range((0.01, 0.01), (0.002, 0.02), (0.002, 0.02)),
-                always(&mut range, (0.2, 1.0)),
-                always(&mut range, (2.2, 3.5)),
+                range(least, least, least),
+                range(exponent, exponent, exponent),
             ),
         }
     }

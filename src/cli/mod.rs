@@ -11,6 +11,7 @@ mod history;
 mod import;
 mod man;
 mod peers;
+mod record_trace;
 mod run;
 mod schema;
 mod show;
@@ -59,6 +60,7 @@ enum Command {
     Peers(peers::Arguments),
     Import(import::Arguments),
     Watch(watch::Arguments),
+    RecordTrace(record_trace::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -176,6 +178,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Peers(arguments) => peers::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
+        Command::RecordTrace(arguments) => record_trace::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

@@ -8,7 +8,7 @@ mod replay;
 #[cfg(feature = "wgpu")]
 pub mod wgpu;
 
-pub use replay::{BadTrace, Replay, Trace, Traced};
+pub use replay::{BadTrace, Replay, Subject, Trace, Traced, trace_text};
 
 use crate::contract::Backend;
 

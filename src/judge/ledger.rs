@@ -5,16 +5,31 @@
 //! work the memory's clock stands in the place of the units'. Where there is no evidence the line is unknown, with its bound, and
 //! what it hides is part of the remainder.
 
+use super::kernel;
 use crate::{
     chips,
     dtype::DTYPES,
     record::{Device, Entry, Ledger, Limit, Loss, Outcome, RateUnit, State, Sustained},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write};
 
 /// The ledger of a measured entry; blank without a sustained rate or where the physical peak is not known.
 #[must_use]
 pub fn explain(entry: &Entry) -> Option<Ledger> {
+    explain_beside(entry, &[])
+}
+
+/// The same, where `others` of its record may hold the same workload measured alone on the same device: what running together
+/// with other devices costs is known then.
+#[must_use]
+pub fn explain_beside(entry: &Entry, others: &[Entry]) -> Option<Ledger> {
+    let alone = kernel::alone(entry, others).and_then(|alone| Some(whole(alone, None)?.1));
+    whole(entry, alone).map(|(ledger, _)| ledger)
+}
+
+/// The ledger, and what of the peak remains for the kernel; `alone` is what remains when it runs alone, where that is another matter
+/// and known.
+fn whole(entry: &Entry, alone: Option<f64>) -> Option<(Ledger, f64)> {
     let rate = entry.rate.as_ref().filter(|_| entry.outcome == Outcome::Measured)?;
     let Sustained { value: measured, .. } = rate.sustained?;
     let Peak { value: peak, basis } = Peak::of(entry, rate.unit)?;
@@ -28,21 +43,23 @@ pub fn explain(entry: &Entry) -> Option<Ledger> {
     let busy = 1.0 - idle.fraction.unwrap_or(0.0);
     take(idle);
     let clocks = Clocks::of(entry, rate.unit, busy);
-    clocks.losses(&entry.device).into_iter().for_each(&mut take);
+    clocks.losses(entry).into_iter().for_each(&mut take);
     if clocks.unread > 0.0 {
         let bound = clocks.unread.min(left.max(0.0));
         let evidence = format!("{} was not read for {:.1} % of the busy time", clocks.name, clocks.unread / busy * 100.0);
         losses.push(unknown("clock", bound, evidence));
     }
-    losses.extend(kernel(entry, measured / peak, left, &clocks));
-    Some(Ledger { peak, basis, measured, losses })
+    let rest =
+        kernel::Rest { left, reached: measured / peak, allowed: clocks.allowed, unread: clocks.unread, alone, unit: rate.unit };
+    losses.extend(rest.losses(entry));
+    Some((Ledger { peak, basis, measured, losses }, left))
 }
 
-fn known(cause: &str, fraction: f64, evidence: String) -> Loss {
+pub(super) fn known(cause: &str, fraction: f64, evidence: String) -> Loss {
     Loss { cause: cause.into(), fraction: Some(fraction), at_most: None, evidence }
 }
 
-fn unknown(cause: &str, at_most: f64, evidence: String) -> Loss {
+pub(super) fn unknown(cause: &str, at_most: f64, evidence: String) -> Loss {
     Loss { cause: cause.into(), fraction: None, at_most: Some(at_most), evidence }
 }
 
@@ -138,29 +155,59 @@ impl<'a> Clocks<'a> {
     }
 
     /// One loss for each cause that cost anything, the gravest first.
-    fn losses(&self, device: &Device) -> Vec<Loss> {
+    fn losses(&self, entry: &Entry) -> Vec<Loss> {
         let order = [Some(Limit::Brake), Some(Limit::Thermal), Some(Limit::PowerCap), Some(Limit::Setting), None];
         let of_limit = |limit: Option<Limit>| {
             let of_it: Vec<&Lost> = self.lost.iter().filter(|lost| Limit::primary(&lost.state.limits) == limit).collect();
             let fraction: f64 = of_it.iter().map(|lost| lost.fraction).sum();
             // Less is the rounding of a mean clock.
-            (fraction > 1e-9).then(|| known(&cause(limit, device), fraction, self.evidence(limit, &of_it, device)))
+            (fraction > 1e-9).then(|| known(&cause(limit, &entry.device), fraction, self.evidence(limit, &of_it, entry)))
         };
         order.into_iter().filter_map(of_limit).collect()
     }
 
-    fn evidence(&self, limit: Option<Limit>, lost: &[&Lost], device: &Device) -> String {
+    fn evidence(&self, limit: Option<Limit>, lost: &[&Lost], entry: &Entry) -> String {
         let seconds: f64 = lost.iter().map(|lost| lost.state.busy_s).sum();
         let clock = lost.iter().map(|lost| lost.clock * lost.state.busy_s).sum::<f64>() / seconds;
         let reasons: BTreeSet<&str> = lost.iter().flat_map(|lost| &lost.state.limits).map(String::as_str).collect();
-        let reasons = if reasons.is_empty() { "no reason".into() } else { reasons.into_iter().collect::<Vec<_>>().join(", ") };
-        let power = match (limit, limits(device)) {
-            (Some(Limit::PowerCap), (Some(limit), Some(default))) => format!("; limit {limit:.0} W, default {default:.0} W"),
-            _ => String::new(),
+        let named = if !reasons.is_empty() {
+            reasons.iter().copied().collect::<Vec<_>>().join(", ")
+        } else if readable(entry) {
+            "no reason".into()
+        } else {
+            "reasons could not be read,".into()
         };
         let Self { highest, busy_s, .. } = self;
-        format!("{reasons} for {seconds:.2} s of {busy_s:.2} s busy, at {clock:.0} of {highest:.0} MHz{power}")
+        let mut said = format!("{named} for {seconds:.2} s of {busy_s:.2} s busy, at {clock:.0} of {highest:.0} MHz");
+        if let (Some(Limit::PowerCap), (Some(limit), Some(default))) = (limit, limits(&entry.device)) {
+            let _ = write!(said, "; limit {limit:.0} W, default {default:.0} W");
+        }
+        if limit == Some(Limit::PowerCap) {
+            said.push_str(&drawn(entry));
+        }
+        let totals = reasons.iter().filter_map(|reason| Some((reason, entry.counters.get(&format!("violation_s.{reason}"))?)));
+        for (reason, total) in totals {
+            let _ = write!(said, "; by the driver's total {reason} held {total:.2} s of the whole measurement");
+        }
+        said
     }
+}
+
+/// Whether anything told why clocks were held down.
+fn readable(entry: &Entry) -> bool {
+    let seen = entry.telemetry.as_ref().is_some_and(|telemetry| telemetry.limits.is_some());
+    seen || !entry.counters.is_empty() || entry.states.iter().any(|state| !state.limits.is_empty())
+}
+
+/// Power that was drawn: by its readings, and by the counter of energy.
+fn drawn(entry: &Entry) -> String {
+    let Some(telemetry) = &entry.telemetry else { return String::new() };
+    let mut said = telemetry.watts.map_or_else(String::new, |watts| format!("; {:.0} W drawn on average", watts.mean));
+    let seconds = entry.sampling.as_ref().map_or(0.0, |sampling| sampling.seconds);
+    if let Some(energy) = telemetry.joules.filter(|energy| energy.0 > 0.0 && seconds > 0.0) {
+        let _ = write!(said, "; {:.0} J by the counter over {seconds:.1} s", energy.0);
+    }
+    said
 }
 
 /// Power limit in force and by default, in watts.
@@ -182,22 +229,6 @@ fn cause(limit: Option<Limit>, device: &Device) -> String {
         None => "clock low, no reason given",
     }
     .into()
-}
-
-/// What remains; split by the rate of the variant that ran beside it, where that was faster.
-fn kernel(entry: &Entry, reached: f64, left: f64, clocks: &Clocks) -> Vec<Loss> {
-    let evidence = if left < 0.0 {
-        "the rate is above what gaps and clocks leave: a fact or a reading is too low".into()
-    } else if clocks.unread > 0.0 {
-        "what remains, with whatever an unread clock cost".into()
-    } else {
-        format!("what remains: {:.1} % of what the clocks allowed was reached", reached / clocks.allowed * 100.0)
-    };
-    let faster = entry.pair.as_ref().filter(|pair| pair.ratio.value > 0.0 && pair.ratio.value < 1.0);
-    let Some(pair) = faster else { return vec![known("kernel", left, evidence)] };
-    let behind = (reached / pair.ratio.value - reached).min(left.max(0.0));
-    let shown = format!("{:.3} times the rate of {}, interleaved", pair.ratio.value, pair.with);
-    vec![known("kernel, behind the other variant", behind, shown), known("kernel, what both leave", left - behind, evidence)]
 }
 
 #[cfg(test)]

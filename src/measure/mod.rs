@@ -7,12 +7,16 @@
 mod check;
 mod evidence;
 mod interval;
+mod levels;
+mod limited;
+mod long_run;
 mod peak;
 mod policy;
 mod report;
 mod series;
 mod steady;
 mod wait;
+mod warm_up;
 
 pub use policy::{CAP, PRECISION, Profile};
 pub use series::Series;
@@ -24,6 +28,7 @@ use crate::{
     units::Nanos,
 };
 use check::Checked;
+use limited::Limited;
 use steady::Rule;
 use wait::Waiter;
 
@@ -76,6 +81,7 @@ struct Contender<'a> {
     variant: &'a Variant,
     checked: Checked,
     series: Series,
+    limited: Limited,
     rule: Rule,
     rounds: u64,
     since_hash: Nanos,
@@ -138,6 +144,7 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
         variant,
         checked,
         series: Series::default(),
+        limited: Limited::default(),
         rule: Rule::new(context.profile.precision.unwrap_or(policy::PRECISION)),
         rounds: 0,
         since_hash: Nanos(0),
@@ -179,6 +186,9 @@ fn time(
             let spans = launch(plan, prepared, (index, launches), contender.checked.launch, waiter)?;
             turn.push(spans.iter().map(|span| span.took).sum::<Nanos>().seconds() / f64::from(launches));
             contender.accept(&spans, count > 1);
+            if let [first, .., last] | [first @ last] = &spans[..] {
+                contender.limited.add(&spans, &(context.readings)(first.begin, last.end()).readings);
+            }
             // In turns the output is the other's a moment later: each is hashed at least once, at its first turn.
             let first_turn = count > 1 && contender.rounds == 0;
             if !contender.still_right(plan, (prepared, index), waiter, first_turn)? {

@@ -1,6 +1,6 @@
 //! Folds what was seen of a variant into its entry.
 
-use super::{Contender, Readings, evidence, interval, peak, policy, steady};
+use super::{Contender, Readings, evidence, interval, peak, policy};
 use crate::{
     contract::{Machine, Prepared},
     plan::{DISTRIBUTION, Plan, Variant},
@@ -79,7 +79,7 @@ fn window(plan: &Plan, contender: &Contender) -> Option<Window> {
         return None;
     }
     let blocks = series.blocks();
-    if let Some(found) = steady::judge(blocks) {
+    if let Some(found) = contender.rule.judge(blocks) {
         let (status, multimodal) = (contender.rule.status(&found), Some(found.multimodal));
         return Some(Window { discarded: found.discarded, rate: found.rate, effective: found.effective, status, multimodal });
     }
@@ -171,7 +171,7 @@ fn latency(told: &Told, contender: &Contender) -> Option<Latency> {
         resolution: timer.resolution,
         overhead: timer.overhead,
         service: (batch == 1).then(|| series.histogram().summary()).flatten(),
-        limited: None,
+        limited: contender.limited.summary(),
         response: series.response().summary(),
     })
 }

@@ -11,7 +11,8 @@ use std::fmt::Write;
 /// A section of the sheet; empty where no entry has a ledger.
 pub fn ledgers(entries: &[&Entry], paper: Paper) -> String {
     let mut text = String::new();
-    for (entry, ledger) in entries.iter().filter_map(|entry| Some((entry, judge::explain(entry)?))) {
+    let all: Vec<Entry> = entries.iter().copied().cloned().collect();
+    for (entry, ledger) in entries.iter().filter_map(|entry| Some((entry, judge::explain_beside(entry, &all)?))) {
         let unit = entry.rate.as_ref().map_or("", |rate| rate.unit.symbol());
         let id = format!("{}@{}", entry.workload.id, entry.workload.variant);
         let head = format!("{id}: {} ({})", scaled(ledger.peak, unit), ledger.basis);

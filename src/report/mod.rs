@@ -22,7 +22,7 @@ pub use bencher::{bencher, bigger_is_better};
 pub use check::{Around, check, check_json};
 pub use compare::{compare, compare_json};
 pub use history::{Changed, Line, history, history_json};
-pub use json::json;
+pub use json::{entry_json, json};
 pub use junit::junit;
 pub use markdown::markdown;
 pub use peers::{Fleet, peers, peers_json};

@@ -59,6 +59,9 @@ pub struct Options {
     pub kernel_log: Option<String>,
     /// Half width of an interval at which a sustained measurement may end early, as a part of the rate.
     pub precision: Option<f64>,
+    /// Write the one workload's launches and readings here, as a trace.
+    #[serde(default)]
+    pub trace: Option<String>,
 }
 
 impl Job {

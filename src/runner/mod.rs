@@ -7,6 +7,7 @@ mod child;
 mod event;
 mod faults;
 mod replay;
+mod tape;
 mod vigil;
 mod watch;
 pub mod worker;

@@ -1,6 +1,9 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
-use super::event::{Event, Job, Look, Order, Seen};
+use super::{
+    event::{Event, Job, Look, Options, Order, Seen},
+    tape::Taped,
+};
 use crate::{
     contract::{Backend, Clock, Listing, Machine, Monotonic},
     device::BACKENDS,
@@ -155,7 +158,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
         device,
         sampler,
         suite,
-        precision: job.options.precision,
+        options: &job.options,
         rates: HashMap::new(),
         begin,
         spent: job.spent,
@@ -185,7 +188,7 @@ struct Worker<'a> {
     device: Device,
     sampler: Option<Sampler>,
     suite: Suite,
-    precision: Option<f64>,
+    options: &'a Options,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
     begin: Nanos,
@@ -219,19 +222,27 @@ impl Worker<'_> {
             phase: &|phase| tell(&Event::Phase { doing: phase.doing().into() }),
         };
         let before = self.sources.others(&self.device);
-        let mut entries = measure::measure(self.machine, plan, &variants, &context);
+        let taped = Taped::new(self.machine);
+        let machine: &dyn Machine = if self.options.trace.is_some() { &taped } else { self.machine };
+        let mut entries = measure::measure(machine, plan, &variants, &context);
         let neighbours = before.zip(self.sources.others(&self.device)).map(|(before, after)| Neighbours { before, after });
         for entry in &mut entries {
             entry.neighbours = neighbours;
             entry.device = self.device.clone();
             self.learn(plan, entry);
+            if let Some(path) = &self.options.trace
+                && let Err(why) = taped.write(Path::new(path), entry, &|from, to| self.readings(from, to).readings)
+            {
+                entry.reason = Some(entry.reason.take().unwrap_or(why));
+                entry.outcome = if entry.outcome == Outcome::Measured { Outcome::Failed } else { entry.outcome };
+            }
         }
         entries
     }
 
     fn profile(&self) -> Profile {
         let profile = Profile { burst: self.suite.burst, sustained: self.suite.sustained, precision: None };
-        self.precision.map_or(profile, |precision| profile.precise(precision))
+        self.options.precision.map_or(profile, |precision| profile.precise(precision))
     }
 
     fn readings(&self, from: Nanos, to: Nanos) -> Readings {
@@ -241,7 +252,7 @@ impl Worker<'_> {
 
     fn out_of_time(&self) -> Option<String> {
         // Whoever asks for a precision waits for it.
-        let budget = self.suite.budget.filter(|_| self.precision.is_none())?;
+        let budget = self.suite.budget.filter(|_| self.options.precision.is_none())?;
         let spent = self.spent + self.machine.clock().now().since(self.begin);
         let name = self.suite.name;
         (spent > budget)

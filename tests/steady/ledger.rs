@@ -4,7 +4,7 @@ use crate::simulator::Random;
 use assay::{
     device::{Replay, Trace},
     judge,
-    record::Ledger,
+    record::{Ledger, Loss},
     runner,
     units::Nanos,
 };
@@ -27,6 +27,10 @@ const BRAKE: Condition = Condition { cause: "hardware brake", limit: "hw_power_b
 const THERMAL: Condition = Condition { cause: "thermal", limit: "sw_thermal_slowdown", clock: 0.7 };
 const LOWERED: Condition = Condition { cause: "power cap, lowered", limit: "sw_power_cap", clock: 0.8 };
 const LOCKED: Condition = Condition { cause: "application or locked clock", limit: "applications_clocks_setting", clock: 0.9 };
+/// Heat and the cap at once: heat is the graver.
+const BOTH: Condition = Condition { cause: "thermal", limit: "hw_slowdown,hw_thermal_slowdown,sw_power_cap", clock: 0.6 };
+/// A reason is shown, and yet the clock is at its highest.
+const HARMLESS: Condition = Condition { cause: "", limit: "sw_power_cap", clock: 1.0 };
 const UNNAMED: Condition = Condition { cause: "clock low, no reason given", limit: "", clock: 0.85 };
 
 /// A device with known losses.
@@ -41,9 +45,22 @@ struct Scene {
     memory_bound: bool,
     /// Limits are told by running totals alone.
     totals: bool,
+    /// From one reading to the next, in seconds.
+    every: f64,
+    /// Share of readings that leave the clock, or the limits, blank.
+    blanks: f64,
 }
 
-const PLAIN: Scene = Scene { conditions: &[FREE], dwell: 1.0, idle: 0.0, efficiency: 0.8, memory_bound: false, totals: false };
+const PLAIN: Scene = Scene {
+    conditions: &[FREE],
+    dwell: 1.0,
+    idle: 0.0,
+    efficiency: 0.8,
+    memory_bound: false,
+    totals: false,
+    every: 0.1,
+    blanks: 0.0,
+};
 
 /// When each condition began.
 type Course = Vec<(f64, Condition)>;
@@ -80,8 +97,9 @@ fn trace(scene: &Scene, course: &Course, random: &mut Random) -> Trace {
         }
         let _ = writeln!(text, "{{\"t_ns\":{begin},\"launches\":{launches:?}}}");
         while read <= now {
-            reading(&mut text, read.max(begin), at(course, read as f64 * 1e-9), scene, &mut totals);
-            read += 100_000_000;
+            let blank = [(); 2].map(|()| random.within(0.0, 1.0) < scene.blanks);
+            reading(&mut text, read.max(begin), at(course, read as f64 * 1e-9), (scene, blank), &mut totals);
+            read += (scene.every * 1e9) as u64;
         }
         let busy = now - begin;
         now += (busy as f64 * scene.idle / (1.0 - scene.idle)).round() as u64;
@@ -103,19 +121,24 @@ fn header(scene: &Scene) -> String {
     )
 }
 
-fn reading(text: &mut String, t: u64, condition: Condition, scene: &Scene, totals: &mut BTreeMap<&str, u64>) {
-    let held = if condition.limit.is_empty() { String::new() } else { format!("\"{}\"", condition.limit) };
+fn reading(text: &mut String, t: u64, condition: Condition, of: (&Scene, [bool; 2]), totals: &mut BTreeMap<&'static str, u64>) {
+    let (scene, [without_clock, without_limits]) = of;
+    let quoted =
+        |names: &str| names.split(',').filter(|name| !name.is_empty()).map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
     let clock = if scene.memory_bound { ("memory_mhz", MEMORY) } else { ("sm_mhz", BOOST) };
-    let (name, mhz) = (clock.0, clock.1 * condition.clock);
-    let limits = if scene.totals {
-        let all: Vec<String> = scene.conditions.iter().filter(|c| !c.limit.is_empty()).map(|c| c.limit.to_owned()).collect();
-        let shown: Vec<String> = all.iter().map(|name| format!("\"{name}\":{}", totals.get(name.as_str()).unwrap_or(&0))).collect();
-        *totals.entry(condition.limit).or_default() += 100_000_000;
-        format!("\"violation_ns\":{{{}}}", shown.join(","))
-    } else {
-        format!("\"limits\":[{held}]")
-    };
-    let _ = writeln!(text, "{{\"t_ns\":{t},\"reading\":{{\"{name}\":{mhz},{limits}}}}}");
+    let mut fields = Vec::new();
+    if !without_clock {
+        fields.push(format!("\"{}\":{}", clock.0, clock.1 * condition.clock));
+    }
+    if scene.totals {
+        let all = scene.conditions.iter().filter(|c| !c.limit.is_empty()).map(|c| c.limit);
+        let shown: Vec<String> = all.map(|name| format!("\"{name}\":{}", totals.get(name).unwrap_or(&0))).collect();
+        *totals.entry(condition.limit).or_default() += (scene.every * 1e9) as u64;
+        fields.push(format!("\"violation_ns\":{{{}}}", shown.join(",")));
+    } else if !without_limits {
+        fields.push(format!("\"limits\":[{}]", quoted(condition.limit).join(",")));
+    }
+    let _ = writeln!(text, "{{\"t_ns\":{t},\"reading\":{{{}}}}}", fields.join(","));
 }
 
 /// What each cause cost within a window, as a part of the peak.
@@ -152,19 +175,31 @@ fn every_cause_is_known_within_two_points() {
         Scene { conditions: &[FREE, BRAKE, LOWERED, THERMAL, LOCKED], dwell: 0.5, idle: 0.02, efficiency: 0.9, ..PLAIN },
         Scene { conditions: &[FREE, LOWERED], dwell: 1.5, memory_bound: true, ..PLAIN },
         Scene { conditions: &[LOWERED, THERMAL, FREE], dwell: 1.0, totals: true, ..PLAIN },
+        Scene { conditions: &[BOTH, LOWERED, BRAKE], dwell: 0.7, idle: 0.2, efficiency: 0.7, ..PLAIN },
+        Scene { conditions: &[HARMLESS, LOWERED, UNNAMED], dwell: 0.3, idle: 0.01, ..PLAIN },
+        Scene { conditions: &[LOWERED, LOCKED], dwell: 8.0, every: 0.4, ..PLAIN },
+        Scene { conditions: &[LOWERED, LOCKED], dwell: 8.0, every: 1.0, ..PLAIN },
+        Scene { conditions: &[FREE, THERMAL, LOWERED], dwell: 0.8, blanks: 0.1, idle: 0.05, ..PLAIN },
+        Scene { conditions: &[THERMAL, LOWERED], dwell: 0.9, memory_bound: true, idle: 0.1, efficiency: 0.92, ..PLAIN },
     ];
     let mut worst = 0.0_f64;
     for (number, scene) in scenes.iter().enumerate() {
+        // A change is seen up to a reading late: with one a second in a window of ten that is more than two points.
+        let most = if scene.every < 1.0 { 0.02 } else { 0.04 };
         for seed in 1..=20 {
             let (ledger, truth) = ledger_of(scene, seed);
             assert!(ledger.gap().abs() < 1e-9);
             let told = |cause: &str| ledger.losses.iter().find(|loss| loss.cause == cause).and_then(|loss| loss.fraction);
             for (cause, part) in truth.iter().filter(|(cause, _)| !cause.is_empty()) {
                 let off = (told(cause).unwrap_or(0.0) - part).abs();
-                worst = worst.max(off);
-                assert!(off < 0.02, "scene {number}, seed {seed}, {cause}: {part}, told {ledger:?}");
+                if scene.every < 1.0 {
+                    worst = worst.max(off);
+                }
+                assert!(off < most, "scene {number}, seed {seed}, {cause}: {part}, told {ledger:?}");
             }
-            assert!(ledger.losses.iter().all(|loss| truth.contains_key(&loss.cause)), "invented: {ledger:?}");
+            // Just after the window begins, the last reading before it may still speak of what is over.
+            let invented = |loss: &&Loss| !truth.contains_key(&loss.cause) && loss.fraction.is_none_or(|part| part > most);
+            assert_eq!(ledger.losses.iter().find(invented), None, "invented in scene {number}");
         }
     }
     println!("worst part is {:.2} points off", worst * 100.0);

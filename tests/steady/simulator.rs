@@ -73,6 +73,19 @@ pub struct Simulated {
     pub mean: f64,
 }
 
+/// The ranges that a trace's shape is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Setting {
+    /// Launches of 20 ms.
+    Usual,
+    /// Launches of 1 ms to 50 ms, everything more varied.
+    Wide,
+    /// Launches of 0.1 ms to 200 ms, correlation of neighbours up to 0.95 whatever they take, slow warm-ups, dwells of up to 4 s.
+    Widest,
+    /// As the usual ones, but levels last 0.75 s to 3.75 s.
+    Dwelling,
+}
+
 /// What shapes the times of one trace.
 struct Shape {
     kind: Kind,
@@ -95,62 +108,85 @@ struct Shape {
 }
 
 impl Shape {
-    /// `wide` draws from wider ranges, launches of 1 ms to 50 ms among them.
-    fn draw(kind: Kind, wide: bool, random: &mut Random) -> Self {
-        let mut range = |usual: (f64, f64), wider: (f64, f64)| {
-            let (low, high) = if wide { wider } else { usual };
+    fn draw(kind: Kind, setting: Setting, random: &mut Random) -> Self {
+        let mut range = |usual: (f64, f64), wide: (f64, f64), widest: (f64, f64)| {
+            let (low, high) = match setting {
+                Setting::Usual | Setting::Dwelling => usual,
+                Setting::Wide => wide,
+                Setting::Widest => widest,
+            };
             random.within(low, high)
         };
-        let base = 10_f64.powf(range((-1.7, -1.7), (-3.0, -1.3)));
-        let sigma = range((0.003, 0.012), (0.001, 0.02));
+        let base = 10_f64.powf(range((-1.7, -1.7), (-3.0, -1.3), (-4.0, -0.7)));
+        let sigma = range((0.003, 0.012), (0.001, 0.02), (0.001, 0.02));
         let amplitude = match kind {
-            Kind::Ramp => range((0.05, 0.3), (0.05, 0.3)),
-            Kind::BoostDecay => -range((0.03, 0.12), (0.02, 0.2)),
-            Kind::PowerCap => range((0.01, 0.03), (0.005, 0.05)),
-            Kind::Periodic => range((0.2, 0.5), (0.2, 1.0)),
-            Kind::StepDrop => -range((0.03, 0.15), (0.03, 0.15)),
-            Kind::Bimodal => range((0.02, 0.06), (0.02, 0.1)),
-            Kind::Drift => range((0.02, 0.02), (0.015, 0.04)),
+            Kind::Ramp => range((0.05, 0.3), (0.05, 0.3), (0.02, 0.3)),
+            Kind::BoostDecay => -range((0.03, 0.12), (0.02, 0.2), (0.02, 0.15)),
+            Kind::PowerCap => range((0.01, 0.03), (0.005, 0.05), (0.005, 0.05)),
+            Kind::Periodic => range((0.2, 0.5), (0.2, 1.0), (0.1, 1.0)),
+            Kind::StepDrop => -range((0.03, 0.15), (0.03, 0.15), (0.02, 0.2)),
+            Kind::Bimodal => range((0.02, 0.06), (0.02, 0.1), (0.02, 0.1)),
+            Kind::Drift => range((0.02, 0.02), (0.015, 0.04), (0.015, 0.04)),
             Kind::Iid | Kind::Autoregressive | Kind::HeavyTail => 0.0,
         };
         let time = match kind {
-            Kind::Ramp => range((0.3, 2.0), (0.3, 3.0)),
-            Kind::BoostDecay => range((2.0, 5.0), (1.0, 6.0)),
-            Kind::PowerCap => range((0.5, 4.0), (0.3, 6.0)),
-            Kind::Periodic => range((0.5, 2.0), (0.5, 4.0)),
-            _ => range((1.0, 5.0), (1.0, 5.0)),
+            Kind::Ramp => range((0.3, 2.0), (0.3, 3.0), (0.3, 6.0)),
+            Kind::BoostDecay => range((2.0, 5.0), (1.0, 6.0), (1.0, 8.0)),
+            Kind::PowerCap => range((0.5, 4.0), (0.3, 6.0), (0.5, 5.0)),
+            Kind::Periodic => range((0.5, 2.0), (0.5, 4.0), (0.5, 5.0)),
+            _ => range((1.0, 5.0), (1.0, 5.0), (1.0, 5.0)),
         };
-        let dwell = range((0.3, 1.5), (0.3, 1.5));
-        let other = range((dwell, dwell), (0.3, 1.5));
-        // By 20 ms, whatever a launch takes.
-        let correlation = range((0.9, 0.9), (0.8, 0.97));
-        let noisy = range((0.01, 0.01), (0.005, 0.02));
+        let usual_dwell = if setting == Setting::Dwelling { (0.75, 3.75) } else { (0.3, 1.5) };
+        let dwell = range(usual_dwell, (0.3, 1.5), (0.3, 4.0));
+        let other = range((dwell, dwell), (0.3, 1.5), (0.3, 4.0));
+        // By 20 ms, whatever a launch takes; in the widest setting long launches follow each other as closely.
+        let correlation = range((0.9, 0.9), (0.8, 0.97), (0.8, 0.95));
+        let apart = if setting == Setting::Widest { (base / 0.02).min(1.0) } else { base / 0.02 };
+        let noisy = range((0.01, 0.01), (0.005, 0.02), (0.005, 0.015));
         let autoregressive = kind == Kind::Autoregressive;
+        let (unit, duty, least, exponent) = ((0.0, 1.0), (0.03, 0.15), (0.2, 1.0), (2.2, 3.5));
         Self {
             kind,
             base,
             sigma: if autoregressive { noisy } else { sigma },
-            phi: if autoregressive { correlation.powf(base / 0.02) } else { 0.0 },
+            phi: if autoregressive { correlation.powf(apart) } else { 0.0 },
             amplitude,
             time,
-            phase: range((0.0, 1.0), (0.0, 1.0)),
-            duty: range((0.03, 0.15), (0.03, 0.15)),
+            phase: range(unit, unit, unit),
+            duty: range(duty, duty, duty),
             dwell: [dwell, other],
-            slow: (range((0.01, 0.01), (0.002, 0.02)), range((0.2, 1.0), (0.2, 1.0)), range((2.2, 3.5), (2.2, 3.5))),
+            slow: (
+                range((0.01, 0.01), (0.002, 0.02), (0.002, 0.02)),
+                range(least, least, least),
+                range(exponent, exponent, exponent),
+            ),
         }
     }
 
     /// Mean time of a launch in the long run: time over launches, so that slow stretches hold fewer of them.
-    fn mean(&self) -> f64 {
+    fn mean(&self, random: &mut Random) -> f64 {
+        if self.kind == Kind::Periodic {
+            return self.followed(random);
+        }
         let (amplitude, [fast, slow], (share, least, exponent)) = (self.amplitude, self.dwell, self.slow);
         self.base
             * match self.kind {
                 Kind::PowerCap => (1.0 - amplitude * amplitude).sqrt(),
-                Kind::Periodic => 1.0 / (1.0 - self.duty + self.duty / (1.0 + amplitude)),
                 Kind::Bimodal => (fast + slow) / (fast + slow / (1.0 + amplitude)),
                 Kind::HeavyTail => 1.0 + share * least * exponent / (exponent - 1.0),
                 _ => 1.0,
             }
+    }
+
+    /// That mean over a time so long that nothing depends on where it ends: a launch that begins before an interference is not slowed by
+    /// it, which no simple formula tells of long launches.
+    fn followed(&self, random: &mut Random) -> f64 {
+        let (mut t, mut launches) = (0.0, 0_u32);
+        while t < 10_000.0 {
+            t += self.base.max(0.002) * ((1.0 + self.sigma * random.normal()) * self.at(t, random)).max(0.2);
+            launches += 1;
+        }
+        t / f64::from(launches) * self.base / self.base.max(0.002)
     }
 
     /// Relative time at `t` seconds, apart from noise and levels.
@@ -170,9 +206,9 @@ impl Shape {
 }
 
 /// A trace of 33 s of one kind.
-pub fn simulate(kind: Kind, seed: u64, wide: bool) -> Simulated {
+pub fn simulate(kind: Kind, seed: u64, setting: Setting) -> Simulated {
     let mut random = Random::new(seed << 8 | kind as u64);
-    let shape = Shape::draw(kind, wide, &mut random);
+    let shape = Shape::draw(kind, setting, &mut random);
     let mut slow = random.unit() < shape.dwell[1] / (shape.dwell[0] + shape.dwell[1]);
     let mut until = random.exponential(shape.dwell[usize::from(slow)]);
     let (mut noise, mut now) = (0.0, Nanos(0));
@@ -190,5 +226,5 @@ pub fn simulate(kind: Kind, seed: u64, wide: bool) -> Simulated {
         now += took;
     }
     let header = Trace::parse("simulated", &format!("{HEADER}\n{{\"t_ns\":0,\"launches\":[1]}}")).expect("a sound header");
-    Simulated { trace: Trace { launches, ..header }, mean: shape.mean() }
+    Simulated { trace: Trace { launches, ..header }, mean: shape.mean(&mut random) }
 }

@@ -47,6 +47,7 @@ fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
         nvml_library: arguments.nvml_lib.clone(),
         kernel_log: arguments.kernel_log.clone(),
         precision: arguments.precision,
+        trace: None,
     };
     Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }

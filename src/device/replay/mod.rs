@@ -4,8 +4,10 @@
 //! measurement is about time alone, and it never stands for hardware.
 
 mod trace;
+mod write;
 
 pub use trace::{BadTrace, Trace, Traced};
+pub use write::{Subject, text as trace_text};
 
 use crate::{
     contract::{Clock, Fault, Machine, Prepared, Span, Timer, Unsupported},

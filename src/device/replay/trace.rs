@@ -11,12 +11,14 @@ use std::{
 };
 use thiserror::Error;
 
-const SCHEMA: &str = "assay.trace/1";
+pub(super) const SCHEMA: &str = "assay.trace/1";
 const FAMILY: &str = "assay.trace/";
 /// A larger file is no trace of a measurement that lasts 30 s.
 const MAX_BYTES: u64 = 256 << 20;
 /// A trace ends within this after its clock's zero: time is kept in slots, and memory must stay bounded.
 const LONGEST: Nanos = Nanos(24 * 3_600 * 1_000_000_000);
+/// More launches than this are no measurement that lasts 30 s.
+const MOST_LAUNCHES: usize = 1 << 24;
 /// Rounding may put the begin of launches this much before the end of those before.
 const ROUNDING: Nanos = Nanos(1_000);
 
@@ -58,14 +60,19 @@ struct Header {
 #[derive(Deserialize)]
 struct HeaderDevice {
     model: String,
-    units: u32,
-    boost_mhz: f64,
-    memory_mhz: f64,
-    bus_bits: u32,
+    // Named even where they are not known, as null: whoever forgets one would lose the ledger without a word.
+    #[serde(deserialize_with = "Option::deserialize")]
+    units: Option<u32>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    boost_mhz: Option<f64>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    memory_mhz: Option<f64>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    bus_bits: Option<u32>,
     power_limit_w: Option<f64>,
     default_power_limit_w: Option<f64>,
     #[serde(default)]
-    flop_per_clock: BTreeMap<String, f64>,
+    flop_per_clock: BTreeMap<String, Option<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -147,11 +154,14 @@ impl Trace {
             if took == Nanos(0) {
                 return Err("a launch of 0 ns".into());
             }
-            self.launches.push((begin, took));
-            begin += took;
-            if begin > LONGEST {
+            if took > LONGEST || begin > LONGEST || begin + took > LONGEST {
                 return Err("launches beyond 24 h of the trace's clock".into());
             }
+            if self.launches.len() >= MOST_LAUNCHES {
+                return Err(format!("more than {MOST_LAUNCHES} launches"));
+            }
+            self.launches.push((begin, took));
+            begin += took;
         }
         if let Some(reading) = line.reading {
             self.readings.push(reading.at(at)?);
@@ -173,7 +183,10 @@ impl LineReading {
             memory_mhz: clock("memory_mhz", self.memory_mhz)?,
             power_mw: positive("power_w", self.power_w)?.map(|watts| Milliwatts((watts * 1e3).round() as u64)),
             energy_j: positive("energy_j", self.energy_j)?.map(Joules),
-            celsius: self.temperature_c.map(Celsius),
+            celsius: match self.temperature_c {
+                Some(celsius) if !(-273.15..=1_000.0).contains(&celsius) => return Err(format!("temperature_c of {celsius}")),
+                celsius => celsius.map(Celsius),
+            },
             limits: self.limits,
             violation_ns: self.violation_ns.unwrap_or_default(),
             ..Reading::default()
@@ -212,26 +225,32 @@ fn header(line: &str) -> Result<Trace, String> {
 
 impl HeaderDevice {
     fn described(self) -> Result<Device, String> {
-        let clock = |name: &str, mhz: f64| match mhz {
-            mhz if mhz > 0.0 && mhz <= 1e6 => Ok(Some(Megahertz(mhz.round() as u32))),
-            mhz => Err(format!("{name} of {mhz}")),
+        let within = |name: &str, value: Option<f64>, low: f64, high: f64| match value {
+            Some(value) if !(low..=high).contains(&value) => Err(format!("{name} of {value}")),
+            value => Ok(value),
         };
-        let operations = self.flop_per_clock.into_values().next();
-        if self.units == 0 || self.bus_bits == 0 || operations.is_some_and(|n| n <= 0.0) {
+        let clock =
+            |name: &str, mhz: Option<f64>| Ok::<_, String>(within(name, mhz, 1.0, 1e6)?.map(|mhz| Megahertz(mhz.round() as u32)));
+        let operations = self.flop_per_clock.into_values().next().flatten();
+        if self.units == Some(0) || self.bus_bits == Some(0) || operations.is_some_and(|n| n <= 0.0) {
             return Err("units, bus_bits and flop_per_clock must be above zero".into());
         }
+        let operations = within("flop_per_clock", operations, 0.0, 1e9)?;
+        let (limit, default) = (self.power_limit_w, self.default_power_limit_w);
+        let limit = within("power_limit_w", limit, 1e-3, 1e6)?;
+        let default = within("default_power_limit_w", default, 1e-3, 1e6)?;
         // Under the names that a driver's facts have.
         let milliwatts = |watts: Option<f64>| watts.map(|watts| format!("{:.0}", watts * 1e3));
         let facts = [
             ("flop_per_clock", operations.map(|n| n.to_string())),
-            ("power_limit_enforced_mw", milliwatts(self.power_limit_w)),
-            ("power_limit_default_mw", milliwatts(self.default_power_limit_w)),
+            ("power_limit_enforced_mw", milliwatts(limit)),
+            ("power_limit_default_mw", milliwatts(default)),
         ];
         Ok(Device {
-            units: Some(self.units),
+            units: self.units,
             boost_mhz: clock("boost_mhz", self.boost_mhz)?,
             memory_mhz: clock("memory_mhz", self.memory_mhz)?,
-            bus_bits: Some(self.bus_bits),
+            bus_bits: self.bus_bits,
             facts: facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
             ..Device::new("replay:0", "replay", Kind::Replay, &self.model)
         })
@@ -287,9 +306,65 @@ mod tests {
             (with(&format!("{launches}\n{{\"t_ns\":4999,\"reading\":{{}}}}")), "t:3", "before 5000"),
             (with(&format!("{launches}\n{{\"t_ns\":6000,\"launches\":[1]}}")), "t:3", "before those above"),
             (with("{\"t_ns\":1,\"reading\":{\"sm_mhz\":-5}}"), "t:2", "sm_mhz"),
+            (with("{\"t_ns\":1,\"reading\":{\"temperature_c\":-400}}"), "t:2", "temperature_c"),
+            (with("{\"t_ns\":1,\"reading\":{\"limits\":[1]}}"), "t:2", "string"),
+            (with("{\"t_ns\":1.5,\"launches\":[1]}"), "t:2", "1.5"),
+            (with("{\"t_ns\":1,\"launches\":[1],\"launches\":[1]}"), "t:2", "duplicate"),
+            (with("{\"t_ns\":1,\"launches\":[86400000000001]}"), "t:2", "24 h"),
+            (HEADER.replace("\"boost_mhz\":1000", "\"boost_mhz\":0"), "t:1", "boost_mhz"),
+            (HEADER.replace("\"power_limit_w\":230", "\"power_limit_w\":-1"), "t:1", "power_limit_w"),
         ] {
             let bad = Trace::parse("t", &text).expect_err(&text);
             assert!(bad.place == place && bad.why.contains(word) && !bad.to_string().contains('\n'), "{text}: {bad}");
         }
+    }
+
+    #[test]
+    fn foreign_fields_blank_lines_and_line_ends_do_no_harm() {
+        let lines = [
+            HEADER,
+            "",
+            r#"{"t_ns":1,"reading":{"fan_percent":30,"sm_mhz":null}}"#,
+            r#"{"t_ns":5,"launches":[],"note":"none yet"}"#,
+            "   ",
+            r#"{"t_ns":9,"launches":[10],"reading":{"limits":[]}}"#,
+        ];
+        let trace = Trace::parse("t", &lines.join("\r\n")).expect("sound");
+        assert_eq!((trace.launches.len(), trace.readings.len()), (1, 2));
+        assert_eq!(trace.readings[0].sm_mhz, None);
+        let unknown = HEADER.replace("\"units\":10", "\"units\":null").replace(":256}", ":null}");
+        let trace = Trace::parse("t", &format!("{unknown}\n{}", lines[5])).expect("what is not known may be null");
+        assert_eq!((trace.device.units, trace.device.facts.get("flop_per_clock")), (None, None));
+    }
+
+    /// Whatever is cut off, doubled or replaced, the answer is a trace or one line.
+    #[test]
+    fn a_damaged_trace_is_never_a_panic() {
+        const MARKS: &[u8] = b"0123456789-.eE{}[]\",:x\n";
+        let reading = r#"{"t_ns":20,"reading":{"sm_mhz":900.4,"limits":["sw_power_cap"],"violation_ns":{"sw_power_cap":7}}}"#;
+        let sound = format!("{HEADER}\n{{\"t_ns\":5,\"launches\":[10,20]}}\n{reading}\n{{\"t_ns\":40,\"launches\":[30]}}\n");
+        let (mut seed, mut refused) = (1_u64, 0);
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % below
+        };
+        for _ in 0..20_000 {
+            let mut bytes = sound.clone().into_bytes();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes.truncate(at.max(1)),
+                    1 => bytes[at] = MARKS[random(MARKS.len())],
+                    2 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, MARKS[random(MARKS.len())]),
+                }
+                bytes.push(b'\n');
+            }
+            if let Err(bad) = Trace::parse("t", &String::from_utf8_lossy(&bytes)) {
+                refused += 1;
+                assert!(!bad.to_string().contains('\n'), "{bad}");
+            }
+        }
+        assert!(refused > 10_000, "{refused}");
     }
 }

@@ -1,11 +1,11 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
-use super::event::{Event, Job, Look, Order, Seen};
+use super::event::{Contenders, Event, Job, Look, Order, Seen};
 use crate::{
-    contract::{Backend, Clock, Listing, Machine, Monotonic},
+    contract::{Backend, Clock, Listing, Machine, Monotonic, Unsupported},
     device::BACKENDS,
     measure::{self, Context, Profile, Readings},
-    plan::Plan,
+    plan::{Plan, Variant, VariantKind},
     record::{Device, Entry, Kind, Neighbours, Outcome, RateUnit, Vitals},
     telemetry::{Monitor, Pace, Sampler, Sources},
     units::Nanos,
@@ -82,7 +82,7 @@ fn described(mut listing: Listing) -> Listing {
 }
 
 fn absent(backend: &str, why: &str) -> Listing {
-    Listing { backend: backend.into(), devices: Vec::new(), absent: Some(why.into()) }
+    Listing { backend: backend.into(), absent: Some(why.into()), ..Listing::default() }
 }
 
 /// Tells the parent again and again that this process runs. A driver that hangs does not end that; being stopped does.
@@ -156,6 +156,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
         sampler,
         suite,
         precision: job.options.precision,
+        contenders: job.options.contenders,
         rates: HashMap::new(),
         begin,
         spent: job.spent,
@@ -186,6 +187,7 @@ struct Worker<'a> {
     sampler: Option<Sampler>,
     suite: Suite,
     precision: Option<f64>,
+    contenders: Contenders,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
     begin: Nanos,
@@ -196,11 +198,11 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
-        let variants: Vec<_> = self.machine.variants(plan).into_iter().take(1).collect();
+        let (variants, unpaired) = self.contenders(plan);
         let device = self.device.clone();
         let Some(variant) = variants.first() else {
             let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
-            let workload = plan.key.with(&crate::plan::Variant::own("none"));
+            let workload = plan.key.with(&Variant::own("none"));
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         };
         let profile = self.profile();
@@ -208,7 +210,7 @@ impl Worker<'_> {
         if let Some(reason) = self.out_of_time() {
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         }
-        let within = SILENCE + Nanos(4 * profile.target(plan).0);
+        let within = SILENCE + Nanos(4 * variants.len() as u64 * profile.target(plan).0);
         tell(&Event::Begin { device: Box::new(device), workload, work: plan.work, within });
         let context = Context {
             profile,
@@ -220,6 +222,12 @@ impl Worker<'_> {
         };
         let before = self.sources.others(&self.device);
         let mut entries = measure::measure(self.machine, plan, &variants, &context);
+        // What a library cannot prepare must not cost our own kernel its measurement.
+        if variants.last().is_some_and(is_vendors) && entries.iter().all(failed) && !self.broken.get() {
+            let own = &variants[..variants.len() - 1];
+            entries = measure::measure(self.machine, plan, own, &context).into_iter().chain(entries.pop()).collect();
+        }
+        entries.extend(unpaired);
         let neighbours = before.zip(self.sources.others(&self.device)).map(|(before, after)| Neighbours { before, after });
         for entry in &mut entries {
             entry.neighbours = neighbours;
@@ -227,6 +235,27 @@ impl Worker<'_> {
             self.learn(plan, entry);
         }
         entries
+    }
+
+    /// The variants to measure, the vendor's last, and an entry that says why it is not among them. That a library is not there at
+    /// all is said where a decision hangs on the figure; what it refuses is said everywhere.
+    fn contenders(&self, plan: &Plan) -> (Vec<Variant>, Option<Entry>) {
+        let all = self.contenders == Contenders::All;
+        let mut variants: Vec<_> = self.machine.variants(plan).into_iter().take(if all { usize::MAX } else { 1 }).collect();
+        if self.contenders == Contenders::Own || variants.is_empty() {
+            return (variants, None);
+        }
+        match self.machine.vendor(plan) {
+            Some(Ok(vendor)) => variants.push(vendor),
+            Some(Err(Unsupported::Absent(_))) if !plan.sustained => {}
+            Some(Err(why)) => {
+                let workload = plan.key.with(&Variant { name: "vendor".into(), kind: VariantKind::Vendor });
+                let entry = Entry::without(self.device.clone(), workload, plan.work, Outcome::Skipped, why.to_string());
+                return (variants, Some(entry));
+            }
+            None => {}
+        }
+        (variants, None)
     }
 
     fn profile(&self) -> Profile {
@@ -260,6 +289,14 @@ impl Worker<'_> {
             *best = best.max(rate);
         }
     }
+}
+
+fn is_vendors(variant: &Variant) -> bool {
+    variant.kind == VariantKind::Vendor
+}
+
+fn failed(entry: &Entry) -> bool {
+    entry.outcome == Outcome::Failed
 }
 
 /// What a plan does in a second, where more is better: a time an item is turned into items.

@@ -3,6 +3,7 @@
 use super::{
     host::Copy,
     launch::{Launch, Memory, fault},
+    product::Library,
 };
 use crate::{contract::Fault, plan::Submit};
 use cudarc::driver::{
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub enum Action {
     Kernel(Launch),
     Copy(Copy),
+    Library(Box<Library>),
 }
 
 /// The steps of a variant, and what they need besides.
@@ -38,6 +40,15 @@ struct Beside {
 }
 
 impl Loaded {
+    /// A product by a library, on buffers at these addresses.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`].
+    pub fn of(mut library: Library, address: impl Fn(usize) -> u64) -> Result<Self, Fault> {
+        library.bind(address)?;
+        Ok(Self { identity: library.identity(), steps: vec![(0, Action::Library(Box::new(library)))], ..Self::default() })
+    }
+
     /// Makes the streams that it needs beside `stream`, or the graph that the plan wants; nothing runs yet.
     ///
     /// # Errors
@@ -54,6 +65,26 @@ impl Loaded {
             self.begin = Some(event()?);
         }
         if let Submit::Graph(repetitions) = submit { self.capture(stream, repetitions) } else { Ok(()) }
+    }
+
+    /// Where a library carries the steps out: times its algorithms on the inputs as they are, and keeps the fastest.
+    ///
+    /// # Errors
+    /// [`Fault`] when none runs.
+    pub fn choose(&mut self, context: &Arc<CudaContext>, stream: &CudaStream) -> Result<(), Fault> {
+        for (_, action) in &mut self.steps {
+            if let Action::Library(library) = action {
+                library.choose(context, stream)?;
+                self.identity = library.identity();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a library carries the steps out.
+    #[must_use]
+    pub fn by_library(&self) -> bool {
+        self.steps.iter().any(|(_, action)| matches!(action, Action::Library(_)))
     }
 
     /// Records the steps, so many times over, as a graph.
@@ -89,6 +120,7 @@ impl Loaded {
             match action {
                 Action::Kernel(launch) => launch.enqueue(on)?,
                 Action::Copy(copy) => copy.enqueue(on)?,
+                Action::Library(library) => library.enqueue(on)?,
             }
         }
         for Beside { stream: other, end } in &self.beside {

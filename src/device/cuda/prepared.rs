@@ -62,6 +62,19 @@ impl<'a> Ready<'a> {
         Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, filled: None })
     }
 
+    /// Lets a library choose its algorithms, on the inputs that are timed.
+    ///
+    /// # Errors
+    /// [`Fault`] when none of them runs.
+    pub fn choose(&mut self) -> Result<(), Fault> {
+        if self.loaded.iter().any(Loaded::by_library) {
+            self.fill(Pass::Random)?;
+            let Self { opened, loaded, stream, .. } = self;
+            loaded.iter_mut().try_for_each(|loaded| loaded.choose(&opened.context, stream))?;
+        }
+        Ok(())
+    }
+
     /// Launches a kernel of the harness itself; it runs in the stream's order.
     fn harness(&self, stem: &str, name: &str, args: &[Arg], addresses: &[u64]) -> Result<(), Fault> {
         self.opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;

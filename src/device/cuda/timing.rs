@@ -160,12 +160,17 @@ fn apart(expected: Option<Nanos>) -> bool {
     expected.is_none_or(|length| length >= ALONE)
 }
 
-fn record(event: &CudaEvent, stream: &CudaStream) -> Result<(), Fault> {
+/// # Errors
+/// [`Fault`] with the driver's words.
+pub fn record(event: &CudaEvent, stream: &CudaStream) -> Result<(), Fault> {
     event.record(stream).map_err(|error| fault("recording an event", error))
 }
 
 /// Nanoseconds between two events that have happened.
-fn elapsed(begin: &CudaEvent, end: &CudaEvent) -> Result<f64, Fault> {
+///
+/// # Errors
+/// [`Fault`] with the driver's words.
+pub fn elapsed(begin: &CudaEvent, end: &CudaEvent) -> Result<f64, Fault> {
     begin.elapsed_ms(end).map(|milliseconds| f64::from(milliseconds) * 1e6).map_err(|error| fault("reading an event", error))
 }
 

@@ -17,6 +17,7 @@ mod image;
 mod launch;
 mod log;
 mod memory;
+mod product;
 mod script;
 mod status;
 mod work;

@@ -120,6 +120,15 @@ pub trait Prepared {
     /// [`Fault`] when the device refuses.
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault>;
 
+    /// How far the output of a plan that is a product is from `A·(B·x)`, with the entries of x, 1 or -1, drawn from the seed: the largest
+    /// difference in each block of [`crate::plan::BLOCK`], row by row of blocks. Blank where there is no such check.
+    ///
+    /// # Errors
+    /// [`Fault`] when the device refuses.
+    fn residual(&mut self, _seed: u32) -> Result<Option<Vec<f64>>, Fault> {
+        Ok(None)
+    }
+
     /// What a variant's kernel found when it hashed every tile of every launch since the inputs changed; blank where it does not.
     ///
     /// # Errors

@@ -24,6 +24,7 @@
 
 mod fill;
 mod kernels;
+mod product;
 mod shaders;
 
 pub use fill::{
@@ -31,6 +32,7 @@ pub use fill::{
     random_f32, random_f64, small, sparse, value, weight, weyl,
 };
 pub use kernels::*;
+pub use product::{BLOCK, Product};
 pub use shaders::*;
 
 use crate::{

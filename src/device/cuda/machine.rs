@@ -11,7 +11,7 @@ use super::{
     loaded::{Action, Loaded},
     lt::Lt,
     prepared::Ready,
-    product::{self, Library},
+    product::Library,
     tensor::{self, Argument},
 };
 use crate::{
@@ -157,9 +157,7 @@ impl Opened {
             let found = libraries::cublaslt(version)?;
             Lt::open(&self.context, &found.path).map(Rc::new).map_err(|why| format!("{}: {why}", found.path.display()))
         };
-        if !product::is_product(plan) {
-            return None;
-        }
+        plan.product()?;
         match self.lt.get_or_init(open) {
             Ok(lt) => Library::of(lt, plan, self.memory),
             Err(why) => Some(Err(Unsupported::Absent(format!("no cuBLASLt to hold it against: {why}")))),

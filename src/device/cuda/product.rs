@@ -6,13 +6,13 @@
 
 use super::{
     launch::{event, idle},
-    lt::{Layout, Lt, Product, Proposal, Terms},
+    lt::{self, Layout, Lt, Proposal, Terms},
     timing::{elapsed, record},
 };
 use crate::{
     contract::{Fault, Unsupported},
     dtype::{Dtype, Precision},
-    plan::{Arg, Op, Plan},
+    plan::{Plan, Product},
 };
 use cudarc::driver::{CudaContext, CudaStream};
 use std::{
@@ -78,30 +78,9 @@ fn computed(Precision { input, accumulate, .. }: Precision) -> Option<(i32, i32,
     })
 }
 
-/// A plan's one product: whether B lies along k, its buffers, and `(m, n, k)`.
-fn only_product(plan: &Plan) -> Option<(bool, [usize; 3], [u64; 3])> {
-    let [step] = &plan.program[..] else { return None };
-    let Op::Kernel { stem, args } = &step.op else { return None };
-    let transposed = match *stem {
-        "matmul" => false,
-        "matmul_nt" => true,
-        _ => return None,
-    };
-    let [Arg::Buffer(a), Arg::Buffer(b), Arg::Buffer(c), Arg::Count(m), Arg::Count(n), Arg::Count(k)] = args[..] else {
-        return None;
-    };
-    Some((transposed, [a, b, c], [m, n, k]))
-}
-
-/// Whether a plan is one that the library may know how to carry out.
-#[must_use]
-pub fn is_product(plan: &Plan) -> bool {
-    only_product(plan).is_some()
-}
-
 /// A plan in the library's terms; nothing where it is no product.
 fn terms(plan: &Plan) -> Option<Result<(Terms, [usize; 3]), Unsupported>> {
-    let (transpose_left, [a, b, c], [m, n, k]) = only_product(plan)?;
+    let Product { along_k: transpose_left, buffers: [a, b, c], m, n, k } = plan.product()?;
     let none = || Unsupported::Precision(plan.precision.to_string());
     let found = || {
         let (compute, scale, one, _) = computed(plan.precision).ok_or_else(none)?;
@@ -147,7 +126,7 @@ fn keeps(precision: Precision, said: Option<u64>) -> Result<(), String> {
 
 /// A plan's product by the library.
 pub struct Library {
-    product: Product,
+    product: lt::Product,
     /// The plan's buffers, in the library's order.
     buffers: [usize; 3],
     addresses: [u64; 3],
@@ -165,7 +144,7 @@ impl Library {
         };
         let refused = |why: String| Unsupported::Other(format!("cuBLASLt {}: {why}", lt.version()));
         let workspace = WORKSPACE_BYTES.min(memory / WORKSPACE_PART);
-        let made = Product::new(lt, &terms, ASKED, workspace).and_then(|mut product| {
+        let made = lt::Product::new(lt, &terms, ASKED, workspace).and_then(|mut product| {
             let verdict = |proposal: &Proposal| keeps(plan.precision, lt.implementation(proposal));
             let first = product.proposals.first().map(verdict);
             product.proposals.retain(|proposal| verdict(proposal).is_ok());

@@ -12,10 +12,12 @@ mod policy;
 mod report;
 mod series;
 mod steady;
+mod tune;
 mod wait;
 
 pub use policy::{CAP, PRECISION, Profile};
 pub use series::Series;
+pub use tune::tune;
 
 use crate::{
     contract::{Fault, Machine, Prepared, Span},

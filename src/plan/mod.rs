@@ -26,6 +26,7 @@ mod fill;
 mod kernels;
 mod product;
 mod shaders;
+mod tuned;
 
 pub use fill::{
     COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, drawn, first, key, keyed_f32, keyed_f64, keyed_small, mix, next,
@@ -34,6 +35,7 @@ pub use fill::{
 pub use kernels::*;
 pub use product::{BLOCK, Product};
 pub use shaders::*;
+pub use tuned::{Chip, tuned};
 
 use crate::{
     dtype::{Dtype, Precision},

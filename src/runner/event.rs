@@ -1,5 +1,6 @@
 //! What parent and worker say to each other: one JSON object a line.
 
+use super::tuning::Tune;
 use crate::{
     contract::Listing,
     record::{Device, Entry, Vitals, Work, Workload},
@@ -60,6 +61,7 @@ pub struct Options {
     /// cuBLASLt to load instead of the one that is found.
     pub cublaslt_library: Option<String>,
     pub contenders: Contenders,
+    pub tune: Tune,
     /// Half width of an interval at which a sustained measurement may end early, as a part of the rate.
     pub precision: Option<f64>,
 }

@@ -7,12 +7,14 @@ mod child;
 mod event;
 mod faults;
 mod replay;
+mod tuning;
 mod vigil;
 mod watch;
 pub mod worker;
 
 pub use event::{Contenders, Look, Options, Seen};
 pub use replay::replay;
+pub use tuning::Tune;
 pub use watch::watch;
 
 use crate::{

@@ -1,6 +1,9 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
-use super::event::{Contenders, Event, Job, Look, Order, Seen};
+use super::{
+    event::{Contenders, Event, Job, Look, Order, Seen},
+    tuning::{Chosen, Tuning},
+};
 use crate::{
     contract::{Backend, Clock, Listing, Machine, Monotonic, Unsupported},
     device::BACKENDS,
@@ -149,7 +152,9 @@ fn carry_out(job: &Job) -> Result<(), String> {
     }
     let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
     let begin = machine.clock().now();
+    let tuning = Tuning::new(&device, job.options.tune);
     let mut worker = Worker {
+        tuning,
         machine: machine.as_ref(),
         sources: &sources,
         device,
@@ -179,6 +184,14 @@ fn carry_out(job: &Job) -> Result<(), String> {
     Ok(())
 }
 
+/// Who takes turns on a workload.
+struct Contention {
+    variants: Vec<Variant>,
+    /// Says why the vendor's library is not among them.
+    unpaired: Option<Entry>,
+    chosen: Option<Chosen>,
+}
+
 struct Worker<'a> {
     machine: &'a dyn Machine,
     sources: &'a Sources,
@@ -188,6 +201,7 @@ struct Worker<'a> {
     suite: Suite,
     precision: Option<f64>,
     contenders: Contenders,
+    tuning: Tuning,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
     begin: Nanos,
@@ -198,7 +212,7 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
-        let (variants, unpaired) = self.contenders(plan);
+        let Contention { variants, unpaired, chosen } = self.contenders(plan);
         let device = self.device.clone();
         let Some(variant) = variants.first() else {
             let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
@@ -227,6 +241,10 @@ impl Worker<'_> {
             let own = &variants[..variants.len() - 1];
             entries = measure::measure(self.machine, plan, own, &context).into_iter().chain(entries.pop()).collect();
         }
+        if let (Some(chosen), Some(ours)) = (chosen, entries.first_mut()) {
+            ours.counters.extend(chosen.counters());
+            ours.reason = ours.reason.take().or(chosen.said());
+        }
         entries.extend(unpaired);
         let neighbours = before.zip(self.sources.others(&self.device)).map(|(before, after)| Neighbours { before, after });
         for entry in &mut entries {
@@ -239,23 +257,26 @@ impl Worker<'_> {
 
     /// The variants to measure, the vendor's last, and an entry that says why it is not among them. That a library is not there at
     /// all is said where a decision hangs on the figure; what it refuses is said everywhere.
-    fn contenders(&self, plan: &Plan) -> (Vec<Variant>, Option<Entry>) {
+    fn contenders(&mut self, plan: &Plan) -> Contention {
+        let variants = self.machine.variants(plan);
         let all = self.contenders == Contenders::All;
-        let mut variants: Vec<_> = self.machine.variants(plan).into_iter().take(if all { usize::MAX } else { 1 }).collect();
+        let (mut variants, chosen) = if all { (variants, None) } else { self.tuning.prefer(self.machine, plan, variants) };
+        variants.truncate(if all { usize::MAX } else { 1 });
         if self.contenders == Contenders::Own || variants.is_empty() {
-            return (variants, None);
+            return Contention { variants, unpaired: None, chosen };
         }
+        let mut unpaired = None;
         match self.machine.vendor(plan) {
             Some(Ok(vendor)) => variants.push(vendor),
             Some(Err(Unsupported::Absent(_))) if !plan.sustained => {}
             Some(Err(why)) => {
                 let workload = plan.key.with(&Variant { name: "vendor".into(), kind: VariantKind::Vendor });
                 let entry = Entry::without(self.device.clone(), workload, plan.work, Outcome::Skipped, why.to_string());
-                return (variants, Some(entry));
+                unpaired = Some(entry);
             }
             None => {}
         }
-        (variants, None)
+        Contention { variants, unpaired, chosen }
     }
 
     fn profile(&self) -> Profile {
@@ -269,8 +290,9 @@ impl Worker<'_> {
     }
 
     fn out_of_time(&self) -> Option<String> {
-        // Whoever asks for a precision waits for it.
-        let budget = self.suite.budget.filter(|_| self.precision.is_none())?;
+        // Whoever asks for a precision, or for every candidate, waits for it.
+        let patient = self.precision.is_some() || self.contenders == Contenders::All;
+        let budget = self.suite.budget.filter(|_| !patient)?;
         let spent = self.spent + self.machine.clock().now().since(self.begin);
         let name = self.suite.name;
         (spent > budget)

@@ -55,6 +55,12 @@ impl Fake {
         self
     }
 
+    /// Makes kernels slower, by the beginning of their code's hash.
+    pub fn with_pace(mut self, pace: &str) -> Self {
+        self.variables.push(("ASSAY_FAKE_PACE", pace.into()));
+        self
+    }
+
     /// Names a file as the kernel's log.
     pub fn with_kernel_log(mut self) -> Self {
         let path = self.path("kmsg");
@@ -94,13 +100,17 @@ impl Fake {
             "ASSAY_FAKE_FAULT",
             "ASSAY_FAKE_PTX",
             "ASSAY_FAKE_LT",
+            "ASSAY_FAKE_PACE",
             "CUDA_HOME",
             "CUDA_PATH",
             "VIRTUAL_ENV",
         ] {
             command.env_remove(name);
         }
-        command.env("LD_LIBRARY_PATH", &self.folder).env("ASSAY_FAKE_LOG", self.path("log"));
+        command
+            .env("LD_LIBRARY_PATH", &self.folder)
+            .env("ASSAY_FAKE_LOG", self.path("log"))
+            .env("XDG_CACHE_HOME", self.path("cache"));
         for (name, value) in &self.variables {
             command.env(name, value);
         }

@@ -83,6 +83,9 @@ pub struct Arguments {
     /// Kernels to measure: ours with the vendor's library in turns, ours alone, or every candidate and slow twin
     #[arg(long, value_enum, default_value_t = Kernels::Pair)]
     kernels: Kernels,
+    /// Whether to choose among our kernels on the device: on chips that are not known yet, anew, or never
+    #[arg(long, value_enum, default_value_t = Tuning::Auto)]
+    tuning: Tuning,
     /// Log of the kernel to find the driver's faults in, instead of /dev/kmsg
     #[arg(long, env = "ASSAY_KERNEL_LOG", value_name = "PATH")]
     kernel_log: Option<String>,
@@ -107,6 +110,17 @@ enum Kernels {
     Own,
     /// Every candidate, its slow twin, and the vendor's library, in turns
     All,
+}
+
+/// When kernels are chosen on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Tuning {
+    /// On a GPU that neither this program's table nor an earlier run knows
+    Auto,
+    /// Now, whatever is known
+    Anew,
+    /// Never
+    Off,
 }
 
 /// How often a person asked to stop.

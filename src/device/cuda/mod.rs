@@ -7,6 +7,7 @@ mod calls;
 mod candidates;
 mod facts;
 mod geometry;
+mod graph;
 mod host;
 mod image;
 mod launch;

@@ -1,17 +1,17 @@
 //! A plan on a device: buffers filled, kernels launched and timed, output sampled and folded.
 
 use super::{
-    geometry,
+    calls, geometry,
     host::Storage,
     launch::{Memory, fault, idle},
-    loaded::Loaded,
+    loaded::{BUNDLE, Loaded},
     machine::Opened,
     tensor::Argument,
     timing::Timing,
 };
 use crate::{
     contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
-    plan::{Arg, Buffer, Fold, Pass, Plan, Product, Role},
+    plan::{Arg, Buffer, Fold, Op, Pass, Plan, Product, Role, Step, Submit},
 };
 use cudarc::driver::CudaStream;
 use std::{
@@ -41,6 +41,8 @@ pub struct Ready<'a> {
     timing: Timing,
     /// The plan's, and behind them one word to which a fold adds, and for a product a double for each of its blocks.
     buffers: Vec<Storage>,
+    /// Whether short launches go to the device as graphs: not where it is told how soon one launch follows another.
+    bundles: bool,
     /// What the inputs were filled with last.
     filled: Option<Pass>,
 }
@@ -62,7 +64,9 @@ impl<'a> Ready<'a> {
         }
         loaded.iter_mut().try_for_each(|loaded| loaded.make_ready(&opened.context, &stream, plan.submit))?;
         let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
-        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, filled: None })
+        let kernel = matches!(plan.program[..], [Step { op: Op::Kernel { .. }, .. }]);
+        let bundles = kernel && plan.submit == Submit::Stream && plan.key.family != "launch" && calls::without_graphs().is_none();
+        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, bundles, filled: None })
     }
 
     /// Lets a library choose its algorithms, on the inputs that are timed.
@@ -146,10 +150,13 @@ impl Prepared for Ready<'_> {
     }
 
     fn start(&mut self, variant: usize, launches: u32) -> Result<(), Fault> {
-        let Self { opened, loaded, timing, stream, .. } = self;
+        let Self { opened, loaded, timing, stream, bundles, .. } = self;
         opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         let loaded = loaded.get_mut(variant).ok_or_else(|| Fault::failed("launching", format!("no variant {variant}")))?;
-        timing.batch(stream, variant, launches, || loaded.enqueue(stream))
+        if *bundles && launches >= BUNDLE && timing.are_short(variant) {
+            loaded.bundle(stream)?;
+        }
+        timing.batch(stream, variant, launches, |count| loaded.enqueue_all(stream, count))
     }
 
     fn finished(&mut self) -> Result<bool, Fault> {

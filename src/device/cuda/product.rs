@@ -5,9 +5,10 @@
 //! is transposed: the only way in which it takes 8-bit inputs.
 
 use super::{
+    graph::record,
     launch::{event, idle},
     lt::{self, Layout, Lt, Proposal, Terms},
-    timing::{elapsed, record},
+    timing::elapsed,
 };
 use crate::{
     contract::{Fault, Unsupported},

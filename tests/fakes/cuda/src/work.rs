@@ -314,7 +314,8 @@ impl Driver {
             cost.flops as f64 / chip.rate(),
             cost.turns as f64 / chip.turns(),
         ];
-        Ok(LAUNCH_NANOSECONDS + busy.into_iter().fold(0.0, f64::max) * 1e9)
+        let pace = self.paces.get(&launch.module).copied().unwrap_or(1.0);
+        Ok((LAUNCH_NANOSECONDS + busy.into_iter().fold(0.0, f64::max) * 1e9) * pace)
     }
 
     fn repeat_or_run(&mut self, launch: &Launch) -> Result<Cost, End> {

@@ -35,7 +35,7 @@ pub use fill::{
 pub use kernels::*;
 pub use product::{BLOCK, Product};
 pub use shaders::*;
-pub use tuned::{Chip, tuned};
+pub use tuned::{Chip, known_chip};
 
 use crate::{
     dtype::{Dtype, Precision},

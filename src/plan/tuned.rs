@@ -30,7 +30,7 @@ pub struct Row {
 
 /// What is known of a chip; nothing where it never was tuned.
 #[must_use]
-pub fn tuned(model: &str, units: Option<u32>) -> Option<&'static Chip> {
+pub fn known_chip(model: &str, units: Option<u32>) -> Option<&'static Chip> {
     CHIPS.iter().find(|chip| chip.model == model && chip.units == units)
 }
 
@@ -76,6 +76,6 @@ mod tests {
     fn the_table_is_read_and_names_hardware_with_its_driver() {
         let chips: Vec<Chip> = serde_json::from_str(TABLE).expect("kernels/tuned.json");
         assert!(chips.iter().all(|chip| !chip.rows.is_empty() && chip.driver.is_some() && !chip.model.starts_with("Fake")));
-        assert!(tuned("no such chip", None).is_none());
+        assert!(known_chip("no such chip", None).is_none());
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     contract::Machine,
     measure,
-    plan::{Plan, Variant, VariantKind, kernels_hash, tuned},
+    plan::{Plan, Variant, VariantKind, kernels_hash, known_chip},
     record::{Device, Kind},
     units::Nanos,
 };
@@ -99,7 +99,7 @@ impl Tuning {
         if candidates.len() < 2 || self.mode == Tune::Off {
             return (variants, None);
         }
-        let table = tuned(&self.model, self.units).filter(|_| self.mode == Tune::Auto);
+        let table = known_chip(&self.model, self.units).filter(|_| self.mode == Tune::Auto);
         let (wanted, chosen) = if let Some(chip) = table {
             (chip.variant(&plan.key).map(str::to_owned), None)
         } else if let Some(variant) = self.found.rows.get(&plan.key.id()) {

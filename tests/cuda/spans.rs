@@ -42,7 +42,7 @@ fn damage_that_no_sample_meets_is_found_in_its_block() {
         ("bf16.fp32.bf16", "matmul_wgmma"),
         ("int8.int32.int32", "matmul_wgmma"),
         ("fp32.fp32.fp32", "matmul"),
-        ("fp64.fp64.fp64", "matmul_dmma"),
+        ("fp64.fp64.fp64", "matmul"),
     ] {
         let script = format!("flip@launch/{kernel}:2");
         let fake = Fake::new(&format!("damage-{}", &format[..4]), "sm=90").with_ptx(compiled::ptx()).failing(&script);

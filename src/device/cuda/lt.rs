@@ -25,6 +25,7 @@ type Pointer = *mut c_void;
 macro_rules! calls {
     ($($field:ident = $name:literal: fn($($argument:ty),*) -> $result:ty;)*) => {
         struct Calls {
+            // SAFETY: of whoever calls it; each call says why.
             $($field: unsafe extern "C" fn($($argument),*) -> $result,)*
             /// Never unloaded: the library has registered itself with the driver.
             _library: ManuallyDrop<Library>,

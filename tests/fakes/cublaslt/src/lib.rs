@@ -53,6 +53,7 @@ pub struct Proposal {
 }
 
 /// `assayFakeProduct` of the fake driver.
+// SAFETY: of whoever calls it, with a pointer to the words.
 type Multiply = unsafe extern "C" fn(Pointer, *const [u64; 11]) -> c_int;
 
 /// The fake driver's product, if that driver is in this process.

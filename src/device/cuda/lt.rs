@@ -215,7 +215,7 @@ pub struct Product {
     layouts: [Pointer; 3],
     one: [u8; 8],
     /// The number one on the device, by which fp8 inputs are scaled.
-    _scales: Option<Memory>,
+    scales: Option<Memory>,
     workspace: Option<Memory>,
     workspace_bytes: u64,
     pub proposals: Vec<Proposal>,
@@ -234,7 +234,7 @@ impl Product {
             operation: null_mut(),
             layouts: [null_mut(); 3],
             one: terms.one,
-            _scales: None,
+            scales: None,
             workspace: None,
             workspace_bytes,
             proposals: Vec::new(),
@@ -252,11 +252,11 @@ impl Product {
         if terms.scaled {
             let mut scales = Memory::allocate(&lt.context, 4).map_err(|fault| fault.to_string())?;
             scales.write(0, &1.0_f32.to_le_bytes()).map_err(|fault| fault.to_string())?;
-            product.set(LEFT_SCALE, &scales.address().to_le_bytes())?;
-            product.set(RIGHT_SCALE, &scales.address().to_le_bytes())?;
+            let address = product.scales.insert(scales).address().to_le_bytes();
+            product.set(LEFT_SCALE, &address)?;
+            product.set(RIGHT_SCALE, &address)?;
             // As our own kernels sum: by the tensor cores, without a detour.
             product.set(FAST_ACCUMULATION, &[1])?;
-            product._scales = Some(scales);
         }
         product.propose(most)?;
         Ok(product)

@@ -188,25 +188,24 @@ impl Library {
         let begin = Instant::now();
         let watch = Stopwatch { begin: event(context)?, end: event(context)? };
         let mut found: Vec<(f64, usize)> = Vec::new();
-        let mut last = None;
+        let mut refused = None;
         for index in 0..self.product.proposals.len() {
             if self.timed >= TIMED && begin.elapsed() > BUDGET {
                 break;
             }
             // The first launch of an algorithm loads it.
-            let once = |_| self.time(index, 1, &watch, stream);
-            match (0..2).map(once).last() {
-                Some(Ok(time)) => found.push((time, index)),
-                Some(Err(lost)) if lost.is_final() => return Err(lost),
-                Some(Err(fault)) => last = Some(fault),
-                None => {}
+            let loaded = self.time(index, 1, &watch, stream);
+            match loaded.and_then(|_| self.time(index, 1, &watch, stream)) {
+                Ok(time) => found.push((time, index)),
+                Err(fault) if fault.is_final() => return Err(fault),
+                Err(fault) => refused = Some(fault),
             }
             self.timed = found.len();
         }
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
         found.truncate(FINALISTS);
         let Some((fastest, _)) = found.first().copied() else {
-            return Err(last.unwrap_or_else(|| Fault::failed("multiplying by cuBLASLt", "no algorithm runs")));
+            return Err(refused.unwrap_or_else(|| Fault::failed("multiplying by cuBLASLt", "no algorithm runs")));
         };
         let repetitions = ((SPAN_NANOSECONDS / fastest.max(1.0)) as u32).clamp(1, MOST_REPETITIONS);
         for _ in 0..2 {

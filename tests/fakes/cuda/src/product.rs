@@ -58,11 +58,11 @@ fn encoded(value: f64, (size, exponent, fraction): (usize, u32, u32)) -> u64 {
         (_, 8) => value.to_bits(),
         (_, 4) => u64::from((value as f32).to_bits()),
         _ => {
-            let bias = (1 << (exponent - 1)) - 1;
-            let binade = ((value.abs().to_bits() >> 52) as i32 - 1023).max(1 - bias);
+            let offset = (1 << (exponent - 1)) - 1;
+            let binade = ((value.abs().to_bits() >> 52) as i32 - 1023).max(1 - offset);
             let steps = (value.abs() / 2.0_f64.powi(binade - fraction as i32)).round_ties_even() as u64;
             // A fraction that rounds up past its end carries into the exponent, which is what is wanted.
-            let bits = steps + (((binade + bias - 1) as u64) << fraction);
+            let bits = steps + (((binade + offset - 1) as u64) << fraction);
             let most = ((1_u64 << exponent) - 1) << fraction;
             bits.min(most) | u64::from(value.is_sign_negative()) << (8 * size - 1)
         }

@@ -9,6 +9,9 @@ use simt::Geometry;
 const ROWS: u64 = 128;
 const COLUMNS: u64 = 64;
 
+/// What is damaged and by how much: each in a row of its own, the first and the last element among them.
+const ANYWHERE: &[(u64, u64, i32)] = &[(0, 0, 1), (5, 70, -2), (127, 127, 3), (128, 63, 4), (139, 135, -5)];
+
 /// Formats of inputs and output by the names of a configuration.
 fn formats(macros: &Macros) -> Option<(Dtype, Dtype)> {
     let along_k = constant(macros, "ALONG_K") == 1;
@@ -65,8 +68,6 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
     if stem != "residual" {
         return None;
     }
-    // Each in a row of its own, the first and the last element among them.
-    const ANYWHERE: &[(u64, u64, i32)] = &[(0, 0, 1), (5, 70, -2), (127, 127, 3), (128, 63, 4), (139, 135, -5)];
     [((140, 136, 64), &[][..]), ((140, 136, 64), ANYWHERE), ((3, 8, 144), &[(2, 7, 9)]), ((129, 72, 16), &[(128, 71, -1)])]
         .into_iter()
         .map(|(shape, damage)| job(macros, shape, damage))

@@ -9,10 +9,13 @@ use std::{collections::BTreeMap, path::Path};
 /// A slow twin must be slower by this much at least; less could be the clock's own scatter.
 const SLOWER: f64 = 1.02;
 
+/// Variants of each workload, and how much each does in a second.
+type Speeds = BTreeMap<String, Vec<(String, f64)>>;
+
 /// Measured entries by workload, each with how much it does in a second.
-fn measured(path: &Path) -> Result<(Vec<Entry>, BTreeMap<String, Vec<(String, f64)>>)> {
+fn measured(path: &Path) -> Result<(Vec<Entry>, Speeds)> {
     let document = read(path).with_context(|| path.display().to_string())?;
-    let mut rates: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
+    let mut rates: Speeds = BTreeMap::new();
     for entry in document.entries.iter().filter(|entry| entry.outcome == Outcome::Measured) {
         let Some((unit, best)) = entry.rate.as_ref().and_then(|rate| Some((rate.unit, rate.best()?.value))) else { continue };
         let speed = if unit == RateUnit::Seconds { 1.0 / best } else { best };
@@ -29,7 +32,7 @@ fn is_own(variant: &str) -> bool {
     variant != "vendor" && !is_slow(variant)
 }
 
-fn best<'a>(rates: &'a [(String, f64)], which: impl Fn(&str) -> bool) -> Option<&'a (String, f64)> {
+fn best(rates: &[(String, f64)], which: impl Fn(&str) -> bool) -> Option<&(String, f64)> {
     rates.iter().filter(|(variant, _)| which(variant)).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 

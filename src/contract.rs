@@ -17,6 +17,9 @@ pub enum Unsupported {
     Precision(String),
     #[error("no kernel `{0}` for this backend")]
     Stem(String),
+    /// A library without which it cannot be done.
+    #[error("{0}")]
+    Absent(String),
     #[error("{0}")]
     Other(String),
 }
@@ -57,6 +60,12 @@ pub trait Machine {
 
     /// Kernels that can carry the plan out, the preferred one first. Slow twins come last and are never chosen by default.
     fn variants(&self, plan: &Plan) -> Vec<Variant>;
+
+    /// The vendor's own library as one more variant, to hold ours against, or why it cannot be; nothing where no such library does what
+    /// the plan wants. It is verified like any other, and never the oracle.
+    fn vendor(&self, _plan: &Plan) -> Option<Result<Variant, Unsupported>> {
+        None
+    }
 
     /// Allocates the plan's buffers and loads the kernels of all `variants`, which share the buffers, so that they can be
     /// launched in turns on the same memory.
@@ -110,6 +119,15 @@ pub trait Prepared {
     /// # Errors
     /// [`Fault`] when the device refuses.
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault>;
+
+    /// How far the output of a plan that is a product is from `A·(B·x)`, with the entries of x, 1 or -1, drawn from the seed: the largest
+    /// difference in each block of [`crate::plan::BLOCK`], row by row of blocks. Blank where there is no such check.
+    ///
+    /// # Errors
+    /// [`Fault`] when the device refuses.
+    fn residual(&mut self, _seed: u32) -> Result<Option<Vec<f64>>, Fault> {
+        Ok(None)
+    }
 
     /// What a variant's kernel found when it hashed every tile of every launch since the inputs changed; blank where it does not.
     ///
@@ -228,6 +246,21 @@ pub struct Listing {
     pub backend: String,
     pub devices: Vec<Device>,
     /// Why there is no device, in words that lead on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
+    /// Libraries beside the driver that were looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<Library>,
+}
+
+/// A library beside the driver: which, and where, or why it cannot be used.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Library {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use super::Ending;
 use crate::{
-    contract::Listing,
+    contract::{Library, Listing},
     judge::{self, Health, Verdict},
     record::{Device, Kind, Xid},
     report::{self, Paper},
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Print JSON instead of lines
     #[arg(long)]
     json: bool,
+    /// cuBLASLt to load instead of the one that is found
+    #[arg(long, env = "ASSAY_CUBLASLT_LIB", value_name = "PATH", value_parser = super::existing)]
+    cublaslt_lib: Option<String>,
     /// NVML library to load instead of the driver's own
     #[arg(long, env = "ASSAY_NVML_LIB", value_name = "PATH")]
     nvml_lib: Option<String>,
@@ -52,7 +55,7 @@ type Faults = BTreeMap<String, Vec<Xid>>;
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
-    let listings = runner::list();
+    let listings = runner::list_with(arguments.cublaslt_lib.as_deref());
     if arguments.health {
         return health(arguments, &listings);
     }
@@ -129,8 +132,17 @@ fn lines(listings: &[Listing]) -> Vec<String> {
         if let Some(why) = listing.absent.as_ref().filter(|_| listing.devices.is_empty()) {
             lines.push(format!("{:<8} absent: {why}", listing.backend));
         }
+        lines.extend(listing.libraries.iter().map(|library| beside(&listing.backend, library)));
     }
     lines
+}
+
+/// A library beside the driver: where it is, or why it is of no use.
+fn beside(backend: &str, library: &Library) -> String {
+    let Library { name, version, path, absent } = library;
+    let found: Vec<&str> = [version, path].into_iter().flatten().map(String::as_str).collect();
+    let said = absent.as_ref().map_or_else(|| found.join(", "), |why| format!("absent: {why}"));
+    format!("{backend:<8} {name} {said}")
 }
 
 fn describe(device: &Device, all: &[&Device]) -> String {
@@ -163,16 +175,28 @@ mod tests {
             gpu("cuda:1", "cuda", Some("GPU-2"), Some("0000:02:00.0")),
         ];
         let wgpu = [gpu("wgpu:0", "wgpu", None, Some("0000:02:00.0")), gpu("wgpu:1", "wgpu", None, None)];
-        let listing =
-            |backend: &str, devices: &[Device]| Listing { backend: backend.into(), devices: devices.to_vec(), absent: None };
+        let listing = |backend: &str, devices: &[Device]| Listing {
+            backend: backend.into(),
+            devices: devices.to_vec(),
+            ..Listing::default()
+        };
         let lines = lines(&[listing("cuda", &cuda), listing("wgpu", &wgpu)]);
         assert!(lines[2].contains("the same card as cuda:1"), "{lines:?}");
         assert!(!lines[3].contains("same card") && !lines[0].contains("same card"), "{lines:?}");
     }
 
     #[test]
+    fn a_library_is_named_with_its_place_or_says_why_it_is_not_there() {
+        let library = Library { name: "cuBLASLt".into(), ..Library::default() };
+        let found = Library { version: Some("12.8.5".into()), path: Some("/lib/libcublasLt.so.12".into()), ..library.clone() };
+        let absent = Library { absent: Some("not found".into()), ..library };
+        let listing = Listing { backend: "cuda".into(), libraries: vec![found, absent], ..Listing::default() };
+        assert_eq!(lines(&[listing]), ["cuda     cuBLASLt 12.8.5, /lib/libcublasLt.so.12", "cuda     cuBLASLt absent: not found"]);
+    }
+
+    #[test]
     fn an_absent_backend_says_why() {
-        let absent = Listing { backend: "cuda".into(), devices: Vec::new(), absent: Some("no libcuda".into()) };
+        let absent = Listing { backend: "cuda".into(), absent: Some("no libcuda".into()), ..Listing::default() };
         assert_eq!(lines(&[absent]), ["cuda     absent: no libcuda"]);
     }
 }

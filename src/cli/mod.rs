@@ -155,6 +155,14 @@ fn documents(paths: &[PathBuf]) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
+/// The path of a library that is there; none where a variable is set to nothing.
+fn existing(text: &str) -> Result<String, String> {
+    if text.is_empty() || std::path::Path::new(text).is_file() {
+        return Ok(text.into());
+    }
+    Err(format!("no such file `{text}`; name the library itself, or leave this out to have it searched for"))
+}
+
 /// How a command ended, other than by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -117,9 +117,11 @@ fn task(arguments: &Arguments) -> Result<Task> {
     let id = one(&plans, &arguments.workload)?;
     let options = Options {
         nvml_library: arguments.nvml_lib.clone(),
-        kernel_log: None,
+        // A trace is of one kernel throughout.
+        contenders: Contenders::Own,
         precision: arguments.time.is_none().then_some(PRECISION),
         trace: Some(absolute(&arguments.output)?),
+        ..Options::default()
     };
     let workloads = vec![Item { id, target: time }];
     Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })

@@ -2,17 +2,19 @@
 //!
 //! 1. Exact pass: inputs so small that every sum is exact; the output is compared bitwise at sampled positions and as a whole by
 //!    an integer fold that the host computes from the inputs alone (two-sided Freivalds for a product).
-//! 2. Random pass: sampled elements against double precision on the host, within the plan's tolerance.
+//! 2. Random pass: sampled elements against double precision on the host, within the plan's tolerance; a product as a whole, block by
+//!    block, against `A·(B·x)` where the machine can form it.
 //! 3. After rounds of timed launches the output is hashed; it must be the output that was verified. Kernels that hash their own
 //!    tiles do so at every launch and name the unit that differs.
 
 use super::wait::Waiter;
 use crate::{
     contract::{Fault, Prepared, Tile, Tiles},
-    plan::{Check, Fold, Pass, Plan, mix},
+    plan::{BLOCK, Check, Fold, Pass, Plan, mix},
     record::Verified,
     units::Nanos,
 };
+use std::fmt::Write;
 
 /// Elements compared one by one.
 const SAMPLES: u64 = 256;
@@ -54,6 +56,7 @@ pub fn verify(plan: &Plan, prepared: &mut dyn Prepared, variants: usize, waiter:
         for check in plan.checks() {
             compare((plan, check), prepared, Pass::Random, &mut verified)?;
         }
+        blocks(plan, prepared, &mut verified)?;
         let begin = waiter.now();
         let hash = hash(plan, prepared)?;
         verified.passed = verified.mismatches == 0;
@@ -148,6 +151,29 @@ fn compare((plan, check): (&Plan, &Check), prepared: &mut dyn Prepared, pass: Pa
         // Written so that NaN is a mismatch.
         if !matches!(error.partial_cmp(&tolerance), Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)) {
             mismatch(verified, || format!("{pass:?} pass: element {element} is {got}, not {want} (tolerance {tolerance})"));
+        }
+    }
+    Ok(())
+}
+
+/// Freivalds' check of every block of a product, within what rounding explains.
+fn blocks(plan: &Plan, prepared: &mut dyn Prepared, verified: &mut Verified) -> Result<(), Fault> {
+    let Some(product) = plan.product() else { return Ok(()) };
+    let Some(found) = prepared.residual(seeds(plan)[0])? else { return Ok(()) };
+    let ((down, across), (rows, columns)) = (product.blocks(), BLOCK);
+    if found.len() as u64 != down * across {
+        return Err(Fault::failed("checking blocks", format!("{} of {} came back", found.len(), down * across)));
+    }
+    let tolerance = plan.block_tolerance(&product);
+    let _ = write!(verified.method, "; random: all {} blocks of {rows} x {columns} against A(Bx)", found.len());
+    verified.checked += found.len() as u64;
+    for (block, off) in (0..).zip(found) {
+        // Written so that NaN is a mismatch.
+        if !matches!(off.partial_cmp(&tolerance), Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)) {
+            let (row, column) = (block / across * rows, block % across * columns);
+            mismatch(verified, || {
+                format!("Random pass: the block at row {row}, column {column} is off by {off:e} (tolerance {tolerance:e})")
+            });
         }
     }
     Ok(())

@@ -15,11 +15,13 @@ mod policy;
 mod report;
 mod series;
 mod steady;
+mod tune;
 mod wait;
 mod warm_up;
 
 pub use policy::{CAP, PRECISION, Profile};
 pub use series::Series;
+pub use tune::tune;
 
 use crate::{
     contract::{Fault, Machine, Prepared, Span},
@@ -86,7 +88,12 @@ struct Contender<'a> {
     rounds: u64,
     since_hash: Nanos,
     harness: Nanos,
+    /// Its output was no longer the one that was verified.
+    corrupt: bool,
 }
+
+/// A variant by its number, as it is measured.
+type Running<'a, 'b> = (usize, &'b mut Contender<'a>);
 
 /// Measures a plan; one entry for each variant, in their order.
 #[must_use]
@@ -149,14 +156,18 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
         rounds: 0,
         since_hash: Nanos(0),
         harness: Nanos(0),
+        corrupt: false,
     };
     let mut contenders: Vec<_> = variants.iter().zip(checked).map(contender).collect();
     let setup = waiter.now().since(begin);
     let mut ratios = Vec::new();
     let mut stopped_by = "verification";
-    if contenders.iter().all(|contender| contender.checked.verified.passed) {
+    // What is wrong is not timed; that costs the others nothing.
+    let right = contenders.iter_mut().enumerate().filter(|(_, contender)| contender.checked.verified.passed);
+    let mut running: Vec<Running> = right.collect();
+    if !running.is_empty() {
         (context.phase)(Phase::Time);
-        (stopped_by, ratios) = time(plan, prepared.as_mut(), &mut contenders, &waiter, context)?;
+        (stopped_by, ratios) = time(plan, prepared.as_mut(), &mut running, &waiter, context)?;
         for contender in &mut contenders {
             contender.series.end();
         }
@@ -170,16 +181,17 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
 fn time(
     plan: &Plan,
     prepared: &mut dyn Prepared,
-    contenders: &mut [Contender],
+    contenders: &mut Vec<Running>,
     waiter: &Waiter,
     context: &Context,
 ) -> Result<(&'static str, Vec<f64>), Fault> {
-    let target = context.profile.target(plan);
     let count = contenders.len();
+    let target = policy::share(context.profile.target(plan), count);
     let mut ratios = Vec::new();
     loop {
         let mut turn = Vec::with_capacity(count);
-        for (index, contender) in contenders.iter_mut().enumerate() {
+        for (index, contender) in contenders.iter_mut() {
+            let index = *index;
             let most = prepared.left().unwrap_or(u64::MAX);
             let slice = policy::slice(contender.pace(plan), contender.series.elapsed(), target, count);
             let launches = u64::from(slice).min(most) as u32;
@@ -191,19 +203,19 @@ fn time(
             }
             // In turns the output is the other's a moment later: each is hashed at least once, at its first turn.
             let first_turn = count > 1 && contender.rounds == 0;
-            if !contender.still_right(plan, (prepared, index), waiter, first_turn)? {
-                return Ok(("corruption", ratios));
-            }
+            contender.corrupt = !contender.still_right(plan, (prepared, index), waiter, first_turn)?;
+        }
+        contenders.retain(|(_, contender)| !contender.corrupt);
+        if contenders.is_empty() {
+            return Ok(("corruption", ratios));
         }
         if let [ours, other] = turn[..] {
             ratios.push(other / ours);
         }
         if let Some(reason) = reason_to_stop(plan, prepared, contenders, context) {
             // Whoever launched last is still in the output.
-            if let Some(last) = contenders.last_mut()
-                && !last.still_right(plan, (prepared, count - 1), waiter, true)?
-            {
-                return Ok(("corruption", ratios));
+            if let Some((index, last)) = contenders.last_mut() {
+                last.corrupt = !last.still_right(plan, (prepared, *index), waiter, true)?;
             }
             return Ok((reason, ratios));
         }
@@ -211,19 +223,20 @@ fn time(
 }
 
 /// Why a measurement ends after this turn, or nothing while it goes on.
-fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Contender], context: &Context) -> Option<&'static str> {
+fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Running], context: &Context) -> Option<&'static str> {
     let turns = contenders.len() > 1;
-    let fewest = contenders.iter().map(|c| c.series.launches()).min().unwrap_or(0);
+    let fewest = contenders.iter().map(|(_, c)| c.series.launches()).min().unwrap_or(0);
     // In turns the other's time lies in between.
     let spent = |c: &Contender| if turns { c.series.busy() } else { c.series.elapsed() };
-    let elapsed = contenders.iter().map(spent).min().unwrap_or_default();
+    let elapsed = contenders.iter().map(|(_, c)| spent(c)).min().unwrap_or_default();
     // Every contender looks, so that each knows its own status.
-    let satisfied = contenders.iter_mut().filter_map(|c| c.rule.look(c.series.blocks()).then_some(())).count();
+    let satisfied = contenders.iter_mut().filter_map(|(_, c)| c.rule.look(c.series.blocks()).then_some(())).count();
     let precise = plan.sustained && context.profile.precision.is_some() && satisfied == contenders.len();
     if prepared.left() == Some(0) {
         Some("end of the trace")
     } else {
-        policy::stop(elapsed, fewest, context.profile.target(plan), (context.interrupted)()).or(precise.then_some("precision"))
+        policy::stop(elapsed, fewest, policy::share(context.profile.target(plan), contenders.len()), (context.interrupted)())
+            .or(precise.then_some("precision"))
     }
 }
 

@@ -200,7 +200,7 @@ fn sampling(told: &Told, contender: &Contender, effective: Option<f64>, discarde
         seconds: elapsed,
         discarded,
         outside: if alone && elapsed > 0.0 { (1.0 - series.busy().seconds() / elapsed).max(0.0) } else { 0.0 },
-        stopped_by: told.stopped_by.into(),
+        stopped_by: if contender.corrupt { "corruption" } else { told.stopped_by }.into(),
         setup: told.setup.seconds(),
     }
 }

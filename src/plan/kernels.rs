@@ -30,7 +30,7 @@ mod carried {
 
     /// A stem's images, compressed.
     const STEMS: &[(&str, &[u8])] = stems!(
-        "add" "chase" "copy" "dot" "fill" "fold" "issue" "issue_mma" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_wgmma" "read" "scale" "shared" "triad" "write"
+        "add" "chase" "copy" "dot" "fill" "fold" "issue" "issue_mma" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_wgmma" "read" "residual" "scale" "shared" "triad" "write"
     );
 
     #[derive(Deserialize)]

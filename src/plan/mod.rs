@@ -24,14 +24,18 @@
 
 mod fill;
 mod kernels;
+mod product;
 mod shaders;
+mod tuned;
 
 pub use fill::{
     COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, drawn, first, key, keyed_f32, keyed_f64, keyed_small, mix, next,
     random_f32, random_f64, small, sparse, value, weight, weyl,
 };
 pub use kernels::*;
+pub use product::{BLOCK, Product};
 pub use shaders::*;
+pub use tuned::{Chip, known_chip};
 
 use crate::{
     dtype::{Dtype, Precision},

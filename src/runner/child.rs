@@ -43,11 +43,20 @@ impl Child {
     /// # Errors
     /// When the program cannot be started a second time.
     pub fn start(task: &str, job: &impl Serialize) -> Result<Self> {
+        Self::start_with(task, job, None)
+    }
+
+    /// The same with a cuBLASLt that a person named.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(task: &str, job: &impl Serialize, cublaslt: Option<&str>) -> Result<Self> {
         let program = std::env::current_exe().context("finding this program to start a worker")?;
         let mut process = Command::new(&program)
             .args(["worker", task])
             // Mesa's layer that picks a default device asks for a display and complains when there is none.
             .env("NODEVICE_SELECT", "1")
+            .envs(cublaslt.map(|path| ("ASSAY_CUBLASLT_LIB", path)))
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

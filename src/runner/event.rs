@@ -1,5 +1,6 @@
 //! What parent and worker say to each other: one JSON object a line.
 
+use super::tuning::Tune;
 use crate::{
     contract::Listing,
     record::{Device, Entry, Vitals, Work, Workload},
@@ -57,11 +58,28 @@ pub struct Options {
     pub nvml_library: Option<String>,
     /// The kernel's log, where it is not in its usual place.
     pub kernel_log: Option<String>,
+    /// cuBLASLt to load instead of the one that is found.
+    pub cublaslt_library: Option<String>,
+    pub contenders: Contenders,
+    pub tune: Tune,
     /// Half width of an interval at which a sustained measurement may end early, as a part of the rate.
     pub precision: Option<f64>,
     /// Write the one workload's launches and readings here, as a trace.
     #[serde(default)]
     pub trace: Option<String>,
+}
+
+/// Which variants carry a workload out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Contenders {
+    /// The preferred one of ours, in turns with the vendor's library where there is one.
+    #[default]
+    Pair,
+    /// The preferred one of ours.
+    Own,
+    /// Every one, slow twins and the vendor's library among them, in turns.
+    All,
 }
 
 impl Job {

@@ -8,12 +8,14 @@ mod event;
 mod faults;
 mod replay;
 mod tape;
+mod tuning;
 mod vigil;
 mod watch;
 pub mod worker;
 
-pub use event::{Look, Options, Seen};
+pub use event::{Contenders, Look, Options, Seen};
 pub use replay::replay;
+pub use tuning::Tune;
 pub use watch::watch;
 
 use crate::{
@@ -52,14 +54,20 @@ pub fn suite(name: &str, time: Option<Nanos>) -> Option<Suite> {
 /// Asks every backend what it finds, each in a worker of its own and all at once.
 #[must_use]
 pub fn list() -> Vec<Listing> {
-    let start = |name: &'static str| (name, Child::start("list", &name));
+    list_with(None)
+}
+
+/// The same with a cuBLASLt that a person named.
+#[must_use]
+pub fn list_with(cublaslt: Option<&str>) -> Vec<Listing> {
+    let start = |name: &'static str| (name, Child::start_with("list", &name, cublaslt));
     let children: Vec<_> = BACKENDS.iter().map(|backend| start(backend.name)).collect();
     let deadline = Instant::now() + LISTING;
     children.into_iter().map(|(name, child)| listed(name, child, deadline)).collect()
 }
 
 fn listed(backend: &str, child: Result<Child>, deadline: Instant) -> Listing {
-    let absent = |why: String| Listing { backend: backend.into(), devices: Vec::new(), absent: Some(why) };
+    let absent = |why: String| Listing { backend: backend.into(), absent: Some(why), ..Listing::default() };
     let mut child = match child {
         Ok(child) => child,
         Err(error) => return absent(format!("{error:#}")),
@@ -136,7 +144,7 @@ pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnM
             stopping: false,
             unopened,
         };
-        attendance.attend(&mut Child::start("measure", &job)?, interrupted, news)?;
+        attendance.attend(&mut Child::start_with("measure", &job, task.options.cublaslt_library.as_deref())?, interrupted, news)?;
         unopened = attendance.unopened;
     }
     Ok(())

@@ -1,14 +1,15 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
 use super::{
-    event::{Event, Job, Look, Options, Order, Seen},
+    event::{Contenders, Event, Job, Look, Options, Order, Seen},
     tape::Taped,
+    tuning::{Chosen, Tuning},
 };
 use crate::{
-    contract::{Backend, Clock, Listing, Machine, Monotonic},
+    contract::{Backend, Clock, Listing, Machine, Monotonic, Unsupported},
     device::BACKENDS,
     measure::{self, Context, Profile, Readings},
-    plan::Plan,
+    plan::{Plan, Variant, VariantKind},
     record::{Device, Entry, Kind, Neighbours, Outcome, RateUnit, Vitals},
     telemetry::{Monitor, Pace, Sampler, Sources},
     units::Nanos,
@@ -85,7 +86,7 @@ fn described(mut listing: Listing) -> Listing {
 }
 
 fn absent(backend: &str, why: &str) -> Listing {
-    Listing { backend: backend.into(), devices: Vec::new(), absent: Some(why.into()) }
+    Listing { backend: backend.into(), absent: Some(why.into()), ..Listing::default() }
 }
 
 /// Tells the parent again and again that this process runs. A driver that hangs does not end that; being stopped does.
@@ -152,13 +153,16 @@ fn carry_out(job: &Job) -> Result<(), String> {
     }
     let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
     let begin = machine.clock().now();
+    let tuning = Tuning::new(&device, job.options.tune);
     let mut worker = Worker {
+        tuning,
         machine: machine.as_ref(),
         sources: &sources,
         device,
         sampler,
         suite,
         options: &job.options,
+        contenders: job.options.contenders,
         rates: HashMap::new(),
         begin,
         spent: job.spent,
@@ -181,6 +185,14 @@ fn carry_out(job: &Job) -> Result<(), String> {
     Ok(())
 }
 
+/// Who takes turns on a workload.
+struct Contention {
+    variants: Vec<Variant>,
+    /// Says why the vendor's library is not among them.
+    unpaired: Option<Entry>,
+    chosen: Option<Chosen>,
+}
+
 struct Worker<'a> {
     machine: &'a dyn Machine,
     sources: &'a Sources,
@@ -189,6 +201,8 @@ struct Worker<'a> {
     sampler: Option<Sampler>,
     suite: Suite,
     options: &'a Options,
+    contenders: Contenders,
+    tuning: Tuning,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
     begin: Nanos,
@@ -199,11 +213,11 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
-        let variants: Vec<_> = self.machine.variants(plan).into_iter().take(1).collect();
+        let Contention { variants, unpaired, chosen } = self.contenders(plan);
         let device = self.device.clone();
         let Some(variant) = variants.first() else {
             let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
-            let workload = plan.key.with(&crate::plan::Variant::own("none"));
+            let workload = plan.key.with(&Variant::own("none"));
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         };
         let profile = self.profile();
@@ -211,7 +225,7 @@ impl Worker<'_> {
         if let Some(reason) = self.out_of_time() {
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         }
-        let within = SILENCE + Nanos(4 * profile.target(plan).0);
+        let within = SILENCE + Nanos(4 * variants.len() as u64 * profile.target(plan).0);
         tell(&Event::Begin { device: Box::new(device), workload, work: plan.work, within });
         let context = Context {
             profile,
@@ -225,6 +239,16 @@ impl Worker<'_> {
         let taped = Taped::new(self.machine);
         let machine: &dyn Machine = if self.options.trace.is_some() { &taped } else { self.machine };
         let mut entries = measure::measure(machine, plan, &variants, &context);
+        // What a library cannot prepare must not cost our own kernel its measurement.
+        if variants.last().is_some_and(is_vendors) && entries.iter().all(failed) && !self.broken.get() {
+            let own = &variants[..variants.len() - 1];
+            entries = measure::measure(machine, plan, own, &context).into_iter().chain(entries.pop()).collect();
+        }
+        if let (Some(chosen), Some(ours)) = (chosen, entries.first_mut()) {
+            ours.counters.extend(chosen.counters());
+            ours.reason = ours.reason.take().or(chosen.said());
+        }
+        entries.extend(unpaired);
         let neighbours = before.zip(self.sources.others(&self.device)).map(|(before, after)| Neighbours { before, after });
         for entry in &mut entries {
             entry.neighbours = neighbours;
@@ -240,6 +264,30 @@ impl Worker<'_> {
         entries
     }
 
+    /// The variants to measure, the vendor's last, and an entry that says why it is not among them. That a library is not there at
+    /// all is said where a decision hangs on the figure; what it refuses is said everywhere.
+    fn contenders(&mut self, plan: &Plan) -> Contention {
+        let variants = self.machine.variants(plan);
+        let all = self.contenders == Contenders::All;
+        let (mut variants, chosen) = if all { (variants, None) } else { self.tuning.prefer(self.machine, plan, variants) };
+        variants.truncate(if all { usize::MAX } else { 1 });
+        if self.contenders == Contenders::Own || variants.is_empty() {
+            return Contention { variants, unpaired: None, chosen };
+        }
+        let mut unpaired = None;
+        match self.machine.vendor(plan) {
+            Some(Ok(vendor)) => variants.push(vendor),
+            Some(Err(Unsupported::Absent(_))) if !plan.sustained => {}
+            Some(Err(why)) => {
+                let workload = plan.key.with(&Variant { name: "vendor".into(), kind: VariantKind::Vendor });
+                let entry = Entry::without(self.device.clone(), workload, plan.work, Outcome::Skipped, why.to_string());
+                unpaired = Some(entry);
+            }
+            None => {}
+        }
+        Contention { variants, unpaired, chosen }
+    }
+
     fn profile(&self) -> Profile {
         let profile = Profile { burst: self.suite.burst, sustained: self.suite.sustained, precision: None };
         self.options.precision.map_or(profile, |precision| profile.precise(precision))
@@ -251,8 +299,9 @@ impl Worker<'_> {
     }
 
     fn out_of_time(&self) -> Option<String> {
-        // Whoever asks for a precision waits for it.
-        let budget = self.suite.budget.filter(|_| self.options.precision.is_none())?;
+        // Whoever asks for a precision, or for every candidate, waits for it.
+        let patient = self.options.precision.is_some() || self.contenders == Contenders::All;
+        let budget = self.suite.budget.filter(|_| !patient)?;
         let spent = self.spent + self.machine.clock().now().since(self.begin);
         let name = self.suite.name;
         (spent > budget)
@@ -271,6 +320,14 @@ impl Worker<'_> {
             *best = best.max(rate);
         }
     }
+}
+
+fn is_vendors(variant: &Variant) -> bool {
+    variant.kind == VariantKind::Vendor
+}
+
+fn failed(entry: &Entry) -> bool {
+    entry.outcome == Outcome::Failed
 }
 
 /// What a plan does in a second, where more is better: a time an item is turned into items.

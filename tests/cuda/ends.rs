@@ -67,7 +67,7 @@ fn while_a_measurement_is_verified() {
 
 #[test]
 fn while_launches_are_timed() {
-    at("timing launches", "launch/copy:60");
+    at("timing launches", "cuGraphLaunch:3");
 }
 
 #[test]

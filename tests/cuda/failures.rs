@@ -37,7 +37,7 @@ fn an_illegal_address_sticks_and_costs_one_entry() {
         let chip = format!("87,mode={mode}");
         costs_one_entry(name, &chip, "illegal@launch:2", &["lost", "CUDA_ERROR_ILLEGAL_ADDRESS"]);
     }
-    costs_one_entry("illegal-late", "87", "illegal@launch/copy:40", &["lost", "CUDA_ERROR_ILLEGAL_ADDRESS"]);
+    costs_one_entry("illegal-late", "87", "illegal@launch/copy:20", &["lost", "CUDA_ERROR_ILLEGAL_ADDRESS"]);
 }
 
 #[test]

@@ -40,6 +40,27 @@ impl Fake {
         self
     }
 
+    /// Puts the fake of cuBLASLt beside it under a version's name, to which the script happens.
+    pub fn with_cublaslt(mut self, file: &str, script: &str) -> Self {
+        let path = self.path(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(library::built("fake_cublaslt"), path).expect("the fake was built with this test");
+        self.variables.push(("ASSAY_FAKE_LT", script.into()));
+        self
+    }
+
+    /// Sets a variable of the environment to a path in its folder.
+    pub fn with_folder(mut self, variable: &'static str, folder: &str) -> Self {
+        self.variables.push((variable, self.path(folder).display().to_string()));
+        self
+    }
+
+    /// Makes kernels slower, by the beginning of their code's hash.
+    pub fn with_pace(mut self, pace: &str) -> Self {
+        self.variables.push(("ASSAY_FAKE_PACE", pace.into()));
+        self
+    }
+
     /// Names a file as the kernel's log.
     pub fn with_kernel_log(mut self) -> Self {
         let path = self.path("kmsg");
@@ -70,10 +91,26 @@ impl Fake {
     /// The program, with this driver and nothing else that the environment may say to it.
     pub fn assay(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
-        for name in ["ASSAY_SUITE", "ASSAY_BACKEND", "ASSAY_OUTPUT", "ASSAY_NVML_LIB", "ASSAY_FAKE_FAULT", "ASSAY_FAKE_PTX"] {
+        for name in [
+            "ASSAY_SUITE",
+            "ASSAY_BACKEND",
+            "ASSAY_OUTPUT",
+            "ASSAY_NVML_LIB",
+            "ASSAY_CUBLASLT_LIB",
+            "ASSAY_FAKE_FAULT",
+            "ASSAY_FAKE_PTX",
+            "ASSAY_FAKE_LT",
+            "ASSAY_FAKE_PACE",
+            "CUDA_HOME",
+            "CUDA_PATH",
+            "VIRTUAL_ENV",
+        ] {
             command.env_remove(name);
         }
-        command.env("LD_LIBRARY_PATH", &self.folder).env("ASSAY_FAKE_LOG", self.path("log"));
+        command
+            .env("LD_LIBRARY_PATH", &self.folder)
+            .env("ASSAY_FAKE_LOG", self.path("log"))
+            .env("XDG_CACHE_HOME", self.path("cache"));
         for (name, value) in &self.variables {
             command.env(name, value);
         }

@@ -14,6 +14,9 @@ mod listing;
 mod quick;
 mod runs;
 mod sensors;
+mod spans;
+mod tuning;
+mod vendor;
 
 use fake::{Fake, text};
 

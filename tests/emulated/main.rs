@@ -11,6 +11,7 @@ mod mutations;
 mod planted;
 mod products;
 mod random;
+mod residual;
 mod shipped;
 mod stems;
 

@@ -31,7 +31,11 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "chase" => chase(macros),
         "fill" => fill(macros),
         "fold" => fold(macros),
-        _ => return crate::issue::jobs(stem, macros).or_else(|| crate::products::jobs(stem, macros)),
+        _ => {
+            return crate::issue::jobs(stem, macros)
+                .or_else(|| crate::residual::jobs(stem, macros))
+                .or_else(|| crate::products::jobs(stem, macros));
+        }
     })
 }
 

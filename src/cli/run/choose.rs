@@ -1,10 +1,11 @@
 //! Which devices and workloads a command line means.
 
-use super::{Arguments, Backend, Item, Options, Task};
+use super::{Arguments, Backend, Item, Kernels, Options, Task, Tuning};
 use crate::{
     contract::Listing,
     plan::Plan,
     record::{Device, Kind},
+    runner::{Contenders, Tune},
     units::{Bytes, Nanos},
     workload::{self, Choice, FAMILIES, Suite},
 };
@@ -48,6 +49,19 @@ fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
         kernel_log: arguments.kernel_log.clone(),
         precision: arguments.precision,
         trace: None,
+        cublaslt_library: arguments.cublaslt_lib.clone(),
+        tune: match arguments.tuning {
+            Tuning::Auto => Tune::Auto,
+            Tuning::Anew => Tune::Anew,
+            Tuning::Off => Tune::Off,
+        },
+        contenders: match arguments.kernels {
+            // A soak is to be of one kernel throughout.
+            Kernels::Pair if suite.budget.is_none() => Contenders::Own,
+            Kernels::Pair => Contenders::Pair,
+            Kernels::Own => Contenders::Own,
+            Kernels::All => Contenders::All,
+        },
     };
     Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }

@@ -77,6 +77,15 @@ pub struct Arguments {
     /// NVML library to load instead of the driver's own
     #[arg(long, env = "ASSAY_NVML_LIB", value_name = "PATH")]
     nvml_lib: Option<String>,
+    /// cuBLASLt to hold products against instead of the one that is found
+    #[arg(long, env = "ASSAY_CUBLASLT_LIB", value_name = "PATH", value_parser = super::existing)]
+    cublaslt_lib: Option<String>,
+    /// Kernels to measure: ours with the vendor's library in turns, ours alone, or every candidate and slow twin
+    #[arg(long, value_enum, default_value_t = Kernels::Pair)]
+    kernels: Kernels,
+    /// Whether to choose among our kernels on the device: on chips that are not known yet, anew, or never
+    #[arg(long, value_enum, default_value_t = Tuning::Auto)]
+    tuning: Tuning,
     /// Log of the kernel to find the driver's faults in, instead of /dev/kmsg
     #[arg(long, env = "ASSAY_KERNEL_LOG", value_name = "PATH")]
     kernel_log: Option<String>,
@@ -90,6 +99,28 @@ enum Backend {
     Cpu,
     /// A recorded trace, in virtual time
     Replay,
+}
+
+/// Which kernels carry a workload out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kernels {
+    /// The best of ours, in turns with the vendor's library where there is one
+    Pair,
+    /// The best of ours alone
+    Own,
+    /// Every candidate, its slow twin, and the vendor's library, in turns
+    All,
+}
+
+/// When kernels are chosen on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Tuning {
+    /// On a GPU that neither this program's table nor an earlier run knows
+    Auto,
+    /// Now, whatever is known
+    Anew,
+    /// Never
+    Off,
 }
 
 /// How often a person asked to stop.
@@ -128,7 +159,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     if let Some(path) = &arguments.output {
         writable(path, arguments.force)?;
     }
-    let listings = runner::list();
+    let listings = runner::list_with(arguments.cublaslt_lib.as_deref());
     let tasks = choose::tasks(arguments, suite, &listings)?;
     let header = header(suite.name, telemetry::node(), listings.into_iter().flat_map(|listing| listing.devices).collect());
     let path = arguments.output.clone().map_or_else(|| store::new_record(&header.started_at, &header.id), Ok)?;

@@ -61,11 +61,12 @@ impl Progress {
     }
 
     pub fn entry(&mut self, entry: &Entry) {
-        self.done += 1;
-        self.targets.remove(&key(&entry.device.id, &entry.workload.id));
+        // A second entry of a workload is that of the kernel that ours took turns with.
+        let first = self.targets.remove(&key(&entry.device.id, &entry.workload.id)).is_some();
+        self.done += usize::from(first);
         self.measured += entry.sampling.as_ref().map_or(0.0, |sampling| sampling.seconds);
         if let Some(bar) = &self.bar {
-            bar.inc(1);
+            bar.inc(u64::from(first));
         }
         if self.lines {
             self.say(&format!("[{}/{}] {}, {} left", self.done, self.total, report::brief(entry), self.left()));

@@ -36,7 +36,7 @@ const NAME: &str = "cpu";
 const ID: &str = "cpu:0";
 
 fn probe() -> Listing {
-    Listing { backend: NAME.into(), devices: vec![device(&Topology::read())], absent: None }
+    Listing { backend: NAME.into(), devices: vec![device(&Topology::read())], ..Listing::default() }
 }
 
 fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {

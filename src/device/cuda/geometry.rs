@@ -2,7 +2,7 @@
 
 use crate::{
     contract::Unsupported,
-    plan::{Arg, Configuration},
+    plan::{Arg, BLOCK, Configuration},
 };
 
 /// Blocks that a grid has at the most.
@@ -115,6 +115,7 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
             (down.div_ceil(cluster) * across).min(u64::from(units) / cluster).max(1) * cluster
         }
         _ if kernel.starts_with("matmul") => down * across,
+        "residual" => count(0).div_ceil(BLOCK.0) * count(1).div_ceil(BLOCK.1),
         "link" | "chase" => 1,
         // A block a batch.
         _ if kernel.starts_with("issue") => count(0),

@@ -1,20 +1,23 @@
 //! A variant's program, ready to be enqueued: kernels and copies on their streams, or all of it as one graph.
 
 use super::{
+    graph::{Graph, record, wait},
     host::Copy,
     launch::{Launch, Memory, fault},
+    product::Library,
 };
 use crate::{contract::Fault, plan::Submit};
-use cudarc::driver::{
-    CudaContext, CudaEvent, CudaGraph, CudaStream,
-    sys::{CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode},
-};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, sys::CUevent_flags};
 use std::sync::Arc;
+
+/// Short launches that go to the device at once.
+pub const BUNDLE: u32 = 32;
 
 /// What a step does.
 pub enum Action {
     Kernel(Launch),
     Copy(Copy),
+    Library(Box<Library>),
 }
 
 /// The steps of a variant, and what they need besides.
@@ -26,7 +29,9 @@ pub struct Loaded {
     pub identity: String,
     /// Where the kernel keeps the hashes of its tiles, where it does.
     pub slots: Option<Memory>,
-    graph: Option<CudaGraph>,
+    graph: Option<Graph>,
+    /// [`BUNDLE`] launches as one graph, once they are known to be short.
+    bundle: Option<Graph>,
     /// Streams beside the first, which they wait for in the beginning and which waits for them in the end.
     beside: Vec<Beside>,
     begin: Option<CudaEvent>,
@@ -38,6 +43,15 @@ struct Beside {
 }
 
 impl Loaded {
+    /// A product by a library, on buffers at these addresses.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`].
+    pub fn of(mut library: Library, address: impl Fn(usize) -> u64) -> Result<Self, Fault> {
+        library.bind(address)?;
+        Ok(Self { identity: library.identity(), steps: vec![(0, Action::Library(Box::new(library)))], ..Self::default() })
+    }
+
     /// Makes the streams that it needs beside `stream`, or the graph that the plan wants; nothing runs yet.
     ///
     /// # Errors
@@ -53,21 +67,60 @@ impl Loaded {
         if most > 0 {
             self.begin = Some(event()?);
         }
-        if let Submit::Graph(repetitions) = submit { self.capture(stream, repetitions) } else { Ok(()) }
+        if let Submit::Graph(repetitions) = submit {
+            self.graph = Some(self.capture(stream, repetitions)?);
+        }
+        Ok(())
+    }
+
+    /// Where a library carries the steps out: times its algorithms on the inputs as they are, and keeps the fastest.
+    ///
+    /// # Errors
+    /// [`Fault`] when none runs.
+    pub fn choose(&mut self, context: &Arc<CudaContext>, stream: &CudaStream) -> Result<(), Fault> {
+        for (_, action) in &mut self.steps {
+            if let Action::Library(library) = action {
+                library.choose(context, stream)?;
+                self.identity = library.identity();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a library carries the steps out.
+    #[must_use]
+    pub fn by_library(&self) -> bool {
+        self.steps.iter().any(|(_, action)| matches!(action, Action::Library(_)))
     }
 
     /// Records the steps, so many times over, as a graph.
-    fn capture(&mut self, stream: &Arc<CudaStream>, repetitions: u32) -> Result<(), Fault> {
-        let failed = |error| fault("capturing a graph", error);
-        stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).map_err(failed)?;
-        let enqueued = (0..repetitions).try_for_each(|_| self.enqueue(stream));
-        // The capture ends even where a launch was refused.
-        let graph = stream.end_capture(CUgraphInstantiate_flags(0)).map_err(failed);
-        enqueued?;
-        let graph = graph?.ok_or_else(|| Fault::failed("capturing a graph", "nothing was captured"))?;
-        graph.upload().map_err(failed)?;
-        self.graph = Some(graph);
+    fn capture(&mut self, stream: &CudaStream, repetitions: u32) -> Result<Graph, Fault> {
+        Graph::record(stream, || (0..repetitions).try_for_each(|_| self.enqueue(stream)))
+    }
+
+    /// Makes ready to launch many times in few calls, where a launch is short: the host could not enqueue it as fast as it runs.
+    ///
+    /// # Errors
+    /// [`Fault`] with the driver's words.
+    pub fn bundle(&mut self, stream: &CudaStream) -> Result<(), Fault> {
+        if self.bundle.is_none() && self.graph.is_none() {
+            self.bundle = Some(self.capture(stream, BUNDLE)?);
+        }
         Ok(())
+    }
+
+    /// So many launches of the program.
+    ///
+    /// # Errors
+    /// [`Fault`] with the driver's words.
+    pub fn enqueue_all(&mut self, stream: &CudaStream, mut launches: u32) -> Result<(), Fault> {
+        if let Some(bundle) = &self.bundle {
+            while launches >= BUNDLE {
+                bundle.launch(stream)?;
+                launches -= BUNDLE;
+            }
+        }
+        (0..launches).try_for_each(|_| self.enqueue(stream))
     }
 
     /// One launch of the program.
@@ -76,12 +129,11 @@ impl Loaded {
     /// [`Fault`] with the driver's words.
     pub fn enqueue(&mut self, stream: &CudaStream) -> Result<(), Fault> {
         if let Some(graph) = &self.graph {
-            return graph.launch().map_err(|error| fault("launching a graph", error));
+            return graph.launch(stream);
         }
-        let failed = |error| fault("ordering streams", error);
         if let Some(begin) = &self.begin {
-            begin.record(stream).map_err(failed)?;
-            self.beside.iter().try_for_each(|beside| beside.stream.wait(begin)).map_err(failed)?;
+            record(begin, stream)?;
+            self.beside.iter().try_for_each(|beside| wait(&beside.stream, begin))?;
         }
         for (number, action) in &mut self.steps {
             let on =
@@ -89,10 +141,12 @@ impl Loaded {
             match action {
                 Action::Kernel(launch) => launch.enqueue(on)?,
                 Action::Copy(copy) => copy.enqueue(on)?,
+                Action::Library(library) => library.enqueue(on)?,
             }
         }
         for Beside { stream: other, end } in &self.beside {
-            end.record(other).and_then(|()| stream.wait(end)).map_err(failed)?;
+            record(end, other)?;
+            wait(stream, end)?;
         }
         Ok(())
     }

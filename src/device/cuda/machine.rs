@@ -7,17 +7,25 @@ use super::{
     host::{Copy, Storage},
     image,
     launch::{self, Memory, Shape, fault},
+    libraries,
     loaded::{Action, Loaded},
+    lt::Lt,
     prepared::Ready,
+    product::Library,
     tensor::{self, Argument},
 };
 use crate::{
     contract::{Clock, Fault, Machine, Monotonic, Prepared, Unsupported},
-    plan::{Arg, Buffer, Configuration, Op, Place, Plan, Step, Submit, Variant, kernel},
+    plan::{Arg, Buffer, Configuration, Op, Place, Plan, Step, Submit, Variant, VariantKind, kernel},
     record::Device,
 };
 use cudarc::driver::CudaContext;
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+};
 
 /// Left free for the driver's own needs, but never more than a sixteenth of what is free.
 const RESERVE_BYTES: u64 = 64 << 20;
@@ -37,6 +45,9 @@ pub struct Opened {
     pub units: u32,
     /// By `stem/configuration`; a module stays loaded as long as the device is open.
     functions: RefCell<BTreeMap<String, Function>>,
+    /// The vendor's library, or why there is none; looked for when it is first asked for.
+    lt: OnceCell<Result<Rc<Lt>, String>>,
+    memory: u64,
 }
 
 /// A loaded kernel.
@@ -64,6 +75,8 @@ impl Cuda {
                 units: device.units.unwrap_or(1),
                 context,
                 functions: RefCell::default(),
+                lt: OnceCell::new(),
+                memory: device.memory_bytes.unwrap_or(0),
             });
             machine.devices.push(device);
         }
@@ -109,12 +122,19 @@ impl Machine for Cuda {
         plan.program.iter().find_map(of).unwrap_or_default().iter().map(Candidate::variant).collect()
     }
 
+    fn vendor(&self, plan: &Plan) -> Option<Result<Variant, Unsupported>> {
+        let found = self.place(plan).ok()?.library(plan)?;
+        Some(found.map(|_| Variant { name: "vendor".into(), kind: VariantKind::Vendor }))
+    }
+
     fn prepare(&self, plan: &Plan, variants: &[Variant]) -> Result<Box<dyn Prepared + '_>, Fault> {
         let opened = self.place(plan).map_err(|reason| Fault::failed("preparing", reason))?;
         let buffers: Vec<Storage> =
             plan.buffers.iter().map(|buffer| Storage::allocate(&opened.context, buffer)).collect::<Result<_, _>>()?;
         let loaded = variants.iter().map(|variant| opened.load(plan, variant, &buffers)).collect::<Result<_, _>>()?;
-        Ok(Box::new(Ready::new(opened, plan, buffers, loaded, &self.clock)?))
+        let mut ready = Ready::new(opened, plan, buffers, loaded, &self.clock)?;
+        ready.choose()?;
+        Ok(Box::new(ready))
     }
 
     fn clock(&self) -> &dyn Clock {
@@ -130,8 +150,27 @@ impl Opened {
         candidates::candidates(name, dtype, args, self.capability, self.units)
     }
 
+    /// The vendor's library on a plan; nothing where the plan is no product.
+    fn library(&self, plan: &Plan) -> Option<Result<Library, Unsupported>> {
+        let open = || {
+            let version = launch::interface_version().map_err(|fault| fault.to_string())?;
+            let found = libraries::cublaslt(version)?;
+            Lt::open(&self.context, &found.path).map(Rc::new).map_err(|why| format!("{}: {why}", found.path.display()))
+        };
+        plan.product()?;
+        match self.lt.get_or_init(open) {
+            Ok(lt) => Library::of(lt, plan, self.memory),
+            Err(why) => Some(Err(Unsupported::Absent(format!("no cuBLASLt to hold it against: {why}")))),
+        }
+    }
+
     /// All of a variant's launches, one a step of the program.
     fn load(&self, plan: &Plan, variant: &Variant, buffers: &[Storage]) -> Result<Loaded, Fault> {
+        if variant.kind == VariantKind::Vendor {
+            let none = || Fault::failed("preparing", "no library does this");
+            let library = self.library(plan).ok_or_else(none)?.map_err(|why| Fault::failed("preparing", why))?;
+            return Loaded::of(library, |index| buffers.get(index).map_or(0, Storage::address));
+        }
         let unfit = |reason: Unsupported| Fault::failed("preparing", reason);
         let mut loaded = Loaded::default();
         for step in &plan.program {

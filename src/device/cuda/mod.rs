@@ -7,16 +7,20 @@ mod calls;
 mod candidates;
 mod facts;
 mod geometry;
+mod graph;
 mod host;
 mod image;
 mod launch;
+mod libraries;
 mod loaded;
+mod lt;
 mod machine;
 mod prepared;
+mod product;
 mod tensor;
 mod timing;
 
-use crate::contract::{Backend, Fault, Listing, Machine};
+use crate::contract::{Backend, Fault, Library, Listing, Machine};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub const BACKEND: Backend = Backend { name: "cuda", probe, open };
@@ -34,7 +38,18 @@ fn probe() -> Listing {
         Err(Fault::Failed { why, .. }) => (Vec::new(), Some(why)),
         Err(fault) => (Vec::new(), Some(fault.to_string())),
     };
-    Listing { backend: "cuda".into(), devices, absent }
+    // Where there is no device a library beside the driver is of no interest.
+    let libraries = if devices.is_empty() { Vec::new() } else { vec![cublaslt()] };
+    Listing { backend: "cuda".into(), devices, absent, libraries }
+}
+
+fn cublaslt() -> Library {
+    let found = launch::interface_version().map_err(|fault| fault.to_string()).and_then(libraries::cublaslt);
+    let library = Library { name: "cuBLASLt".into(), ..Library::default() };
+    match found {
+        Ok(found) => Library { version: Some(found.version), path: Some(found.path.display().to_string()), ..library },
+        Err(why) => Library { absent: Some(why), ..library },
+    }
 }
 
 fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {

@@ -1,17 +1,17 @@
 //! A plan on a device: buffers filled, kernels launched and timed, output sampled and folded.
 
 use super::{
-    geometry,
+    calls, geometry,
     host::Storage,
     launch::{Memory, fault, idle},
-    loaded::Loaded,
+    loaded::{BUNDLE, Loaded},
     machine::Opened,
     tensor::Argument,
     timing::Timing,
 };
 use crate::{
     contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
-    plan::{Arg, Buffer, Fold, Pass, Plan, Role},
+    plan::{Arg, Buffer, Fold, Op, Pass, Plan, Product, Role, Step, Submit},
 };
 use cudarc::driver::CudaStream;
 use std::{
@@ -39,8 +39,10 @@ pub struct Ready<'a> {
     stream: Arc<CudaStream>,
     loaded: Vec<Loaded>,
     timing: Timing,
-    /// The plan's, and behind them one word to which a fold adds.
+    /// The plan's, and behind them one word to which a fold adds, and for a product a double for each of its blocks.
     buffers: Vec<Storage>,
+    /// Whether short launches go to the device as graphs: not where it is told how soon one launch follows another.
+    bundles: bool,
     /// What the inputs were filled with last.
     filled: Option<Pass>,
 }
@@ -57,9 +59,27 @@ impl<'a> Ready<'a> {
     ) -> Result<Self, Fault> {
         let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
         buffers.push(Storage::Device(Memory::allocate(&opened.context, 4)?));
+        if let Some((down, across)) = plan.product().map(|product| product.blocks()) {
+            buffers.push(Storage::Device(Memory::allocate(&opened.context, down * across * 8)?));
+        }
         loaded.iter_mut().try_for_each(|loaded| loaded.make_ready(&opened.context, &stream, plan.submit))?;
         let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
-        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, filled: None })
+        let kernel = matches!(plan.program[..], [Step { op: Op::Kernel { .. }, .. }]);
+        let bundles = kernel && plan.submit == Submit::Stream && plan.key.family != "launch" && calls::without_graphs().is_none();
+        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, bundles, filled: None })
+    }
+
+    /// Lets a library choose its algorithms, on the inputs that are timed.
+    ///
+    /// # Errors
+    /// [`Fault`] when none of them runs.
+    pub fn choose(&mut self) -> Result<(), Fault> {
+        if self.loaded.iter().any(Loaded::by_library) {
+            self.fill(Pass::Random)?;
+            let Self { opened, loaded, stream, .. } = self;
+            loaded.iter_mut().try_for_each(|loaded| loaded.choose(&opened.context, stream))?;
+        }
+        Ok(())
     }
 
     /// Launches a kernel of the harness itself; it runs in the stream's order.
@@ -130,10 +150,13 @@ impl Prepared for Ready<'_> {
     }
 
     fn start(&mut self, variant: usize, launches: u32) -> Result<(), Fault> {
-        let Self { opened, loaded, timing, stream, .. } = self;
+        let Self { opened, loaded, timing, stream, bundles, .. } = self;
         opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         let loaded = loaded.get_mut(variant).ok_or_else(|| Fault::failed("launching", format!("no variant {variant}")))?;
-        timing.batch(stream, variant, launches, || loaded.enqueue(stream))
+        if *bundles && launches >= BUNDLE && timing.are_short(variant) {
+            loaded.bundle(stream)?;
+        }
+        timing.batch(stream, variant, launches, |count| loaded.enqueue_all(stream, count))
     }
 
     fn finished(&mut self) -> Result<bool, Fault> {
@@ -179,6 +202,19 @@ impl Prepared for Ready<'_> {
             sums.push(u32::from_le_bytes(word));
         }
         Ok(sums)
+    }
+
+    fn residual(&mut self, seed: u32) -> Result<Option<Vec<f64>>, Fault> {
+        let Some(product) = self.plan.product() else { return Ok(None) };
+        let Product { buffers: [a, b, c], m, n, k, .. } = product;
+        let addresses = [a, b, c, self.plan.buffers.len() + 1].map(|index| self.buffers.get(index).map_or(0, Storage::address));
+        let args: Vec<Arg> = (0..4).map(Arg::Buffer).chain([m, n, k, u64::from(seed)].map(Arg::Count)).collect();
+        self.harness("residual", self.plan.precision.input.name(), &args, &addresses)?;
+        self.synchronize()?;
+        let (down, across) = product.blocks();
+        let mut bytes = vec![0_u8; (down * across * 8) as usize];
+        self.buffers[self.plan.buffers.len() + 1].read(0, &mut bytes)?;
+        Ok(Some(bytes.as_chunks::<8>().0.iter().map(|double| f64::from_le_bytes(*double)).collect()))
     }
 
     fn tiles(&mut self, variant: usize) -> Result<Option<Tiles>, Fault> {
@@ -238,7 +274,8 @@ mod tests {
         use Dtype::{Bf16, E4m3, E5m2, Fp16, Fp32, Fp64, Int8, Int32, Tf32, Uint32};
         let inputs = [Fp32, Fp64, Uint32, Tf32, Fp16, Bf16, E4m3, E5m2, Int8].map(|dtype| ("fill", dtype));
         let outputs = [Fp32, Fp64, Uint32, Fp16, Bf16, Int32].map(|dtype| ("fold", dtype));
-        for (stem, dtype) in inputs.into_iter().chain(outputs) {
+        let products = [Fp32, Fp64, Tf32, Fp16, Bf16, E4m3, E5m2, Int8].map(|dtype| ("residual", dtype));
+        for (stem, dtype) in inputs.into_iter().chain(outputs).chain(products) {
             let found: Option<&Configuration> = kernel(stem).and_then(|kernel| kernel.configuration(dtype.name()));
             assert!(found.is_some(), "{stem}/{dtype}");
         }

@@ -3,7 +3,10 @@
 //! Every begin is measured from the event before it, not from one origin, because the driver tells differences in single precision:
 //! over long runs a common origin would cost microseconds.
 
-use super::launch::{event, fault};
+use super::{
+    graph::record,
+    launch::{event, fault},
+};
 use crate::{
     contract::{Fault, Span, Timer},
     units::Nanos,
@@ -67,7 +70,7 @@ impl Timing {
         self.timer
     }
 
-    /// Enqueues `launches` of `launch` with events around them.
+    /// Enqueues `launches`, as many at a time as `launch` is told, with events around them.
     ///
     /// # Errors
     /// [`Fault`] of the launch, or when a batch is still under way.
@@ -76,7 +79,7 @@ impl Timing {
         stream: &CudaStream,
         variant: usize,
         launches: u32,
-        mut launch: impl FnMut() -> Result<(), Fault>,
+        mut launch: impl FnMut(u32) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         if self.batch.is_some() {
             return Err(Fault::failed("launching", "the launches before were not waited for"));
@@ -88,13 +91,16 @@ impl Timing {
         }
         for (begin, end) in &self.pairs[..intervals] {
             record(begin, stream)?;
-            for _ in 0..if apart { 1 } else { launches } {
-                launch()?;
-            }
+            launch(if apart { 1 } else { launches })?;
             record(end, stream)?;
         }
         self.batch = Some(Batch { variant, launches, apart });
         Ok(())
+    }
+
+    /// Whether launches of a variant are known to be so short that they are timed together.
+    pub fn are_short(&self, variant: usize) -> bool {
+        self.expected.get(variant).is_some_and(|expected| !apart(*expected))
     }
 
     /// Whether the batch under way is done; takes its times when it is.
@@ -160,12 +166,11 @@ fn apart(expected: Option<Nanos>) -> bool {
     expected.is_none_or(|length| length >= ALONE)
 }
 
-fn record(event: &CudaEvent, stream: &CudaStream) -> Result<(), Fault> {
-    event.record(stream).map_err(|error| fault("recording an event", error))
-}
-
 /// Nanoseconds between two events that have happened.
-fn elapsed(begin: &CudaEvent, end: &CudaEvent) -> Result<f64, Fault> {
+///
+/// # Errors
+/// [`Fault`] with the driver's words.
+pub fn elapsed(begin: &CudaEvent, end: &CudaEvent) -> Result<f64, Fault> {
     begin.elapsed_ms(end).map(|milliseconds| f64::from(milliseconds) * 1e6).map_err(|error| fault("reading an event", error))
 }
 

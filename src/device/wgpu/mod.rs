@@ -28,8 +28,8 @@ pub fn probe() -> Listing {
     let found =
         std::panic::catch_unwind(adapter::find).unwrap_or_else(|_| Err("the graphics driver broke while it was asked".into()));
     match found {
-        Ok(found) => Listing { backend, devices: found.into_iter().map(|(_, device)| device).collect(), absent: None },
-        Err(why) => Listing { backend, devices: Vec::new(), absent: Some(why) },
+        Ok(found) => Listing { backend, devices: found.into_iter().map(|(_, device)| device).collect(), ..Listing::default() },
+        Err(why) => Listing { backend, absent: Some(why), ..Listing::default() },
     }
 }
 

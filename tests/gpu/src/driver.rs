@@ -106,6 +106,42 @@ impl Drop for Words {
     }
 }
 
+/// Device memory of no particular contents.
+pub struct Room {
+    pub address: u64,
+}
+
+impl Room {
+    pub fn of(bytes: u64) -> Result<Self> {
+        let size = usize::try_from(bytes)?;
+        // SAFETY: the context is current on this thread.
+        let address = unsafe { result::malloc_sync(size) }.map_err(said).with_context(|| format!("allocating {bytes} bytes"))?;
+        // SAFETY: the allocation is that long. What nobody wrote may not lie in memory at all.
+        unsafe { result::memset_d8_sync(address, 0x3f, size) }.map_err(said)?;
+        Ok(Self { address })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: the address came from an allocation and is freed once. An error here is told by the next call.
+        let _ = unsafe { result::free_sync(self.address) };
+    }
+}
+
+impl Device {
+    /// Bytes that are free.
+    pub fn free(&self) -> u64 {
+        self.context.mem_get_info().map_or(0, |(free, _)| free as u64)
+    }
+}
+
+/// Enqueues the driver's own copy within the device.
+pub fn copy(device: &Device, to: u64, from: u64, bytes: u64) -> Result<()> {
+    // SAFETY: both are allocations of so many bytes that live until the work is seen to end.
+    unsafe { result::memcpy_dtod_async(to, from, usize::try_from(bytes)?, device.stream.cu_stream()) }.map_err(said)
+}
+
 /// A tensor map as the driver packs it. It is passed by value, on a boundary of 64 bytes.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]

@@ -60,9 +60,9 @@ fn fake(folder: &Path) -> PathBuf {
 }
 
 /// Name, status and exit code of every step.
-fn steps(results: &Path) -> Vec<(String, String, i64)> {
+fn steps(results: &Path, summary: &str) -> Vec<(String, String, i64)> {
     let word = |value: &Value| value.as_str().expect("a word").to_owned();
-    let summary = json(&results.join("summary.json"));
+    let summary = json(&results.join(summary));
     let steps = summary["steps"].as_array().expect("steps").iter();
     steps.map(|step| (word(&step["step"]), word(&step["status"]), step["code"].as_i64().expect("a code"))).collect()
 }
@@ -92,7 +92,10 @@ fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
         script(&folder.join("compute-sanitizer"), line);
         let output = Command::new(folder.join("run")).arg(folder.join("results")).env("PATH", &path).output().expect("starts");
         assert_eq!(output.status.success(), status != "failed", "{line}");
-        assert!(steps(&folder.join("results")).contains(&("sanitizer".to_owned(), status.to_owned(), code)), "{line}");
+        assert!(
+            steps(&folder.join("results"), "summary.json").contains(&("sanitizer".to_owned(), status.to_owned(), code)),
+            "{line}"
+        );
     }
 }
 
@@ -112,14 +115,25 @@ fn every_step_runs_without_a_gpu() {
             .env("ASSAY_FAKE_CUDA", "90")
             .env("ASSAY_FAKE_PTX", fake.join("ptx")),
     );
-    let wanted =
-        [("conformance", "answered", 0), ("correctness", "ok", 0), ("sanitizer", "unavailable", 77), ("launches", "ok", 0)];
-    assert_eq!(steps(&results), wanted.map(|(step, status, code)| (step.to_owned(), status.to_owned(), code)));
-    assert!(fs::read_dir(&results).expect("results").count() <= 6);
+    let wanted = [
+        ("conformance", "answered", 0),
+        ("correctness", "ok", 0),
+        ("flips", "ok", 0),
+        ("sanitizer", "unavailable", 77),
+        ("launches", "ok", 0),
+        ("bandwidth", "ok", 0),
+    ];
+    assert_eq!(steps(&results, "summary.json"), wanted.map(|(step, status, code)| (step.to_owned(), status.to_owned(), code)));
+    assert!(fs::read_dir(&results).expect("results").count() <= 8);
     let kernels = json(&results.join("conformance.json"))["kernels"].as_array().expect("kernels").clone();
     assert!(kernels.len() >= 30 && kernels.iter().all(|kernel| kernel["words"].is_string()), "{kernels:#?}");
     let launches = json(&results.join("launches.json"));
     assert_eq!(launches["dependent_launch_in_stream"]["p50"], 2000.0, "the fake's own time for a launch");
+    let flips = json(&results.join("flips.json"));
+    assert_eq!((&flips["planted"], &flips["found"]), (&3.into(), &3.into()), "{flips:#}");
+    let bandwidth = json(&results.join("bandwidth.json"));
+    assert!(bandwidth["readings"]["babelstream_triad"]["best"].as_f64().is_some_and(|best| best > 1e9), "{bandwidth:#}");
+    the_other_parts_run(&folder, &fake);
 
     // A table is printed of it, and nothing of a fake is filed.
     let tables = root().join("tests/gpu/tables");
@@ -127,6 +141,43 @@ fn every_step_runs_without_a_gpu() {
     assert!(table.contains("| conformance | answered |") && table.contains("dependent_launch_in_graph"), "{table}");
     let refused = Command::new(&tables).arg(&results).output().expect("starts");
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("not filed"));
+}
+
+/// The beginning of the hash of every slow twin's machine code, and a factor on its time: the fake knows no slow code by itself.
+fn slow_twins() -> String {
+    let slow = |(_, config, image): &(String, Value, Value)| {
+        config["name"].as_str().is_some_and(|name| name.starts_with("slow")) && image["architecture"] == "90a"
+    };
+    let images = compiled::images("cubin");
+    let pair = |(_, _, image): &(String, Value, Value)| format!("{}:2", &compiled::hash(image)[..16]);
+    images.iter().filter(|one| slow(one)).map(pair).collect::<Vec<_>>().join(",")
+}
+
+fn the_other_parts_run(folder: &Path, fake: &Path) {
+    let part = |part: &str, pace: &str, results: &Path| {
+        let mut command = Command::new(folder.join("run"));
+        command.arg(results).arg(part).env("ASSAY_GPU_SHORT", "1").env("LD_LIBRARY_PATH", fake).env("ASSAY_FAKE_PACE", pace);
+        command.env("ASSAY_FAKE_CUDA", "90").env("ASSAY_FAKE_PTX", fake.join("ptx"));
+        command.output().expect("starts").status.success()
+    };
+    let results = folder.join("parts");
+    let good = |step: &str| (step.to_owned(), "ok".to_owned(), 0);
+    assert!(part("tune", &slow_twins(), &results));
+    assert_eq!(steps(&results, "tune.summary.json"), [good("sweep"), good("slower"), good("table")]);
+    let slower = json(&results.join("slower.json"));
+    assert!(slower["families"]["matmul"]["times_as_fast"].as_f64().is_some_and(|times| times > 1.5), "{slower:#}");
+    let table = json(&results.join("tuned.json"));
+    assert!(table["hardware"] == false && !table["rows"].as_array().expect("rows").is_empty(), "{table:#}");
+    // Twins that are not slower are a broken clock, and a verdict.
+    assert!(!part("tune", "", &folder.join("equal")));
+    assert_eq!(json(&folder.join("equal/slower.json"))["verdict"], "bad");
+    for (name, step) in [("reference", "reference"), ("standard", "standard"), ("soak", "soak")] {
+        assert!(part(name, "", &results), "{name}");
+        assert!(steps(&results, &format!("{name}.summary.json")).contains(&good(step)), "{name}");
+    }
+    let nonsense = Command::new(folder.join("run")).arg(folder.join("none")).arg("everything").output().expect("starts");
+    assert_eq!(nonsense.status.code(), Some(2));
+    assert!(!folder.join("none").exists(), "nothing is written");
 }
 
 /// Results of a real device are filed where CI and the README look for them.

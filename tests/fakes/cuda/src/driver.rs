@@ -5,7 +5,9 @@ use crate::{
     launch::{Code, Facts},
     log::Log,
     memory::Memory,
+    pace::Pace,
     script::{End, Script, What},
+    spans::Spans,
     status::Status,
     work::{Event, Memo, Stream, Work},
 };
@@ -59,6 +61,9 @@ pub struct Driver {
     pub streams: BTreeMap<Handle, Stream>,
     pub events: BTreeMap<Handle, Event>,
     pub modules: BTreeMap<Handle, Arc<Code>>,
+    pub pace: Pace,
+    /// By module: the factor on the time of its kernels.
+    pub paces: BTreeMap<Handle, f64>,
     pub functions: BTreeMap<Handle, Function>,
     /// Graphs and what was made of them.
     pub graphs: BTreeMap<Handle, Vec<Work>>,
@@ -68,6 +73,7 @@ pub struct Driver {
     /// By device: an error that no call gets past.
     pub poison: Vec<Option<Status>>,
     calls: BTreeMap<&'static str, u64>,
+    spans: Spans,
     lost: bool,
     next: Handle,
 }
@@ -81,9 +87,11 @@ impl Driver {
         let log = Log::from_environment();
         let script = variable("ASSAY_FAKE_FAULT").unwrap_or_default();
         let mut script = Script::parse(&script).map_err(|why| format!("ASSAY_FAKE_FAULT: {why}"))?;
+        let pace = variable("ASSAY_FAKE_PACE").unwrap_or_default();
+        let pace = Pace::parse(&pace).map_err(|why| format!("ASSAY_FAKE_PACE: {why}"))?;
         script.spend(&log.text());
         script.planned().for_each(|text| log.write(&format!("planned {text}")));
-        Ok(Self { script, log, ptx: variable("ASSAY_FAKE_PTX").map(PathBuf::from), ..Self::new(chip) })
+        Ok(Self { script, log, pace, ptx: variable("ASSAY_FAKE_PTX").map(PathBuf::from), ..Self::new(chip) })
     }
 
     /// One to which nothing has happened.
@@ -101,11 +109,14 @@ impl Driver {
             memory: Memory::default(),
             events: BTreeMap::new(),
             modules: BTreeMap::new(),
+            pace: Pace::default(),
+            paces: BTreeMap::new(),
             functions: BTreeMap::new(),
             graphs: BTreeMap::new(),
             pinned: BTreeMap::new(),
             memo: Memo::default(),
             calls: BTreeMap::new(),
+            spans: Spans::default(),
             lost: false,
             next: 0x10_0000,
         }
@@ -157,6 +168,7 @@ impl Driver {
 
     fn enter(&mut self, name: &'static str, needs: Needs) -> Result<(), Status> {
         *self.calls.entry(name).or_default() += 1;
+        self.spans.pass(name);
         let allocates = matches!(name, "cuMemAlloc_v2" | "cuMemAllocAsync");
         self.meet(|place| place == name || allocates && place == "alloc")?;
         if self.lost && needs != Needs::Nothing {
@@ -172,7 +184,8 @@ impl Driver {
     fn summary(&self) -> String {
         let calls = self.calls.iter().map(|(name, count)| format!("calls {name} {count}"));
         let launches = format!("launches interpreted {} repeated {}", self.memo.interpreted, self.memo.repeated);
-        calls.chain([launches]).collect::<Vec<_>>().join("\n")
+        let within = self.spans.within.iter().map(|name| format!("within a timed span {name}"));
+        calls.chain(within).chain([launches]).collect::<Vec<_>>().join("\n")
     }
 }
 

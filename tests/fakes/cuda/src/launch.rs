@@ -45,7 +45,7 @@ pub struct Facts {
 }
 
 /// The shape of a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
     pub grid: [u32; 3],
     pub block: [u32; 3],

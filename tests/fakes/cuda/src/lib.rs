@@ -6,6 +6,7 @@
 //! - `ASSAY_FAKE_CUDA`: the chips, see [`chip::Chip`].
 //! - `ASSAY_FAKE_PTX`: a folder of PTX by the hash of the machine code made of it, see [`image`].
 //! - `ASSAY_FAKE_FAULT`: failures, see [`script`].
+//! - `ASSAY_FAKE_PACE`: kernels that take longer, see [`pace`].
 //! - `ASSAY_FAKE_LOG`: a file to which is told what happened, see [`log`].
 
 mod calls;
@@ -17,6 +18,9 @@ mod image;
 mod launch;
 mod log;
 mod memory;
+mod pace;
+mod product;
 mod script;
+mod spans;
 mod status;
 mod work;

@@ -7,6 +7,7 @@ use crate::{
     driver::{Driver, Handle},
     launch::{self, Code, Cost, End, Shape},
     memory::Content,
+    product::Product,
     script::What,
     status::Status,
 };
@@ -65,6 +66,8 @@ pub enum Work {
         from: u64,
         bytes: usize,
     },
+    /// A vendor's library at work.
+    Product(Product),
     Record(Handle),
     /// Waits for an event's record of this number.
     Wait(Handle, u64),
@@ -102,13 +105,16 @@ struct Remembered {
     writes: Vec<Content>,
 }
 
-type Met = (Handle, String, Shape, Vec<u8>, [u8; 32]);
+/// Module, kernel, shape, parameters, and the state of all memory.
+pub type Launched = (Handle, String, Shape, Vec<u8>, [u8; 32]);
+/// No module has this number.
+pub const NEVER: Handle = 0;
 
 /// Launches that need not be executed again. A kernel is a function of its code, shape, parameters and of all memory; where all of
 /// these are as they were, it would do what it did.
 #[derive(Default)]
 pub struct Memo {
-    met: BTreeMap<Met, Remembered>,
+    met: BTreeMap<Launched, Remembered>,
     /// What each kernel was seen to write, for a flip to have a target.
     outputs: BTreeMap<(Handle, String, Vec<u8>), Vec<u64>>,
     bytes: usize,
@@ -271,6 +277,7 @@ impl Driver {
                 }
                 Ok(0.0)
             }
+            Work::Product(product) => self.multiply(product).map(|took| LAUNCH_NANOSECONDS + took),
             Work::Free(address) => self.memory.free(*address).map(|()| 0.0),
             Work::Wait(..) => Ok(0.0),
         }
@@ -307,15 +314,14 @@ impl Driver {
             cost.flops as f64 / chip.rate(),
             cost.turns as f64 / chip.turns(),
         ];
-        Ok(LAUNCH_NANOSECONDS + busy.into_iter().fold(0.0, f64::max) * 1e9)
+        let pace = self.paces.get(&launch.module).copied().unwrap_or(1.0);
+        Ok((LAUNCH_NANOSECONDS + busy.into_iter().fold(0.0, f64::max) * 1e9) * pace)
     }
 
     fn repeat_or_run(&mut self, launch: &Launch) -> Result<Cost, End> {
         let met = (launch.module, launch.kernel.clone(), launch.shape, launch.parameters.clone(), self.memory.state());
-        if let Some(known) = self.memo.met.get(&met) {
-            known.writes.iter().for_each(|content| self.memory.restore(content));
-            self.memo.repeated += 1;
-            return Ok(known.cost);
+        if let Some(cost) = self.recall(&met) {
+            return Ok(cost);
         }
         let before = self.memory.hashes();
         let Launch { code, kernel, shape, parameters, .. } = launch;
@@ -330,13 +336,26 @@ impl Driver {
                 outputs.push(content.address);
             }
         }
+        self.remember(met, cost, writes);
+        Ok(cost)
+    }
+
+    /// Does again what is known to come of a launch; its cost.
+    pub fn recall(&mut self, met: &Launched) -> Option<Cost> {
+        let known = self.memo.met.get(met)?;
+        known.writes.iter().for_each(|content| self.memory.restore(content));
+        self.memo.repeated += 1;
+        Some(known.cost)
+    }
+
+    /// Keeps what came of a launch.
+    pub fn remember(&mut self, met: Launched, cost: Cost, writes: Vec<Content>) {
         self.memo.bytes += writes.iter().map(Content::len).sum::<usize>();
         if self.memo.bytes > REMEMBERED_BYTES {
             self.memo.bytes = 0;
             self.memo.met.clear();
         }
         self.memo.met.insert(met, Remembered { cost, writes });
-        Ok(cost)
     }
 
     /// Turns one bit in the middle of what the kernel was seen to write.

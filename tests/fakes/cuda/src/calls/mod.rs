@@ -7,6 +7,7 @@ mod graphs;
 mod launches;
 mod memory;
 mod modules;
+mod products;
 mod streams;
 mod tensors;
 

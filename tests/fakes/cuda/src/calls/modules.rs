@@ -30,6 +30,7 @@ fn load(driver: &mut Driver, out: *mut Pointer, image: *const c_void) -> Result<
     })?;
     let handle = driver.handle();
     driver.modules.insert(handle, Arc::new(code));
+    driver.paces.insert(handle, driver.pace.of(bytes));
     give_handle(out, handle).map_err(plain)
 }
 

@@ -6,7 +6,7 @@ use crate::{
     plan::Plan,
     record::{Device, Entry, Outcome},
     report,
-    runner::{self, Item, News, Options, Task},
+    runner::{self, Contenders, Item, News, Options, Task},
     units::{Nanos, scaled},
     workload::{self, Choice},
 };

@@ -42,6 +42,47 @@ __device__ __forceinline__ uint4 load_again(const uint4* from) {
     return v;
 }
 
+#if __CUDA_ARCH__ >= 1000
+// 32 bytes, which these architectures move in one instruction.
+struct alignas(32) double_4 {
+    double x, y, z, w;
+};
+
+struct alignas(32) uint_8 {
+    u32 word[8];
+};
+
+__device__ __forceinline__ double_4 load_once(const double_4* from) {
+    double_4 v;
+    asm volatile("ld.global.nc" STREAM_HINTS ".v4.f64 {%0, %1, %2, %3}, [%4];" : "=d"(v.x), "=d"(v.y), "=d"(v.z), "=d"(v.w) : "l"(from));
+    return v;
+}
+
+__device__ __forceinline__ double_4 load_again(const double_4* from) {
+    double_4 v;
+    asm volatile("ld.global" STREAM_HINTS ".v4.f64 {%0, %1, %2, %3}, [%4];" : "=d"(v.x), "=d"(v.y), "=d"(v.z), "=d"(v.w) : "l"(from) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ uint_8 load_again(const uint_8* from) {
+    uint_8 v;
+    asm volatile("ld.global" STREAM_HINTS ".v8.u32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];"
+                 : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3]), "=r"(v.word[4]), "=r"(v.word[5]), "=r"(v.word[6]), "=r"(v.word[7])
+                 : "l"(from) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ void store_streamed(double_4* to, double_4 v) {
+    asm volatile("st.global.cs.v4.f64 [%0], {%1, %2, %3, %4};" : : "l"(to), "d"(v.x), "d"(v.y), "d"(v.z), "d"(v.w) : "memory");
+}
+
+__device__ __forceinline__ void store_streamed(uint_8* to, uint_8 v) {
+    asm volatile("st.global.cs.v8.u32 [%0], {%1, %2, %3, %4, %5, %6, %7, %8};"
+                 : : "l"(to), "r"(v.word[0]), "r"(v.word[1]), "r"(v.word[2]), "r"(v.word[3]), "r"(v.word[4]), "r"(v.word[5]), "r"(v.word[6]), "r"(v.word[7])
+                 : "memory");
+}
+#endif
+
 // Kept by every cache it passes: what a footprint ladder needs to see L1 at all.
 __device__ __forceinline__ double2 load_cached(const double2* from) {
     double2 v;
@@ -116,6 +157,44 @@ __device__ __forceinline__ u32 bits(float value) {
     return d;
 }
 
+// The multiprocessor's clock, read when `known` is: at the end of a chain of loads, not while the last one is under way.
+__device__ __forceinline__ u64 clocks_behind(u64 known) {
+    u64 d;
+    asm volatile("{ .reg .pred p; setp.ne.u64 p, %1, 0; @p mov.u64 %0, %%clock64; @!p mov.u64 %0, 0; }" : "=l"(d) : "l"(known) : "memory");
+    return d;
+}
+
+// The device's clock in nanoseconds, which goes on in steps.
+__device__ __forceinline__ u64 nanoseconds() {
+    u64 d;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(d) : : "memory");
+    return d;
+}
+
+// ---- atomics -----------------------------------------------------------------------------------------------------------------------
+
+// Nobody waits for what was there.
+__device__ __forceinline__ void add_at(u32* at, u32 value) {
+    asm volatile("red.global.add.u32 [%0], %1;" : : "l"(at), "r"(value) : "memory");
+}
+
+__device__ __forceinline__ void add_at_shared(u32 at, u32 value) {
+    asm volatile("red.shared.add.u32 [%0], %1;" : : "r"(at), "r"(value) : "memory");
+}
+
+// What was there before.
+__device__ __forceinline__ u32 add_and_tell(u32* at, u32 value) {
+    u32 d;
+    asm volatile("atom.global.add.u32 %0, [%1], %2;" : "=r"(d) : "l"(at), "r"(value) : "memory");
+    return d;
+}
+
+__device__ __forceinline__ u32 add_and_tell_shared(u32 at, u32 value) {
+    u32 d;
+    asm volatile("atom.shared.add.u32 %0, [%1], %2;" : "=r"(d) : "r"(at), "r"(value) : "memory");
+    return d;
+}
+
 // The multiprocessor that this runs on.
 __device__ __forceinline__ u32 multiprocessor() {
     u32 d;
@@ -130,6 +209,12 @@ __device__ __forceinline__ u32 shared_address(const void* at) { return (u32)__cv
 __device__ __forceinline__ uint4 load_shared(u32 from) {
     uint4 v;
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(from) : "memory");
+    return v;
+}
+
+__device__ __forceinline__ double2 load_shared_pair(u32 from) {
+    double2 v;
+    asm volatile("ld.shared.v2.f64 {%0, %1}, [%2];" : "=d"(v.x), "=d"(v.y) : "r"(from) : "memory");
     return v;
 }
 
@@ -302,6 +387,17 @@ __device__ __forceinline__ void proxy_fence() {
 template <int ID, int COUNT>
 __device__ __forceinline__ void meet() {
     asm volatile("bar.sync %0, %1;" : : "n"(ID), "n"(COUNT) : "memory");
+}
+
+// Contiguous bytes to shared memory of this block, counted by its barrier; they and both addresses are multiples of 16.
+__device__ __forceinline__ void copy_bulk(u32 to, const void* from, u32 bytes, u32 barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+                 : : "r"(to), "l"(from), "r"(bytes), "r"(barrier) : "memory");
+}
+
+// And from there, in a group of the thread's.
+__device__ __forceinline__ void store_bulk(void* to, u32 from, u32 bytes) {
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" : : "l"(to), "r"(from), "r"(bytes) : "memory");
 }
 
 // An encoded tensor map, passed by value as a __grid_constant__ parameter.

@@ -53,7 +53,11 @@ impl Loaded {
         if most > 0 {
             self.begin = Some(event()?);
         }
-        if let Submit::Graph(repetitions) = submit { self.capture(stream, repetitions) } else { Ok(()) }
+        match submit {
+            Submit::Graph(repetitions) => self.capture(stream, repetitions),
+            Submit::RoundTrip { graph: true } => self.capture(stream, 1),
+            _ => Ok(()),
+        }
     }
 
     /// Records the steps, so many times over, as a graph.

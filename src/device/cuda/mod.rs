@@ -12,9 +12,11 @@ mod image;
 mod launch;
 mod loaded;
 mod machine;
+mod numa;
 mod prepared;
 mod tensor;
 mod timing;
+mod trips;
 
 use crate::contract::{Backend, Fault, Listing, Machine};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -95,8 +95,10 @@ fn linked(lines: u64) -> Contents {
     )
 }
 
-/// Words of a block, and its threads.
+/// Words of a block.
 const REGION: u64 = 4096;
+/// A seed of which all bits matter.
+const HIGH: u32 = 0xc0de_5eed;
 
 /// Every word of a block is added to in every pass, by a thread one warp further back each time.
 fn spread(macros: &Macros, shared: bool) -> Vec<Job> {
@@ -106,7 +108,7 @@ fn spread(macros: &Macros, shared: bool) -> Vec<Job> {
         let right = move |at: usize| {
             let place = at as u64 % threads;
             let added = (0..passes).map(|pass| 2 * ((place + threads * passes - 32 * pass) % threads) + 1).sum::<u64>();
-            plan::first(SEED, at as u64).wrapping_add(added as u32)
+            plan::first(HIGH, at as u64).wrapping_add(added as u32)
         };
         let adds = words * passes * 4;
         let claim = if shared {
@@ -119,7 +121,7 @@ fn spread(macros: &Macros, shared: bool) -> Vec<Job> {
             geometry: geometry(macros, blocks as u32),
             buffers: vec![Contents::Poison(words as usize * 4)],
             window: None,
-            arguments: vec![Argument::Buffer(0), Argument::Word(words), Argument::Word(passes), Argument::Word(u64::from(SEED))],
+            arguments: vec![Argument::Buffer(0), Argument::Word(words), Argument::Word(passes), Argument::Word(u64::from(HIGH))],
             expected: vec![(0, equals(right))],
             claim: Some(claim),
         }

@@ -8,7 +8,9 @@ The head of a source may say, a line each:
     // for: 90a                                all its configurations for these alone
     // demands: LDG.128 STG.128                instructions that its machine code must hold; LDG.E.EF.128 will do
     // demands from 80: LDGSTS.128             for these architectures and later ones
+    // demands: RED|REDG                       one of these
     // demands in VALUE: DMMA                  where a macro has that value
+    // demands except VALUE: LDG.128           where none has
 """
 
 import ctypes
@@ -31,7 +33,7 @@ PTX_VERSIONS = ["6.0", "6.3", "6.4", "6.5", "7.0", "7.1", "7.4", "7.8", "8.0", "
 NVRTC_OPTIONS = ["--std=c++17"]
 PTXAS_OPTIONS = ["-v", "--warn-on-spills", "--warn-on-local-memory-usage", "-Werror"]
 CONFIG = re.compile(r"^// config (\w+)(?: from (\d+)| for ([\w ]+))?: (.+)$", re.MULTILINE)
-DEMANDS = re.compile(r"^// demands(?: in (\w+))?(?: from (\d+))?: (.+)$", re.MULTILINE)
+DEMANDS = re.compile(r"^// demands(?: ((?:in|except) \w+))?(?: from (\d+))?: (.+)$", re.MULTILINE)
 FOR = re.compile(r"^// for: (.+)$", re.MULTILINE)
 
 
@@ -157,11 +159,13 @@ def generation(architecture):
 
 def lacking(text, architecture, macros, mnemonics):
     """The demands of a source's head that its machine code does not meet. nvdisasm 13 knows nothing below sm_75."""
-    applies = lambda value, least: (not value or value in macros.values()) and generation(architecture) >= int(least or 0)
-    demanded = [name for value, least, names in DEMANDS.findall(text) if applies(value, least) for name in names.split()]
+    holds = lambda where: not where or (where.split()[0] == "in") == (where.split()[1] in macros.values())
+    applies = lambda where, least: holds(where) and generation(architecture) >= int(least or 0)
+    demanded = [name for where, least, names in DEMANDS.findall(text) if applies(where, least) for name in names.split()]
     # The name's parts in any order, modifiers between them allowed.
     met = [set(mnemonic.split(".")) | {mnemonic.split(".")[0] + "!"} for mnemonic in mnemonics]
-    return [name for name in demanded if not any({name.split(".")[0] + "!", *name.split(".")[1:]} <= parts for parts in met)]
+    there = lambda name: any({name.split(".")[0] + "!", *name.split(".")[1:]} <= parts for parts in met)
+    return [names for names in demanded if not any(map(there, names.split("|")))]
 
 
 def sha256(data):

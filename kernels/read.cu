@@ -6,20 +6,34 @@
 // still occupy every multiprocessor, and through L1.
 // Bound by: bandwidth of the level that holds the footprint.
 //
-// demands: LDG.128
+// demands except bytes32: LDG.128
+// demands in bytes32: LDG.256
 // config vec4x8: THREADS=512 BLOCKS=2 LOADS=8 CACHED=0
 // config vec4x4: THREADS=512 BLOCKS=2 LOADS=4 CACHED=0
+// config vec8x4 from 100: THREADS=512 BLOCKS=2 LOADS=4 WIDE=bytes32 CACHED=0
 // config cached: THREADS=256 BLOCKS=4 LOADS=4 CACHED=1
 // config slow: THREADS=256 BLOCKS=2 LOADS=1 CACHED=0
 #include "reduce.cuh"
 
-__device__ __forceinline__ u32 fetch(const uint4* from) {
-    const uint4 v = CACHED ? load_cached(from) : load_again(from);
+#ifdef WIDE
+using Vector = uint_8;
+#else
+using Vector = uint4;
+#endif
+constexpr u32 WIDTH = sizeof(Vector) / sizeof(u32);
+
+__device__ __forceinline__ u32 fetch(const Vector* from) {
+#ifdef WIDE
+    const Vector v = load_again(from);
+    return v.word[0] + v.word[1] + v.word[2] + v.word[3] + v.word[4] + v.word[5] + v.word[6] + v.word[7];
+#else
+    const Vector v = CACHED ? load_cached(from) : load_again(from);
     return v.x + v.y + v.z + v.w;
+#endif
 }
 
 // This thread's share of one pass over `vectors` vectors.
-__device__ __forceinline__ u32 sum_vectors(const uint4* from, u64 vectors) {
+__device__ __forceinline__ u32 sum_vectors(const Vector* from, u64 vectors) {
     constexpr u64 TURN = (u64)THREADS * LOADS;
     u32 sum = 0;
     u64 turn = 0;
@@ -60,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) read(const u32* a,
         u32 sum = 0;
 #pragma unroll 1
         for (u64 pass = 0; pass < passes; pass++) {
-            sum += length % 4 == 0 ? sum_vectors(reinterpret_cast<const uint4*>(from), length / 4) : sum_words(from, length);
+            sum += length % WIDTH == 0 ? sum_vectors(reinterpret_cast<const Vector*>(from), length / WIDTH) : sum_words(from, length);
             __syncthreads();
         }
         sum = block_sum<THREADS>(sum);

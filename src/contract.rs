@@ -137,6 +137,11 @@ pub trait Prepared {
         Ok(None)
     }
 
+    /// What is to be known of where its buffers lie, for the record's counters.
+    fn places(&self) -> Option<(&'static str, f64)> {
+        None
+    }
+
     /// Inverts one bit of a buffer: the planted fault that verification must find.
     ///
     /// # Errors

@@ -172,8 +172,9 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
             contender.series.end();
         }
     }
-    let told =
-        report::Told { machine, plan, prepared: prepared.as_ref(), readings: context.readings, setup, stopped_by, ratios: &ratios };
+    let counted = report::counted(plan, prepared.as_mut(), contenders.len())?;
+    let (prepared, readings) = (prepared.as_ref(), context.readings);
+    let told = report::Told { machine, plan, prepared, readings, setup, stopped_by, ratios: &ratios, counted };
     Ok((0..contenders.len()).map(|index| report::entry(&told, &contenders, index)).collect())
 }
 

@@ -2,11 +2,12 @@
 
 use super::{Contender, Readings, evidence, interval, peak, policy};
 use crate::{
-    contract::{Machine, Prepared},
-    plan::{DISTRIBUTION, Plan, Variant},
+    contract::{Fault, Machine, Prepared},
+    plan::{DISTRIBUTION, Plan, Role, Variant},
     record::{Block, Entry, Interval, Kind, Latency, Outcome, Pair, Rate, RateUnit, Sampling, Status, Sustained, Telemetry},
     units::Nanos,
 };
+use std::collections::BTreeMap;
 
 /// Above the peak at the highest clock by this much a rate is impossible.
 const IMPOSSIBLE: f64 = 1.02;
@@ -20,6 +21,26 @@ pub struct Told<'a> {
     pub setup: Nanos,
     pub stopped_by: &'static str,
     pub ratios: &'a [f64],
+    /// See [`counted`].
+    pub counted: BTreeMap<String, f64>,
+}
+
+/// What the last launch told of itself, over the items of its work, nothing where several variants took turns, for it is one's alone; and
+/// where buffers lie.
+///
+/// # Errors
+/// [`Fault`] when the device refuses.
+pub fn counted(plan: &Plan, prepared: &mut dyn Prepared, variants: usize) -> Result<BTreeMap<String, f64>, Fault> {
+    let mut counted = BTreeMap::new();
+    for (index, buffer) in plan.buffers.iter().enumerate() {
+        if let (Role::Counters(names), 1) = (buffer.role, variants) {
+            let elements: Vec<u64> = (0..names.len() as u64).collect();
+            let told = prepared.sample(index, &elements)?.into_iter().map(|told| told / plan.work.items.max(1) as f64);
+            counted.extend(names.iter().map(|name| (*name).to_owned()).zip(told));
+        }
+    }
+    counted.extend(prepared.places().map(|(name, value)| (name.to_owned(), value)));
+    Ok(counted)
 }
 
 /// An entry of a variant that was not measured.
@@ -48,7 +69,7 @@ pub fn entry(told: &Told, contenders: &[Contender], index: usize) -> Entry {
         pair: pair(told, contenders, index),
         states,
         gap_s: Some(series.gaps_from(discarded).seconds()),
-        counters: evidence::counters(&readings.readings),
+        counters: evidence::counters(&readings.readings).into_iter().chain(told.counted.clone()).collect(),
         series: evidence::with_clocks(series.blocks(), &readings.readings, series.window()),
         telemetry: Telemetry::fold(readings.source, &readings.readings),
         sampling: Some(sampling(told, contender, window.map(|window| window.effective), skip)),

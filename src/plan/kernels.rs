@@ -30,7 +30,7 @@ mod carried {
 
     /// A stem's images, compressed.
     const STEMS: &[(&str, &[u8])] = stems!(
-        "add" "chase" "copy" "dot" "fill" "fold" "issue" "issue_mma" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_wgmma" "read" "residual" "scale" "shared" "triad" "write"
+        "add" "add_bulk" "atomic_one" "atomic_shared" "atomic_spread" "chase" "copy" "copy_bulk" "dot" "fill" "fold" "issue" "issue_dmma" "issue_mma" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_wgmma" "read" "read_bulk" "residual" "scale" "scale_bulk" "shared" "triad" "triad_bulk" "write"
     );
 
     #[derive(Deserialize)]
@@ -162,7 +162,10 @@ mod carried {
 
         #[test]
         fn slow_twins_come_last() {
-            for stem in ["add", "chase", "copy", "dot", "link", "matmul_dmma", "read", "scale", "shared", "triad", "write"] {
+            let others = ["atomic_one", "atomic_shared", "atomic_spread", "chase", "issue_dmma", "link", "matmul_dmma", "shared"];
+            let streams =
+                ["add", "add_bulk", "copy", "copy_bulk", "dot", "read", "read_bulk", "scale", "triad", "triad_bulk", "write"];
+            for stem in others.into_iter().chain(streams) {
                 let last = kernel(stem).and_then(|kernel| kernel.configs.last()).expect("carried");
                 assert_eq!(last.name, "slow", "{stem}");
             }

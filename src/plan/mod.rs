@@ -13,7 +13,10 @@
 //! | `add` | a, b, c, n | c = a + b |
 //! | `triad` | a, b, c, n, passes, s | c = a + s·b, `passes` times over |
 //! | `dot` | a, b, partials, n, segments | partial p = sum of a·b over segment p, in the arrays' format |
-//! | `chase` | links, turn, out, lines, hops, advance, seed | how many bytes beside its goal the chase ended, plus seed |
+//! | `chase` | links, turn, out, spent, lines, hops, advance, seed | how many bytes beside its goal the chase ended, plus seed; clocks and nanoseconds spent |
+//! | `atomic_spread` | c, words, passes, seed | word j = its random word, plus `2t + 1` for each thread t that added to it, in one pass another |
+//! | `atomic_shared` | c, words, passes, seed | the same, each block's 4096 words held in shared memory |
+//! | `atomic_one` | state, out, blocks, adds, seed | seed plus `2t + 1` for all threads t, `adds` times |
 //! | `issue` | a, b, c, batches, steps | `c[l,j] = steps · a[l] · b[l,j]` for the 128 lanes l of each batch and eight j |
 //! | `issue_nt` | a, b, c, batches, rounds | `c[64,128] = 16 · rounds · a[64,k]·b[128,k]ᵀ` of each batch, 32 bytes along k |
 //! | `link` | first, words, index | word `index` = the word before it, or `first` where there is none, plus one |
@@ -97,6 +100,8 @@ pub enum Role {
     Out,
     /// Scratch.
     Side,
+    /// Words that a launch tells of itself, for the record's counters: the last launch's, each over the items of its work, by these names.
+    Counters(&'static [&'static str]),
     /// Lines of 128 bytes, a power of two of them, each beginning with the address of another, so that together they are one cycle.
     Links,
 }
@@ -168,6 +173,8 @@ pub enum Submit {
     Graph(u32),
     /// One each period, whether or not the one before is done.
     Paced(Nanos),
+    /// One after the other, each as a captured graph or not, and each waited for by the host before the next: what the host's clock says.
+    RoundTrip { graph: bool },
 }
 
 /// How the output is verified.

@@ -24,7 +24,7 @@ pub use histogram::{Histogram, Latency, Summary};
 pub use ledger::{Ledger, Loss};
 pub use limit::Limit;
 pub use reading::{Reading, Span as ReadingSpan, Telemetry};
-pub use subject::{Cache, Device, Kind, Node};
+pub use subject::{Cache, Device, Kind, NUMA_NODE, Node};
 pub use vital::{Absence, Vital, Vitals};
 pub use work::{Work, Workload};
 

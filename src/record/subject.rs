@@ -40,6 +40,9 @@ pub struct Cache {
     pub instances: u32,
 }
 
+/// Name of the fact that tells the host's memory next to a device.
+pub const NUMA_NODE: &str = "numa_node";
+
 /// Facts of one device as one backend sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Device {

@@ -6,6 +6,7 @@
 
 use super::{Choice, oracle, supports};
 use crate::{
+    chips,
     dtype::{Dtype, Precision},
     plan::{Arg, Buffer, COLUMN, Check, Op, Pass, Plan, ROW, Role, SPREAD, Step, Submit, WorkloadKey, weight},
     record::{Device, Kind, RateUnit, Work},
@@ -20,6 +21,11 @@ const STEPS: u64 = 16;
 /// Blocks to a unit: whole turns for two, three or four at a time.
 const BATCHES: u64 = 12;
 
+/// Products of doubles, of which fewer fit the registers: 16 along k, 64 columns.
+const DOUBLES: (u64, u64) = (16, 64);
+/// Operations on doubles that a unit does in a clock at the least where its tensor cores multiply them.
+const DOUBLE_RATE: u32 = 128;
+
 /// Rows and columns of a batch's output, how far k goes, and the stem. On ordinary units each row has columns of its own.
 struct Shape {
     m: u64,
@@ -28,12 +34,17 @@ struct Shape {
     stem: &'static str,
 }
 
-fn shape(input: Dtype) -> Shape {
-    if matches!(input, Dtype::Fp32 | Dtype::Fp64) {
-        Shape { m: 128, n: 8, k: 1, stem: "issue" }
-    } else {
-        Shape { m: 64, n: 128, k: K_BYTES / input.bytes(), stem: "issue_nt" }
+fn shape(input: Dtype, ordinary: bool) -> Shape {
+    match input {
+        _ if ordinary => Shape { m: 128, n: 8, k: 1, stem: "issue" },
+        Dtype::Fp64 => Shape { m: 64, n: DOUBLES.1, k: DOUBLES.0, stem: "issue_nt" },
+        _ => Shape { m: 64, n: 128, k: K_BYTES / input.bytes(), stem: "issue_nt" },
     }
+}
+
+/// Whether a plan is for ordinary units: each row then has one factor.
+fn is_ordinary(plan: &Plan) -> bool {
+    plan.buffers[0].columns == 1
 }
 
 const fn of(input: Dtype, accumulate: Dtype) -> Precision {
@@ -51,18 +62,22 @@ const PRECISIONS: &[Precision] = &[
     of(Dtype::Fp64, Dtype::Fp64),
 ];
 
-/// Plans for every precision that the device has.
+/// Plans for every precision that the device has; doubles on tensor cores besides, where those multiply them.
 pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
     if device.backend != "cuda" {
         return Vec::new();
     }
     let known = PRECISIONS.iter().filter(|precision| supports(device, precision.input.name()));
-    known.map(|precision| plan(*precision, device, choice.seed)).collect()
+    let rate = device.architecture.as_deref().and_then(|name| chips::operations_a_clock(name, Dtype::Fp64));
+    let doubles = rate.is_some_and(|rate| rate >= DOUBLE_RATE) && supports(device, Dtype::Fp64.name());
+    let on_ordinary = |input| matches!(input, Dtype::Fp32 | Dtype::Fp64);
+    let each = known.map(|precision| plan(*precision, on_ordinary(precision.input), device, choice.seed));
+    let by_tensor_cores = doubles.then(|| plan(of(Dtype::Fp64, Dtype::Fp64), false, device, choice.seed));
+    each.chain(by_tensor_cores).collect()
 }
 
-fn plan(precision: Precision, device: &Device, seed: u32) -> Plan {
-    let Shape { m, n, k, stem } = shape(precision.input);
-    let ordinary = stem == "issue";
+fn plan(precision: Precision, ordinary: bool, device: &Device, seed: u32) -> Plan {
+    let Shape { m, n, k, stem } = shape(precision.input, ordinary);
     let (batches, rounds) = match device.kind {
         // Every instruction of a fake is interpreted.
         Kind::Fake => (2, 2),
@@ -125,14 +140,14 @@ fn tolerance(Precision { input, accumulate, .. }: Precision, k: u64, steps: u64)
 
 /// `(m, n, k, steps)` of a batch.
 fn sizes(plan: &Plan) -> (u64, u64, u64, u64) {
-    let Shape { m, n, k, .. } = shape(plan.precision.input);
+    let Shape { m, n, k, .. } = shape(plan.precision.input, is_ordinary(plan));
     (m, n, k, plan.work.flops.0 / (2 * plan.buffers[2].elements * k).max(1))
 }
 
 /// Row of B that a row of the output meets in a column.
 fn other(plan: &Plan, row: u64, column: u64) -> u64 {
     let (m, n, ..) = sizes(plan);
-    if plan.buffers[0].columns == 1 { row * n + column } else { row / m * n + column }
+    if is_ordinary(plan) { row * n + column } else { row / m * n + column }
 }
 
 fn element(plan: &Plan, pass: Pass, element: u64) -> f64 {
@@ -164,7 +179,8 @@ mod tests {
 
     fn on(units: u32) -> Vec<Plan> {
         let precisions = PRECISIONS.iter().map(|precision| precision.input.name().into()).collect();
-        let device = Device { units: Some(units), precisions, ..Device::new("cuda:0", "cuda", Kind::Gpu, "x") };
+        let architecture = Some("9.0".into());
+        let device = Device { units: Some(units), precisions, architecture, ..Device::new("cuda:0", "cuda", Kind::Gpu, "x") };
         let choice = Choice { suite: super::super::SUITES[0], footprint: None, seed: 5 };
         plans(&device, &choice)
     }
@@ -172,7 +188,7 @@ mod tests {
     #[test]
     fn every_precision_has_a_roof_and_its_sums_are_exact() {
         let plans = on(132);
-        assert_eq!(plans.len(), PRECISIONS.len());
+        assert_eq!(plans.len(), PRECISIONS.len() + 1, "doubles have two");
         for plan in &plans {
             let accumulate = plan.precision.accumulate.exact_integers();
             assert!(plan.check.bound <= accumulate && plan.check.bound > 1000, "{}", plan.key.id());
@@ -183,6 +199,8 @@ mod tests {
         }
         assert_eq!(plans[0].key.id(), "issue/bf16.fp32.fp32/1584x64x128x32768");
         assert_eq!(plans[6].key.id(), "issue/fp32.fp32.fp32/1584x128x8x16384");
+        assert_eq!(plans[7].key.id(), "issue/fp64.fp64.fp64/1584x128x8x16384");
+        assert_eq!(plans[8].key.id(), "issue/fp64.fp64.fp64/1584x64x64x32768");
     }
 
     #[test]

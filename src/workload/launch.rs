@@ -1,7 +1,8 @@
-//! Launch: how soon one kernel follows another that it depends on, in a stream and in a graph.
+//! Launch: how soon one kernel follows another that it depends on, in a stream and in a graph, and how soon the host has an answer.
 //!
 //! Inference of small batches is a long chain of short kernels, so that this time, not the hardware's rates, decides. Each kernel of the
-//! chain adds one to what the one before it wrote; the time is that of the whole chain over its length, launching included.
+//! chain adds one to what the one before it wrote; the time is that of the whole chain over its length, launching included. A round trip
+//! is one kernel, or a graph of one, that the host asks for and waits for, by the host's clock: a figure of the host as much as of the device.
 
 use super::{Choice, oracle};
 use crate::{
@@ -14,15 +15,19 @@ use crate::{
 struct Operation {
     name: &'static str,
     submit: Submit,
+    /// Kernels in it; blank for as many as a chain has here.
+    length: Option<u64>,
     /// A decision hangs on it.
     sustained: bool,
 }
 
 const OPERATIONS: &[Operation] = &[
     // One launch of a graph that holds the chain.
-    Operation { name: "graph", submit: Submit::Graph(1), sustained: true },
+    Operation { name: "graph", submit: Submit::Graph(1), length: None, sustained: true },
     // The same kernels one by one, as fast as the host can ask for them.
-    Operation { name: "stream", submit: Submit::Stream, sustained: false },
+    Operation { name: "stream", submit: Submit::Stream, length: None, sustained: false },
+    Operation { name: "round-trip", submit: Submit::RoundTrip { graph: false }, length: Some(1), sustained: false },
+    Operation { name: "graph-round-trip", submit: Submit::RoundTrip { graph: true }, length: Some(1), sustained: false },
 ];
 
 /// Chains on one device; only where kernels are submitted by us, one by one.
@@ -31,7 +36,7 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
         return Vec::new();
     }
     let length = if device.kind == Kind::Fake { 16 } else { 1000 };
-    OPERATIONS.iter().map(|operation| plan(operation, length, device, choice.seed)).collect()
+    OPERATIONS.iter().map(|operation| plan(operation, operation.length.unwrap_or(length), device, choice.seed)).collect()
 }
 
 fn plan(operation: &Operation, length: u64, device: &Device, seed: u32) -> Plan {
@@ -82,8 +87,10 @@ mod tests {
     fn a_chain_counts_its_kernels_and_each_depends_on_the_one_before() {
         let plans = plans(&Device::new("cuda:0", "cuda", Kind::Gpu, "x"), &choice());
         let ids: Vec<_> = plans.iter().map(|plan| plan.key.id()).collect();
-        assert_eq!(ids, ["launch/uint32/graph/1000", "launch/uint32/stream/1000"]);
-        for plan in &plans {
+        assert_eq!(ids[..2], ["launch/uint32/graph/1000", "launch/uint32/stream/1000"]);
+        assert_eq!(ids[2..], ["launch/uint32/round-trip/1", "launch/uint32/graph-round-trip/1"]);
+        assert!(plans[2..].iter().all(|plan| plan.work.items == 1 && matches!(plan.submit, Submit::RoundTrip { .. })));
+        for plan in &plans[..2] {
             assert_eq!((plan.work.items, plan.program.len()), (1000, 1000));
             let first = (plan.check.element)(plan, Pass::Random, 0);
             assert_eq!((plan.check.element)(plan, Pass::Random, 999), f64::from((first as u32).wrapping_add(999)));

@@ -1,5 +1,6 @@
 //! What is worth measuring: families of workloads as data, and the suites that spend time on them.
 
+mod atomics;
 mod cache;
 mod issue;
 mod latency;
@@ -30,8 +31,17 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "stream", about: "what memory sustains when almost nothing is computed", plans: stream::plans },
     Family { name: "cache", about: "the same over footprints from the first cache to memory", plans: cache::plans },
     Family { name: "latency", about: "how long a load takes that must be waited for", plans: latency::plans },
+    Family {
+        name: "atomics",
+        about: "how many additions memory makes, each of which must not be lost to another",
+        plans: atomics::plans,
+    },
     Family { name: "transfer", about: "what the link between host and device delivers", plans: transfer::plans },
-    Family { name: "launch", about: "how soon a kernel follows one that it depends on", plans: launch::plans },
+    Family {
+        name: "launch",
+        about: "how soon a kernel follows one that it depends on, and the host has an answer",
+        plans: launch::plans,
+    },
 ];
 
 /// How a suite spends its time.

@@ -1,13 +1,14 @@
 //! Transfer: what the link between host and device delivers, each way and both ways at once.
 //!
 //! Bytes are those delivered, counted once a direction, as nvbandwidth counts them. Pinned memory is read and written by the copy engines
-//! themselves; pageable memory passes through the driver's own pinned pages, which is what an unprepared program gets.
+//! themselves and lies on the NUMA node next to the device, where that is known; pageable memory passes through the driver's own pinned
+//! pages, which is what an unprepared program gets.
 
 use super::{Choice, footprint, oracle};
 use crate::{
     dtype::{Dtype, Precision},
     plan::{Buffer, Check, Op, Pass, Place, Plan, Role, Step, Submit, WorkloadKey},
-    record::{Device, RateUnit, Work},
+    record::{Device, NUMA_NODE, RateUnit, Work},
     units::{Bytes, binary},
 };
 
@@ -42,7 +43,9 @@ fn plan(operation: &Operation, bytes: u64, device: &Device, seed: u32) -> Plan {
     let words = bytes / Dtype::Uint32.bytes();
     let mut buffers = Vec::new();
     let mut program = Vec::new();
-    let ways = [(operation.to_device, operation.place, Place::Device(0)), (operation.to_host, Place::Device(0), operation.place)];
+    let node = device.facts.get(NUMA_NODE).and_then(|node| node.parse().ok());
+    let host = if matches!(operation.place, Place::Pinned(_)) { Place::Pinned(node) } else { operation.place };
+    let ways = [(operation.to_device, host, Place::Device(0)), (operation.to_host, Place::Device(0), host)];
     for (_, from, to) in ways.into_iter().filter(|(wanted, ..)| *wanted) {
         let first = buffers.len();
         buffers.push(Buffer { place: from, ..Buffer::vector(Dtype::Uint32, words, Role::In) });
@@ -87,6 +90,18 @@ mod tests {
     use crate::{record::Kind, workload::SUITES};
 
     #[test]
+    fn pinned_memory_lies_next_to_the_device() {
+        let device = Device { facts: [(NUMA_NODE.into(), "1".into())].into(), ..Device::new("cuda:0", "cuda", Kind::Gpu, "x") };
+        let plans = plans(&device, &Choice { suite: SUITES[0], footprint: Some(4 << 20), seed: 3 });
+        let hosts = |name: &str| {
+            let plan = plans.iter().find(|plan| plan.key.operation == name).expect("planned");
+            plan.buffers.iter().map(|buffer| buffer.place).filter(|place| *place != Place::Device(0)).collect::<Vec<_>>()
+        };
+        assert_eq!((hosts("h2d"), hosts("both")), (vec![Place::Pinned(Some(1))], vec![Place::Pinned(Some(1)); 2]));
+        assert_eq!(hosts("d2h-pageable"), [Place::Pageable]);
+    }
+
+    #[test]
     fn both_ways_are_two_copies_on_two_streams_and_both_are_checked() {
         let choice = Choice { suite: SUITES[0], footprint: Some(4 << 20), seed: 3 };
         let plans = plans(&Device::new("cuda:0", "cuda", Kind::Gpu, "x"), &choice);
@@ -96,6 +111,7 @@ mod tests {
         assert_eq!((both.check.output, both.also.as_ref().map(|check| check.output)), (1, Some(3)));
         let differ = |check: &Check| (check.element)(both, Pass::Random, 7);
         assert!((differ(&both.check) - both.also.as_ref().map_or(0.0, differ)).abs() > 0.0, "the two ways carry different words");
+        assert_eq!(both.buffers[0].place, Place::Pinned(None), "no node is known");
         assert!(plans.iter().filter(|plan| plan.also.is_none()).all(|plan| plan.work.bytes == Bytes(1 << 20)));
     }
 }

@@ -121,7 +121,7 @@ fn the_work_that_a_record_claims_is_the_work_that_its_kernel_did() {
 #[test]
 fn a_chain_of_launches_is_told_by_the_link_and_seen_in_every_word() {
     let fake = Fake::new("launch", "sm=90").with_ptx(compiled::ptx());
-    let entries = measured(&fake, &["--only", "launch/*"]);
+    let entries = measured(&fake, &["--only", "launch/*/graph/*", "--only", "launch/*/stream/*"]);
     assert_eq!(entries.iter().map(|entry| entry.workload.operation.as_str()).collect::<Vec<_>>(), ["graph", "stream"]);
     for entry in &entries {
         // Two microseconds for a launch, and next to nothing for its eight bytes.
@@ -131,8 +131,47 @@ fn a_chain_of_launches_is_told_by_the_link_and_seen_in_every_word() {
     let old = Fake::new("launch-old", "sm=90").with_ptx(compiled::ptx()).without("cuGraphUpload");
     let output = old.run(&["--only", "launch/*"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let graph = old.record().entries.remove(0);
-    assert!(graph.reason.is_some_and(|reason| reason.contains("cuGraphUpload")), "{:?}", graph.outcome);
+    for graph in old.record().entries.iter().filter(|entry| entry.workload.operation.starts_with("graph")) {
+        assert!(graph.reason.as_ref().is_some_and(|reason| reason.contains("cuGraphUpload")), "{:?}", graph.outcome);
+    }
+}
+
+#[test]
+fn a_round_trip_is_timed_by_the_host_and_each_by_itself() {
+    for mode in ["mode=immediate", "mode=deferred"] {
+        let fake = Fake::new(&format!("trips-{mode}"), &format!("sm=90,{mode}")).with_ptx(compiled::ptx());
+        for entry in measured(&fake, &["--only", "launch/*/*round-trip/*"]) {
+            let latency = entry.latency.expect("timed");
+            assert_eq!((latency.timer.as_str(), latency.per.as_str()), ("host monotonic clock", "launch"));
+            let (overhead, trip) = (latency.overhead.expect("measured"), latency.service.expect("each by itself"));
+            assert!(overhead <= trip.p50 && trip.count > 10, "{overhead} of {trip:?}");
+        }
+    }
+    let failing_trip = Fake::new("trips-fail", "sm=90").with_ptx(compiled::ptx()).failing("1@cuStreamQuery:200");
+    let output = failing_trip.run(&["--only", "launch/*/round-trip/*"]);
+    assert!(matches!(output.status.code(), Some(1 | 3)) && failing_trip.unfired().is_empty(), "{}", text(&output.stderr));
+    assert_eq!(failing_trip.record().entries[0].outcome, Outcome::Failed);
+}
+
+#[test]
+fn a_chase_tells_clocks_beside_time_and_atomics_count_additions() {
+    let fake = Fake::new("chase", "sm=90,schedule=2").with_ptx(compiled::ptx());
+    for entry in measured(&fake, &["--only", "latency/*", "--footprint", "1MiB"]) {
+        let told = |name: &str| *entry.counters.get(name).expect("told");
+        // The interpreter's clock goes on by an instruction, of which there is little more than one a load.
+        assert!((1.0..2.5).contains(&told("clocks_per_load")) && (1.0..2.5).contains(&told("ns_per_load")), "{:?}", entry.counters);
+    }
+    let additions = measured(&fake, &["--only", "atomics/*"]);
+    assert_eq!(additions.iter().map(|entry| entry.workload.operation.as_str()).collect::<Vec<_>>(), ["spread", "shared", "one"]);
+    for (entry, stem) in additions.iter().zip(["atomic_spread", "atomic_shared", "atomic_one"]) {
+        let launches = counted(&fake, stem);
+        // An addition in L2 reads and writes four bytes; words are set, and blocks count themselves, by a few more.
+        let right = |[_, read, written]: &[u64; 3]| {
+            stem == "atomic_shared" || read / 4 >= entry.work.items && written / 4 - entry.work.items <= entry.work.items / 2
+        };
+        assert!(!launches.is_empty() && launches.iter().all(right), "{stem}: {} additions, {launches:?}", entry.work.items);
+        assert_eq!(entry.rate.as_ref().map(|rate| rate.unit), Some(assay::record::RateUnit::Items));
+    }
 }
 
 #[test]
@@ -152,7 +191,15 @@ fn transfers_are_verified_at_both_ends_and_both_ways_run_at_once() {
         assert!((both / one - 2.0).abs() < 0.01, "{one} and {both}: the ways do not share a stream");
         assert!(twice > checked * 3 / 2, "{twice} and {checked}: both outputs are compared");
         assert_eq!(entries.len(), 5);
+        // Where the machine that this runs on has nodes, all pinned pages lie on the fake's, which is the first, unless there are more.
+        let on_node = |entry: &&Entry| entry.counters.contains_key("pinned_on_node");
+        let nodes = std::path::Path::new("/sys/devices/system/node/node0").is_dir()
+            && std::path::Path::new("/proc/self/numa_maps").is_file();
+        assert_eq!(entries.iter().filter(on_node).count(), if nodes { 3 } else { 0 });
+        assert!(fake.log().contains("calls cuMemHostRegister_v2"), "{}", fake.log());
     }
+    let old = Fake::new("transfer-old", "sm=90").with_ptx(compiled::ptx()).without("cuMemHostRegister_v2");
+    assert!(measured(&old, &["--only", "transfer/*/h2d/*"]).iter().all(|entry| entry.counters.is_empty()));
     let failing = Fake::new("transfer-fails", "sm=90").with_ptx(compiled::ptx()).failing("1@cuMemcpyDtoHAsync_v2:2");
     let output = failing.run(&["--only", "transfer/*/d2h*/*"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

@@ -108,8 +108,10 @@ fn line(stem: &str, config: &str, job: &Job) -> String {
     let factor = 3.25_f64.to_bits();
     let words = job.arguments.iter().filter_map(|argument| match argument {
         Argument::Buffer(number) => Some(format!("b{number}")),
-        // `scale` and `triad` take a factor; jobs of the others carry one that no parameter is there for.
-        Argument::Word(word) if *word == factor => matches!(stem, "scale" | "triad").then(|| format!("r{word}")),
+        // `scale` and `triad` take a factor, by whatever copies; jobs of the others carry one that no parameter is there for.
+        Argument::Word(word) if *word == factor => {
+            ["scale", "triad"].iter().any(|taker| stem.starts_with(taker)).then(|| format!("r{word}"))
+        }
         Argument::Word(word) => Some(format!("c{word}")),
         Argument::Structure(_) => None,
     });

@@ -27,6 +27,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
             let dtype = if macros["REAL"] == "double" { Dtype::Fp64 } else { Dtype::Fp32 };
             Some([(1, 32), (3, 96)].map(|(batches, steps)| lanes(dtype, macros, batches, steps)).into())
         }
+        "issue_dmma" => Some([(1, 1), (2, 3)].map(|(batches, rounds)| doubles(macros, batches, rounds)).into()),
         "issue_mma" | "issue_wgmma" => Some([(1, 1), (2, 3)].map(|(batches, rounds)| tensor(stem, macros, batches, rounds)).into()),
         "shared" => Some(shared(macros)),
         _ => None,
@@ -88,6 +89,29 @@ fn tensor(stem: &str, macros: &Macros, batches: u64, rounds: u64) -> Job {
         read: batches * operands * fetches,
         written: sums * 4,
         conflict_free: stem == "issue_wgmma",
+    };
+    Job { claim: Some(claim), ..job(macros, buffers, (batches, rounds), sum) }
+}
+
+/// Products of doubles: 64 rows and columns, 16 along k.
+fn doubles(macros: &Macros, batches: u64, rounds: u64) -> Job {
+    const SIDE: u64 = 64;
+    const K: u64 = 16;
+    let (sums, operand) = (batches * SIDE * SIDE, batches * SIDE * K);
+    let buffers = vec![matrix(0, Dtype::Fp64, operand), matrix(1, Dtype::Fp64, operand), Contents::Poison(sums as usize * 8)];
+    let times = (rounds * STEPS) as i32;
+    let sum = move |at: u64| {
+        let (row, other) = (at / SIDE, at / SIDE / SIDE * SIDE + at % SIDE);
+        let product: i32 = (0..K).map(|i| small(0, row * K + i) * small(1, other * K + i)).sum();
+        encoded(Dtype::Fp64, f64::from(product * times))
+    };
+    let fetches = 1 + constant(macros, "FETCH") * rounds * STEPS;
+    let claim = Claim {
+        tensor_flops: 2 * sums * K * rounds * STEPS,
+        // Each of four warps reads its rows of A and all of B.
+        read: batches * 5 * SIDE * K * 8 * fetches,
+        written: sums * 8,
+        ..Claim::default()
     };
     Job { claim: Some(claim), ..job(macros, buffers, (batches, rounds), sum) }
 }

@@ -7,6 +7,7 @@ mod compiled;
 mod host;
 mod issue;
 mod job;
+mod memory;
 mod mutations;
 mod planted;
 mod products;

@@ -14,7 +14,7 @@ pub fn constant(macros: &Macros, name: &str) -> u64 {
     macros.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-const SEED: u32 = 0x5eed;
+pub const SEED: u32 = 0x5eed;
 
 /// The jobs of a stem in one of its configurations; `None` for a stem that is not known here.
 pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
@@ -27,36 +27,40 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "read" => read(macros),
         "dot" => dot(macros),
         "link" => link(macros),
-        "links" => links(macros),
-        "chase" => chase(macros),
         "fill" => fill(macros),
         "fold" => fold(macros),
         _ => {
-            return crate::issue::jobs(stem, macros)
-                .or_else(|| crate::residual::jobs(stem, macros))
-                .or_else(|| crate::products::jobs(stem, macros));
+            let elsewhere = [crate::memory::jobs, crate::issue::jobs, crate::residual::jobs, crate::products::jobs];
+            return elsewhere.into_iter().find_map(|jobs| jobs(stem, macros));
         }
     })
 }
 
 /// Blocks, so that each takes several turns and the last is ragged.
-const BLOCKS: u32 = 3;
+pub const BLOCKS: u32 = 3;
 
+/// Doubles, or pairs of words, of a vector.
+fn width(macros: &Macros) -> u64 {
+    if macros.contains_key("WIDE") { 4 } else { 2 }
+}
+
+/// Vectors of a turn.
 fn turn(macros: &Macros, arrays: u64) -> u64 {
     let loads = constant(macros, "LOADS").max(constant(macros, "STORES"));
     constant(macros, "THREADS") * (if arrays > 1 { (loads / 2).max(1) } else { loads })
 }
 
-fn geometry(macros: &Macros, blocks: u32) -> Geometry {
-    Geometry::linear(blocks, constant(macros, "THREADS") as u32)
+pub fn geometry(macros: &Macros, blocks: u32) -> Geometry {
+    let linear = Geometry::linear(blocks, constant(macros, "THREADS") as u32);
+    Geometry { dynamic_shared: constant(macros, "SHARED") as u32, ..linear }
 }
 
-fn double(buffer: u32, at: usize) -> f64 {
+pub fn double(buffer: u32, at: usize) -> f64 {
     plan::random_f64(plan::buffer_seed(SEED, buffer), at as u64)
 }
 
 fn elementwise(macros: &Macros, inputs: u64, flops: u64, value: fn(f64, f64) -> f64) -> Vec<Job> {
-    let turns = turn(macros, inputs) * 2;
+    let turns = turn(macros, inputs) * width(macros);
     let job = |elements: u64| {
         let mut buffers: Vec<_> = (0..inputs as u32).map(|buffer| filled(elements as usize, |at| double(buffer, at))).collect();
         buffers.push(Contents::Poison(elements as usize * 8));
@@ -75,11 +79,11 @@ fn elementwise(macros: &Macros, inputs: u64, flops: u64, value: fn(f64, f64) -> 
             claim: Some(claim),
         }
     };
-    vec![job(turns * 4), job(turns * 3 + 2 * constant(macros, "THREADS") + 77), job(5)]
+    vec![job(turns * 4), job(turns * 3 + 2 * constant(macros, "THREADS") + 79), job(5)]
 }
 
 fn triad(macros: &Macros) -> Vec<Job> {
-    let turns = turn(macros, 2) * 2;
+    let turns = turn(macros, 2) * width(macros);
     let job = |elements: u64, passes: u64| Job {
         name: format!("{elements} elements, {passes} passes"),
         geometry: geometry(macros, BLOCKS),
@@ -110,7 +114,7 @@ fn triad(macros: &Macros) -> Vec<Job> {
 }
 
 fn write(macros: &Macros) -> Vec<Job> {
-    let words = turn(macros, 1) * 4;
+    let words = turn(macros, 1) * 2 * width(macros);
     let job = |words: u64| Job {
         name: format!("{words} words"),
         geometry: geometry(macros, BLOCKS),
@@ -124,7 +128,7 @@ fn write(macros: &Macros) -> Vec<Job> {
 }
 
 fn read(macros: &Macros) -> Vec<Job> {
-    let segment = turn(macros, 1) * 4;
+    let segment = turn(macros, 1) * 2 * width(macros);
     let job = |length: u64, segments: u64, passes: u64| Job {
         name: format!("{segments} segments of {length} words, {passes} passes"),
         geometry: geometry(macros, BLOCKS),
@@ -152,65 +156,6 @@ fn read(macros: &Macros) -> Vec<Job> {
     vec![job(segment * 2, 4, 2), job(segment + 4 * 777, 5, 1), job(1021, 4, 3), job(101, 4, 1), job(8, 4, 1)]
 }
 
-/// The line behind a line (kernels/cycle.cuh).
-fn next_line(line: u64, lines: u64) -> u64 {
-    (1_664_525 * line + 1_013_904_223) % lines
-}
-
-fn links(macros: &Macros) -> Vec<Job> {
-    let job = |lines: u64| Job {
-        name: format!("{lines} lines"),
-        geometry: geometry(macros, BLOCKS),
-        buffers: vec![filled(lines as usize * 16, |_| 0_u64)],
-        window: None,
-        arguments: vec![Argument::Buffer(0), Argument::Word(lines)],
-        expected: vec![(
-            0,
-            Box::new(move |bytes| {
-                let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
-                // The links tell where the memory begins: one of them leads to its first line.
-                let base = (0..lines as usize).map(|line| words[line * 16]).min().unwrap_or(0);
-                let wrong = (0..lines).find(|line| words[*line as usize * 16] != base + next_line(*line, lines) * 128);
-                let between = (0..words.len()).find(|at| at % 16 != 0 && words[*at] != 0);
-                match (wrong, between) {
-                    (None, None) => Ok(()),
-                    other => Err(format!("line {other:?} is wrong")),
-                }
-            }),
-        )],
-        claim: Some(Claim { written: lines * 8, ..Claim::default() }),
-    };
-    vec![job(1), job(2), job(1024), job(8192)]
-}
-
-fn chase(macros: &Macros) -> Vec<Job> {
-    let job = |lines: u64, hops: u64, before: u64| {
-        let detours = hops * constant(macros, "DETOUR");
-        let words = [lines, hops, 1, u64::from(SEED)].map(Argument::Word);
-        Job {
-            name: format!("{hops} hops through {lines} lines after {before} launches"),
-            geometry: geometry(macros, 1),
-            buffers: vec![linked(lines), filled(1, |_| before), Contents::Poison(4)],
-            window: None,
-            arguments: (0..3).map(Argument::Buffer).chain(words).collect(),
-            expected: vec![(2, equals(|_| SEED)), (1, equals(move |_| before + 1))],
-            claim: Some(Claim { read: (hops + detours + 2) * 8, written: 12, ..Claim::default() }),
-        }
-    };
-    vec![job(128, 64, 0), job(1, 8, 3), job(1024, 8, 1000), job(256, 512, u64::MAX / 3)]
-}
-
-/// Lines that lead to one another.
-fn linked(lines: u64) -> Contents {
-    Contents::Addressed(
-        Box::new(move |base| {
-            let word = |at: u64| if at.is_multiple_of(16) { base + next_line(at / 16, lines) * 128 } else { 0 };
-            (0..lines * 16).flat_map(|at| word(at).to_le_bytes()).collect()
-        }),
-        lines as usize * 128,
-    )
-}
-
 fn link(macros: &Macros) -> Vec<Job> {
     let job = |index: u64| Job {
         name: format!("link {index}"),
@@ -234,12 +179,12 @@ fn link(macros: &Macros) -> Vec<Job> {
 /// Additions beyond two an element: each thread joins its sums, and a block's threads join theirs.
 fn reduction(macros: &Macros, length: u64, segments: u64) -> u64 {
     let threads = constant(macros, "THREADS");
-    let held = if length.is_multiple_of(2) { (constant(macros, "LOADS") / 2).max(1) } else { 1 };
+    let held = if length.is_multiple_of(width(macros)) { (constant(macros, "LOADS") / 2).max(1) } else { 1 };
     segments * (threads * (held - 1) + 5 * threads + threads / 32)
 }
 
 fn dot(macros: &Macros) -> Vec<Job> {
-    let segment = turn(macros, 2) * 2;
+    let segment = turn(macros, 2) * width(macros);
     // Small integers, so that the order of summation does not matter.
     let small = |buffer: u32, at: u64| f64::from(plan::small(plan::buffer_seed(SEED, buffer), at));
     let job = |length: u64, segments: u64| Job {

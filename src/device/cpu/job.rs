@@ -36,7 +36,7 @@ impl Job {
     /// [`Unsupported`] when this backend has no kernel for the plan, or the plan's arguments do not fit its buffers.
     pub fn of(plan: &Plan) -> Result<Self, Unsupported> {
         let [step] = &plan.program[..] else { return Err(other("the CPU backend runs plans of one step")) };
-        if let Submit::Graph(_) = plan.submit {
+        if let Submit::Graph(_) | Submit::RoundTrip { .. } = plan.submit {
             return Err(other("a CPU has no graphs to launch"));
         }
         let Op::Kernel { stem, args } = &step.op else { return Err(other("the CPU backend runs kernels only")) };

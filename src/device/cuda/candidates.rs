@@ -21,22 +21,28 @@ pub struct Candidate {
 /// What tensor cores multiply.
 const TENSOR: &[Dtype] = &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, Dtype::E5m2, Dtype::Int8];
 
+/// What tensor cores multiply where nothing is fetched.
+const ISSUED: &[Dtype] = &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, Dtype::E5m2, Dtype::Int8, Dtype::Fp64];
+
 /// Stems of plans, the formats of their inputs, and the kernels that do them, the preferred one first.
 const STEMS: &[(&str, &[Dtype], &[&str])] = &[
-    ("read", &[Dtype::Uint32], &["read"]),
+    ("read", &[Dtype::Uint32], &["read", "read_bulk"]),
     ("shared", &[Dtype::Uint32], &["shared"]),
     ("write", &[Dtype::Uint32], &["write"]),
-    ("copy", &[Dtype::Fp64], &["copy"]),
-    ("scale", &[Dtype::Fp64], &["scale"]),
-    ("add", &[Dtype::Fp64], &["add"]),
-    ("triad", &[Dtype::Fp64], &["triad"]),
+    ("copy", &[Dtype::Fp64], &["copy", "copy_bulk"]),
+    ("scale", &[Dtype::Fp64], &["scale", "scale_bulk"]),
+    ("add", &[Dtype::Fp64], &["add", "add_bulk"]),
+    ("triad", &[Dtype::Fp64], &["triad", "triad_bulk"]),
     ("dot", &[Dtype::Fp64], &["dot"]),
     ("chase", &[Dtype::Uint32], &["chase"]),
     ("link", &[Dtype::Uint32], &["link"]),
+    ("atomic_spread", &[Dtype::Uint32], &["atomic_spread"]),
+    ("atomic_shared", &[Dtype::Uint32], &["atomic_shared"]),
+    ("atomic_one", &[Dtype::Uint32], &["atomic_one"]),
     ("matmul", &[Dtype::Fp32, Dtype::Fp64], &["matmul_dmma", "matmul"]),
     ("matmul_nt", TENSOR, &["matmul_wgmma", "matmul_mma"]),
     ("issue", &[Dtype::Fp32, Dtype::Fp64], &["issue"]),
-    ("issue_nt", TENSOR, &["issue_wgmma", "issue_mma"]),
+    ("issue_nt", ISSUED, &["issue_wgmma", "issue_mma", "issue_dmma"]),
 ];
 
 /// Formats that matrices are multiplied in on a compute capability (`major * 10 + minor`), by their names.
@@ -66,7 +72,7 @@ fn all(stem: &str, dtype: Dtype, capability: u32) -> Vec<Candidate> {
 fn slower(kernel: &str, capability: u32) -> bool {
     const FULL_RATE: u32 = 128;
     let architecture = format!("{}.{}", capability / 10, capability % 10);
-    kernel == "matmul_dmma" && chips::operations_a_clock(&architecture, Dtype::Fp64).is_none_or(|rate| rate < FULL_RATE)
+    kernel.ends_with("_dmma") && chips::operations_a_clock(&architecture, Dtype::Fp64).is_none_or(|rate| rate < FULL_RATE)
 }
 
 fn takes(configuration: &Configuration, dtype: Dtype) -> bool {
@@ -90,8 +96,8 @@ fn is_slow(candidate: &Candidate) -> bool {
     candidate.configuration.name.starts_with("slow")
 }
 
-/// The kernels for a step with these arguments, by preference: through L1 only where memory is gone over again, small tiles where
-/// large ones leave units idle, slow twins last.
+/// The kernels for a step with these arguments, by preference: through L1 only where memory is gone over again, accesses of 32 bytes where
+/// there are such, small tiles where large ones leave units idle, slow twins last.
 ///
 /// # Errors
 /// [`Unsupported`] where there is none, with the reason.
@@ -118,13 +124,14 @@ pub fn candidates(stem: &str, dtype: Dtype, args: &[Arg], capability: u32, units
     // Where every tile leaves units idle, the smallest leaves the fewest.
     let smallest = found.iter().filter(|candidate| !is_slow(candidate)).all(idle);
     found.sort_by_key(|candidate| {
-        let cached = candidate.configuration.name == "cached";
+        let named = |name| candidate.configuration.name == name;
+        let wide = candidate.configuration.text("WIDE").is_some();
         let rank = if is_slow(candidate) {
-            3
-        } else if cached {
+            4
+        } else if named("cached") {
             0
         } else {
-            1 + u32::from(idle(candidate))
+            1 + u32::from(!wide) + u32::from(idle(candidate))
         };
         let tile = if smallest { geometry::tile(candidate.kernel, candidate.configuration) } else { 0 };
         (rank, tile)
@@ -168,8 +175,18 @@ mod tests {
     #[test]
     fn the_cached_path_comes_first_where_memory_is_gone_over_again() {
         assert_eq!(names("triad", Dtype::Fp64, &[1 << 20, 9], 90), ["cached", "vec4x8", "vec4x4", "slow"]);
-        assert_eq!(names("triad", Dtype::Fp64, &[1 << 20, 1], 90), ["vec4x8", "vec4x4", "slow"]);
+        assert_eq!(names("triad", Dtype::Fp64, &[1 << 20, 1], 80), ["vec4x8", "vec4x4", "slow"]);
         assert_eq!(names("read", Dtype::Uint32, &[1 << 20, 64, 3], 90)[0], "cached");
+    }
+
+    #[test]
+    fn bulk_copies_and_wide_accesses_are_there_where_the_hardware_has_them() {
+        let once = |capability| names("triad", Dtype::Fp64, &[1 << 20, 1], capability);
+        assert_eq!(once(90), ["vec4x8", "vec4x4", "bulk/p16x3", "slow", "bulk/slow"]);
+        assert_eq!(once(100), ["vec8x4", "vec4x8", "vec4x4", "bulk/p16x3", "slow", "bulk/slow"]);
+        let segments = |words| names("read", Dtype::Uint32, &[words, 64, 1], 90);
+        assert!(segments(64 * 4).contains(&"bulk/p16x6".into()));
+        assert!(!segments(64 * 3).contains(&"bulk/p16x6".into()), "bulk copies begin at 16 bytes");
     }
 
     #[test]
@@ -189,6 +206,9 @@ mod tests {
         assert_eq!(names("matmul", Dtype::Fp64, &square, 90)[0], "dmma/t128x128");
         assert_eq!(names("matmul", Dtype::Fp64, &square, 89)[0], "t64x64");
         assert_eq!(names("matmul", Dtype::Fp64, &[8191; 3], 90)[0], "t64x64", "odd rows do not begin at 16 bytes");
+        let issued = |capability| names("issue_nt", Dtype::Fp64, &[1, 1], capability);
+        assert_eq!((issued(80), issued(90)), (vec!["dmma/t64x64".to_owned(), "dmma/slow".into()], issued(100)));
+        assert!(all("issue_nt", Dtype::Fp64, 89).is_empty());
         assert_eq!(precisions(70), ["fp32", "fp64"]);
         assert_eq!(precisions(75), ["fp32", "fp64", "fp16", "int8"]);
         assert_eq!(precisions(80), ["fp32", "fp64", "tf32", "fp16", "bf16", "int8"]);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     contract::Fault,
-    record::{Cache, Device, Kind},
+    record::{Cache, Device, Kind, NUMA_NODE},
     units::Megahertz,
 };
 use cudarc::driver::{
@@ -30,7 +30,9 @@ fn device(ordinal: i32) -> Result<Device, Fault> {
     let megahertz =
         |which| attribute(handle, which).filter(|kilohertz| *kilohertz > 0).map(|kilohertz| Megahertz(kilohertz / 1000));
     let l2 = attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE).filter(|bytes| *bytes > 0);
+    let numa = attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID).or_else(|| numa_node(&bus(handle).ok()?));
     Ok(Device {
+        facts: numa.map(|node| (NUMA_NODE.to_owned(), node.to_string())).into_iter().collect(),
         uuid: uuid(handle),
         bus: bus(handle).ok(),
         driver: driver_version(),
@@ -54,6 +56,11 @@ pub fn capability(handle: CUdevice) -> Option<u32> {
     let major = attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(handle, Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
     Some(major * 10 + minor)
+}
+
+/// The node that the kernel says a card is on, for drivers that do not know it.
+fn numa_node(bus: &str) -> Option<u32> {
+    std::fs::read_to_string(format!("/sys/bus/pci/devices/{bus}/numa_node")).ok()?.trim().parse().ok()
 }
 
 /// Version of the kernel module, where its file tells.

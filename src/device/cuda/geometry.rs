@@ -10,7 +10,7 @@ const MOST_BLOCKS: u64 = (1 << 31) - 1;
 const VECTOR_BYTES: u64 = 16;
 /// Rows of a tile of `matmul_wgmma`, warps that store it, and rows of a box by which it leaves.
 const WGMMA: (u64, u64, u32) = (128, 8, 64);
-/// Words that a block of `shared` holds.
+/// Words that a block of `shared`, `atomic_spread` or `atomic_shared` holds.
 const SHARED_WORDS: u64 = 4096;
 /// Slots before those of the tiles: a count, and a log of the first differences (kernels/tiles.cuh).
 pub const LOGGED: u64 = 7;
@@ -57,6 +57,12 @@ pub fn misfit(kernel: &str, args: &[Arg]) -> Option<&'static str> {
             Some("n must be a multiple of 8 and k of 16, so that rows begin at 16 bytes")
         }
         "shared" if count(0) != count(1) * SHARED_WORDS => Some("a segment has 4096 words"),
+        "atomic_spread" | "atomic_shared" if count(0) == 0 || !count(0).is_multiple_of(SHARED_WORDS) => {
+            Some("a block adds to 4096 words")
+        }
+        "read_bulk" if !(count(0) / count(1).max(1)).is_multiple_of(4) => Some("segments must begin at 16 bytes"),
+        "read_bulk" if count(2) != 1 => Some("it goes over memory once"),
+        "triad_bulk" if count(1) != 1 => Some("it goes over memory once"),
         _ => None,
     }
 }
@@ -117,13 +123,17 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
         _ if kernel.starts_with("matmul") => down * across,
         "residual" => count(0).div_ceil(BLOCK.0) * count(1).div_ceil(BLOCK.1),
         "link" | "chase" => 1,
-        // A block a batch.
-        _ if kernel.starts_with("issue") => count(0),
+        // A block a batch; the sum of all blocks.
+        _ if kernel.starts_with("issue") || kernel == "atomic_one" => count(0),
+        "atomic_spread" | "atomic_shared" => count(0) / SHARED_WORDS,
+        // Persistent, however many segments or pieces there are.
+        "read_bulk" => count(1).min(resident(configuration, units)),
         // A block a segment, as they become free: segments are many and small.
         "read" | "shared" | "dot" => count(1),
         _ => count(0).div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units)),
     };
-    if blocks > MOST_BLOCKS || matches!(kernel, "read" | "shared" | "dot") && blocks == 0 {
+    let counted = kernel.starts_with("atomic") || matches!(kernel, "read" | "read_bulk" | "shared" | "dot");
+    if blocks > MOST_BLOCKS || counted && blocks == 0 {
         return Err(Unsupported::Other(format!("{blocks} blocks cannot be launched")));
     }
     Ok(blocks.max(1) as u32)
@@ -142,14 +152,18 @@ fn resident(configuration: &Configuration, units: u32) -> u64 {
 /// Elements of one array that a block moves in one turn of its loop.
 fn elements_a_turn(stem: &str, configuration: &Configuration) -> u64 {
     let threads = configuration.constant("THREADS");
+    if stem.ends_with("_bulk") {
+        return configuration.constant("PIECE") / size_of::<f64>() as u64;
+    }
+    let vector = if configuration.text("WIDE").is_some() { 2 * VECTOR_BYTES } else { VECTOR_BYTES };
     let loads = configuration.constant("LOADS").max(configuration.constant("STORES"));
     let vectors = match stem {
         "add" | "triad" => (loads / 2).max(1),
         _ => loads,
     };
     match stem {
-        "write" => threads * vectors * VECTOR_BYTES / size_of::<u32>() as u64,
-        "copy" | "scale" | "add" | "triad" => threads * vectors * VECTOR_BYTES / size_of::<f64>() as u64,
+        "write" => threads * vectors * vector / size_of::<u32>() as u64,
+        "copy" | "scale" | "add" | "triad" => threads * vectors * vector / size_of::<f64>() as u64,
         // An element a thread.
         _ => threads,
     }
@@ -184,12 +198,24 @@ mod tests {
         // Eight loads in flight are four of each array.
         assert_eq!(grid("triad", configuration("triad", "vec4x8"), &args(&[8192, 1]), 132), Ok(2));
         assert_eq!(grid("write", configuration("write", "vec4x8"), &args(&[16384 * 5, 7]), 132), Ok(5));
+        // Four loads of 32 bytes are eight of 16, and a piece of a bulk copy has 2048 doubles.
+        assert_eq!(grid("copy", configuration("copy", "vec8x4"), &args(&[3 * 8192 + 1]), 132), Ok(4));
+        assert_eq!(grid("copy_bulk", configuration("copy_bulk", "p16x6"), &args(&[3 * 2048 + 1]), 132), Ok(4));
+        assert_eq!(grid("copy_bulk", configuration("copy_bulk", "p16x6"), &args(&[1 << 27]), 132), Ok(264));
     }
 
     #[test]
     fn reductions_have_a_block_a_segment() {
         assert_eq!(grid("read", configuration("read", "vec4x8"), &args(&[1 << 28, 4096, 1]), 132), Ok(4096));
         assert!(grid("dot", configuration("dot", "vec4x8"), &args(&[1 << 28, 0]), 132).is_err());
+        assert_eq!(grid("read_bulk", configuration("read_bulk", "p16x6"), &args(&[1 << 28, 4096, 1]), 132), Ok(264));
+        assert_eq!(grid("read_bulk", configuration("read_bulk", "p16x6"), &args(&[1 << 10, 64, 1]), 132), Ok(64));
+        let one = configuration("atomic_one", "word");
+        assert_eq!(
+            (grid("atomic_one", one, &args(&[528, 8, 7]), 132), grid("atomic_one", one, &args(&[0, 8, 7]), 132).is_err()),
+            (Ok(528), true)
+        );
+        assert_eq!(grid("atomic_spread", configuration("atomic_spread", "words16"), &args(&[8192, 2, 7]), 132), Ok(2));
     }
 
     #[test]

@@ -3,12 +3,16 @@
 // Raw driver calls and memory that the device writes; each block gives its reason.
 #![allow(unsafe_code)]
 
-use super::launch::{Memory, fault};
+use super::{
+    launch::{Memory, fault, has},
+    numa,
+};
 use crate::{
     contract::Fault,
     plan::{Buffer, Fold, Pass, Place, value, weight},
 };
-use cudarc::driver::{CudaContext, CudaStream, result};
+use cudarc::driver::{CudaContext, CudaStream, result, sys};
+use memmap2::MmapMut;
 use rayon::prelude::*;
 use std::{ptr::NonNull, sync::Arc};
 
@@ -26,8 +30,19 @@ pub struct Host {
     context: Arc<CudaContext>,
     start: NonNull<u8>,
     bytes: usize,
-    /// The owner of pageable memory; pinned memory is the driver's.
-    pageable: Option<Vec<u8>>,
+    owner: Owner,
+    /// The node that it was asked for on.
+    node: Option<u32>,
+}
+
+/// Whose memory of the host is.
+#[expect(dead_code, reason = "they own what `start` points to")]
+enum Owner {
+    /// Pinned by the driver, wherever it took it from.
+    Driver,
+    /// Ours, and pinned by the driver.
+    Registered(MmapMut),
+    Pageable(Vec<u8>),
 }
 
 impl Storage {
@@ -36,8 +51,11 @@ impl Storage {
     pub fn allocate(context: &Arc<CudaContext>, buffer: &Buffer) -> Result<Self, Fault> {
         match buffer.place {
             Place::Device(_) => Memory::allocate(context, buffer.bytes()).map(Self::Device),
-            Place::Pinned(_) => Host::allocate(context, buffer.bytes(), true).map(Self::Host),
-            Place::Pageable => Host::allocate(context, buffer.bytes(), false).map(Self::Host),
+            Place::Pinned(Some(node)) if has("cuMemHostRegister_v2") && has("cuMemHostUnregister") => {
+                Host::on_node(context, buffer.bytes(), node).map(Self::Host)
+            }
+            Place::Pinned(_) => Host::pinned(context, buffer.bytes()).map(Self::Host),
+            Place::Pageable => Host::pageable(context, buffer.bytes()).map(Self::Host),
         }
     }
 
@@ -98,23 +116,46 @@ fn outside() -> Fault {
 }
 
 impl Host {
-    fn allocate(context: &Arc<CudaContext>, bytes: u64, pinned: bool) -> Result<Self, Fault> {
+    fn pageable(context: &Arc<CudaContext>, bytes: u64) -> Result<Self, Fault> {
         let out = || Fault::OutOfMemory { needed: bytes, free: None };
         let size = usize::try_from(bytes.max(1)).map_err(|_| out())?;
-        if !pinned {
-            let mut owner = Vec::new();
-            owner.try_reserve_exact(size).map_err(|_| out())?;
-            owner.resize(size, 0);
-            let start = NonNull::new(owner.as_mut_ptr()).ok_or_else(out)?;
-            return Ok(Self { context: context.clone(), start, bytes: size, pageable: Some(owner) });
-        }
+        let mut owner = Vec::new();
+        owner.try_reserve_exact(size).map_err(|_| out())?;
+        owner.resize(size, 0);
+        let start = NonNull::new(owner.as_mut_ptr()).ok_or_else(out)?;
+        Ok(Self { context: context.clone(), start, bytes: size, owner: Owner::Pageable(owner), node: None })
+    }
+
+    /// Pinned where a node's processors touched it first.
+    fn on_node(context: &Arc<CudaContext>, bytes: u64, node: u32) -> Result<Self, Fault> {
+        let out = || Fault::OutOfMemory { needed: bytes, free: None };
+        let size = usize::try_from(bytes.max(1)).map_err(|_| out())?;
+        let mut owner = MmapMut::map_anon(size).map_err(|_| out())?;
+        numa::on_node(node, || owner.fill(0));
+        let start = NonNull::new(owner.as_mut_ptr()).ok_or_else(out)?;
+        context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
+        // SAFETY: the mapping is that long, is not registered yet, and lives until it is unregistered.
+        unsafe { sys::cuMemHostRegister_v2(start.as_ptr().cast(), size, 0) }
+            .result()
+            .map_err(|error| fault("pinning memory", error))?;
+        Ok(Self { context: context.clone(), start, bytes: size, owner: Owner::Registered(owner), node: Some(node) })
+    }
+
+    /// Share of its pages on the node that it was asked for on; blank where it was not, or where the kernel does not tell.
+    pub fn local(&self) -> Option<f64> {
+        numa::share(self.start.as_ptr() as usize, self.node?)
+    }
+
+    fn pinned(context: &Arc<CudaContext>, bytes: u64) -> Result<Self, Fault> {
+        let out = || Fault::OutOfMemory { needed: bytes, free: None };
+        let size = usize::try_from(bytes.max(1)).map_err(|_| out())?;
         context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         // SAFETY: the context is current on this thread.
         let start = unsafe { result::malloc_host(size, 0) }.map_err(|error| fault("pinning memory", error))?;
         let start = NonNull::new(start.cast::<u8>()).ok_or_else(out)?;
         // SAFETY: the driver gave so many bytes; they are made known values before any reference to them is.
         unsafe { start.as_ptr().write_bytes(0, size) };
-        Ok(Self { context: context.clone(), start, bytes: size, pageable: None })
+        Ok(Self { context: context.clone(), start, bytes: size, owner: Owner::Driver, node: None })
     }
 
     fn bytes(&self) -> &[u8] {
@@ -159,13 +200,16 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        if self.pageable.is_none() {
-            let freed = self.context.bind_to_thread().and_then(|()| {
-                // SAFETY: the driver gave it, it is freed once, and the work that used it has been seen to end.
-                unsafe { result::free_host(self.start.as_ptr().cast()) }
-            });
-            self.context.record_err(freed);
-        }
+        let bound = self.context.bind_to_thread();
+        let start = self.start.as_ptr().cast();
+        let freed = bound.and_then(|()| match &self.owner {
+            // SAFETY: the driver gave it, it is freed once, and the work that used it has been seen to end.
+            Owner::Driver => unsafe { result::free_host(start) },
+            // SAFETY: it was registered, and is once unregistered, after the work that used it has been seen to end.
+            Owner::Registered(_) => unsafe { sys::cuMemHostUnregister(start) }.result(),
+            Owner::Pageable(_) => Ok(()),
+        });
+        self.context.record_err(freed);
     }
 }
 

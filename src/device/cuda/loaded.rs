@@ -67,8 +67,10 @@ impl Loaded {
         if most > 0 {
             self.begin = Some(event()?);
         }
-        if let Submit::Graph(repetitions) = submit {
-            self.graph = Some(self.capture(stream, repetitions)?);
+        match submit {
+            Submit::Graph(repetitions) => self.graph = Some(self.capture(stream, repetitions)?),
+            Submit::RoundTrip { graph: true } => self.graph = Some(self.capture(stream, 1)?),
+            _ => {}
         }
         Ok(())
     }

@@ -254,7 +254,7 @@ fn shape_of(kernel: &str, configuration: &Configuration) -> Shape {
 
 /// What no kernel of this backend does yet.
 fn shape(plan: &Plan) -> Result<(), Unsupported> {
-    if let (Submit::Graph(_), Some(call)) = (plan.submit, calls::without_graphs()) {
+    if let (Submit::Graph(_) | Submit::RoundTrip { graph: true }, Some(call)) = (plan.submit, calls::without_graphs()) {
         return Err(Unsupported::Other(format!("the NVIDIA driver is too old for graphs: its library lacks {call}")));
     }
     let kernels = plan.program.iter().any(|step| matches!(step.op, Op::Kernel { .. }));

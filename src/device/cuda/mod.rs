@@ -15,10 +15,12 @@ mod libraries;
 mod loaded;
 mod lt;
 mod machine;
+mod numa;
 mod prepared;
 mod product;
 mod tensor;
 mod timing;
+mod trips;
 
 use crate::contract::{Backend, Fault, Library, Listing, Machine};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -8,6 +8,7 @@ use super::{
     machine::Opened,
     tensor::Argument,
     timing::Timing,
+    trips::Trips,
 };
 use crate::{
     contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
@@ -39,6 +40,8 @@ pub struct Ready<'a> {
     stream: Arc<CudaStream>,
     loaded: Vec<Loaded>,
     timing: Timing,
+    /// Where the host's clock takes the time instead.
+    trips: Option<Trips>,
     /// The plan's, and behind them one word to which a fold adds, and for a product a double for each of its blocks.
     buffers: Vec<Storage>,
     /// Whether short launches go to the device as graphs: not where it is told how soon one launch follows another.
@@ -64,9 +67,11 @@ impl<'a> Ready<'a> {
         }
         loaded.iter_mut().try_for_each(|loaded| loaded.make_ready(&opened.context, &stream, plan.submit))?;
         let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
+        let by_host = matches!(plan.submit, Submit::RoundTrip { .. });
+        let trips = by_host.then(|| Trips::new(&stream, clock.now())).transpose()?;
         let kernel = matches!(plan.program[..], [Step { op: Op::Kernel { .. }, .. }]);
         let bundles = kernel && plan.submit == Submit::Stream && plan.key.family != "launch" && calls::without_graphs().is_none();
-        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, buffers, bundles, filled: None })
+        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, trips, buffers, bundles, filled: None })
     }
 
     /// Lets a library choose its algorithms, on the inputs that are timed.
@@ -150,9 +155,12 @@ impl Prepared for Ready<'_> {
     }
 
     fn start(&mut self, variant: usize, launches: u32) -> Result<(), Fault> {
-        let Self { opened, loaded, timing, stream, bundles, .. } = self;
+        let Self { opened, loaded, timing, trips, stream, bundles, .. } = self;
         opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         let loaded = loaded.get_mut(variant).ok_or_else(|| Fault::failed("launching", format!("no variant {variant}")))?;
+        if let Some(trips) = trips {
+            return (0..launches).try_for_each(|_| trips.make(stream, || loaded.enqueue(stream)));
+        }
         if *bundles && launches >= BUNDLE && timing.are_short(variant) {
             loaded.bundle(stream)?;
         }
@@ -164,7 +172,7 @@ impl Prepared for Ready<'_> {
     }
 
     fn spans(&mut self) -> Result<Vec<Span>, Fault> {
-        Ok(self.timing.take())
+        Ok(self.trips.as_mut().map_or_else(|| self.timing.take(), Trips::take))
     }
 
     fn sample(&mut self, buffer: usize, elements: &[u64]) -> Result<Vec<f64>, Fault> {
@@ -228,6 +236,11 @@ impl Prepared for Ready<'_> {
         Ok(Some(Tiles { wrong, first: logged.map(|[slot, unit]| Tile { slot: *slot, unit: *unit }).collect() }))
     }
 
+    fn places(&self) -> Option<(&'static str, f64)> {
+        let hosts = self.buffers.iter().filter_map(|storage| if let Storage::Host(host) = storage { host.local() } else { None });
+        hosts.reduce(f64::min).map(|share| ("pinned_on_node", share))
+    }
+
     fn flip(&mut self, buffer: usize, bit: u64) -> Result<(), Fault> {
         self.buffer(buffer)?;
         self.synchronize()?;
@@ -238,7 +251,7 @@ impl Prepared for Ready<'_> {
     }
 
     fn timer(&self) -> Timer {
-        self.timing.timer()
+        self.trips.as_ref().map_or_else(|| self.timing.timer(), Trips::timer)
     }
 
     fn identity(&self, variant: usize) -> String {

@@ -209,7 +209,7 @@ fn fill_kind(planned: &Planned, pass: Pass) -> (u32, u32) {
     const CONSTANT: u32 = 3;
     match (planned.role, pass, planned.dtype) {
         // Shaders know no addresses: plans with links are refused by their stem.
-        (Role::Out | Role::Side | Role::Links, ..) => (CONSTANT, POISON),
+        (Role::Out | Role::Side | Role::Counters(_) | Role::Links, ..) => (CONSTANT, POISON),
         (Role::In, Pass::Zeros, _) => (CONSTANT, 0),
         (Role::In, _, Dtype::Uint32) => (WORD, 0),
         (Role::In, Pass::Exact, _) => (EXACT, 0),

@@ -46,6 +46,7 @@ pub(super) fn lower(plan: &Plan, limits: &Limits, variant: &str) -> Result<Vec<K
     let repeats = match plan.submit {
         Submit::Stream => 1,
         Submit::Graph(repeats) => repeats as usize,
+        Submit::RoundTrip { .. } => return Err(Unsupported::Other("wgpu does not time launches by the host's clock".into())),
         Submit::Paced(_) => return Err(Unsupported::Other("wgpu cannot pace launches on the device".into())),
     };
     let mut kernels = Vec::new();

@@ -163,6 +163,8 @@ impl Chip {
             106 => self.blocks() as i32,
             111 => i32::from(self.sm >= 80) * 1024,
             120 | 127 => modern,
+            // Newer drivers know the host's memory next to the device.
+            134 if self.driver < 12020 => return None,
             0 | 200.. => return None,
             // Some are zero on every such chip: integrated, ECC, the slot. Everything else is a feature that this chip has not.
             _ => 0,

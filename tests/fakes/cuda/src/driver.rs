@@ -69,6 +69,8 @@ pub struct Driver {
     pub graphs: BTreeMap<Handle, Vec<Work>>,
     /// Pinned host memory by address.
     pub pinned: BTreeMap<usize, Box<[u8]>>,
+    /// The program's own memory that it had pinned: its length by address.
+    pub registered: BTreeMap<usize, usize>,
     pub memo: Memo,
     /// By device: an error that no call gets past.
     pub poison: Vec<Option<Status>>,
@@ -114,6 +116,7 @@ impl Driver {
             functions: BTreeMap::new(),
             graphs: BTreeMap::new(),
             pinned: BTreeMap::new(),
+            registered: BTreeMap::new(),
             memo: Memo::default(),
             calls: BTreeMap::new(),
             spans: Spans::default(),

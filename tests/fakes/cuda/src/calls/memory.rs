@@ -23,8 +23,9 @@ fn finish(driver: &mut Driver, stream: Handle) -> Result<(), Status> {
 
 /// Whether a range of the host lies in pinned memory.
 fn pinned(driver: &Driver, host: usize, bytes: usize) -> bool {
-    let before = driver.pinned.range(..=host).next_back();
-    before.is_some_and(|(begin, held)| host - begin + bytes <= held.len())
+    let own = driver.pinned.range(..=host).next_back().map(|(begin, held)| (*begin, held.len()));
+    let registered = driver.registered.range(..=host).next_back().map(|(begin, length)| (*begin, *length));
+    [own, registered].into_iter().flatten().any(|(begin, length)| host - begin + bytes <= length)
 }
 
 fn to_device(driver: &mut Driver, to: u64, from: *const c_void, bytes: usize, stream: Handle) -> Result<(), Status> {
@@ -89,6 +90,18 @@ export! {
         let address = held.as_mut_ptr();
         driver.pinned.insert(address as usize, held);
         give(out, address.cast())
+    }
+    fn cuMemHostRegister_v2[Context](driver, host: Pointer, bytes: usize, _flags: c_uint) {
+        if host.is_null() || bytes == 0 || pinned(driver, host as usize, 1) {
+            return Err(Status::INVALID_VALUE);
+        }
+        driver.registered.insert(host as usize, bytes);
+        Ok(())
+    }
+    fn cuMemHostUnregister[Context](driver, host: Pointer) {
+        let device = driver::device()?;
+        driver.advance_device(device);
+        driver.registered.remove(&(host as usize)).map(|_| ()).ok_or(Status::INVALID_VALUE)
     }
     fn cuMemFreeHost[Context](driver, host: Pointer) {
         let device = driver::device()?;

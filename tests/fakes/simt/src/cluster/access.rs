@@ -28,7 +28,7 @@ impl Cluster<'_> {
 
     /// Where `bytes` at an address are.
     pub(super) fn place(&self, warp: usize, space: Space, address: u64, bytes: u32) -> Result<Place, Fault> {
-        if !address.is_multiple_of(u64::from(bytes.max(1))) && bytes.is_power_of_two() && bytes <= 16 {
+        if !address.is_multiple_of(u64::from(bytes.max(1))) && bytes.is_power_of_two() && bytes <= 32 {
             return Err(Fault::Broken(format!("{bytes} bytes at {address:#x}, which is no multiple of them")));
         }
         match space {

@@ -57,7 +57,8 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         suite: "imported".into(),
         command: ["assay", "import"].map(str::to_owned).into(),
     };
-    let document = Document { header, end: Some(end(&imported.entries)), entries: imported.entries, warnings: Vec::new() };
+    let end = end(&imported.entries, &header.started_at);
+    let document = Document { header, end: Some(end), entries: imported.entries, warnings: Vec::new() };
     let path = write(arguments, &document)?;
     if arguments.json {
         writeln!(std::io::stdout().lock(), "{}", report::json(&document)?)?;
@@ -88,10 +89,11 @@ fn started(measured_at: Option<&str>) -> String {
     told.map_or_else(now, |at| at.to_string())
 }
 
-fn end(entries: &[Entry]) -> End {
+/// Tools do not tell how long they took.
+fn end(entries: &[Entry], started_at: &str) -> End {
     let count = |outcome| entries.iter().filter(|entry| entry.outcome == outcome).count() as u64;
     End {
-        ended_at: now(),
+        ended_at: started_at.into(),
         measured: count(Outcome::Measured),
         skipped: count(Outcome::Skipped),
         failed: count(Outcome::Failed),

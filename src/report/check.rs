@@ -6,10 +6,7 @@ use super::{
     trend::trend,
 };
 use crate::{
-    judge::{
-        Check, Difference, Row,
-        pair::{Cause, Terms, Verdict},
-    },
+    judge::{Check, Difference, Row, pair},
     record::Interval,
 };
 use anstyle::{AnsiColor, Style};
@@ -25,7 +22,7 @@ const UNSURE: Style = AnsiColor::Yellow.on_default().bold();
 pub struct Around<'a> {
     /// Name of the baseline's file.
     pub baseline: &'a str,
-    pub terms: &'a Terms,
+    pub terms: &'a pair::Terms,
     pub looks: usize,
     /// RFC 3339, UTC.
     pub at: &'a str,
@@ -39,7 +36,7 @@ const COLUMNS: [(&str, Align); 6] = [
     ("change", Align::Right),
     ("95 % interval", Align::Right),
     ("could see", Align::Right),
-    ("baseline│now", Align::Left),
+    ("baseline|now", Align::Left),
 ];
 
 /// The whole check, what is not ok first.
@@ -64,9 +61,9 @@ pub fn check(check: &Check, around: &Around, paper: Paper) -> String {
         let _ = writeln!(text, "{}", folded(&paper.text(&line), WIDTH));
     }
     let style = match check.verdict {
-        Verdict::Ok | Verdict::Improved => GOOD,
-        Verdict::Inconclusive | Verdict::Incomparable => UNSURE,
-        Verdict::Regressed => BAD,
+        pair::Verdict::Ok | pair::Verdict::Improved => GOOD,
+        pair::Verdict::Inconclusive | pair::Verdict::Incomparable => UNSURE,
+        pair::Verdict::Regressed => BAD,
     };
     let verdict = check.verdict.name();
     let _ = writeln!(
@@ -99,7 +96,13 @@ fn percent(share: f64) -> String {
 #[must_use]
 pub fn summary(check: &Check, around: &Around) -> String {
     let of = |verdict| check.rows.iter().filter(|row| row.compared.judged.verdict == verdict).count();
-    let each = [Verdict::Regressed, Verdict::Incomparable, Verdict::Inconclusive, Verdict::Improved, Verdict::Ok];
+    let each = [
+        pair::Verdict::Regressed,
+        pair::Verdict::Incomparable,
+        pair::Verdict::Inconclusive,
+        pair::Verdict::Improved,
+        pair::Verdict::Ok,
+    ];
     let counted = each.map(|verdict| (of(verdict), verdict.name()));
     let broken = check.absent.iter().filter(|absent| absent.broken).count();
     let absent = check.absent.len() - broken;
@@ -119,9 +122,9 @@ fn remarks(check: &Check, rows: &[&Row]) -> Vec<String> {
         if let Some(cause) = judged.cause {
             lines.push(format!("{name}: {}", because(cause)));
         }
-        if judged.verdict == Verdict::Incomparable {
+        if judged.verdict == pair::Verdict::Incomparable {
             lines.push(format!("{name}: {}; --across compares all the same", differences(&judged.differences)));
-        } else if judged.verdict == Verdict::Regressed && !row.compared.notes.is_empty() {
+        } else if judged.verdict == pair::Verdict::Regressed && !row.compared.notes.is_empty() {
             lines.push(format!("{name}: what else differs: {}", differences(&row.compared.notes)));
         }
     }
@@ -137,27 +140,29 @@ fn remarks(check: &Check, rows: &[&Row]) -> Vec<String> {
 #[must_use]
 pub fn next(check: &Check) -> Option<&'static str> {
     match check.verdict {
-        Verdict::Inconclusive => {
+        pair::Verdict::Inconclusive => {
             let unmeasured = check.absent.iter().any(|absent| !absent.broken);
-            Some(if unmeasured && check.rows.iter().all(|row| row.compared.judged.verdict < Verdict::Inconclusive) {
+            Some(if unmeasured && check.rows.iter().all(|row| row.compared.judged.verdict < pair::Verdict::Inconclusive) {
                 "Measure what is missing, or judge only what was measured with --partial."
             } else {
                 "Measure again with --rerun, give more runs, or bear a larger loss with --margin."
             })
         }
-        Verdict::Incomparable => Some("Measure on what the baseline is of, begin another baseline, or compare with --across."),
+        pair::Verdict::Incomparable => {
+            Some("Measure on what the baseline is of, begin another baseline, or compare with --across.")
+        }
         _ => None,
     }
 }
 
 /// A cause in words.
 #[must_use]
-pub fn because(cause: Cause) -> &'static str {
+pub fn because(cause: pair::Cause) -> &'static str {
     match cause {
-        Cause::Clock => "as many cycles as before at another clock: power or clock policy",
-        Cause::Thermal => "as many cycles as before at a clock that heat holds down",
-        Cause::Memory => "the memory's clock moved along",
-        Cause::PerClock => "more cycles for the same work: software, or a fault",
+        pair::Cause::Clock => "as many cycles as before at another clock: power or clock policy",
+        pair::Cause::Thermal => "as many cycles as before at a clock that heat holds down",
+        pair::Cause::Memory => "the memory's clock moved along",
+        pair::Cause::PerClock => "more cycles for the same work: software, or a fault",
     }
 }
 
@@ -169,7 +174,7 @@ fn differences(all: &[Difference]) -> String {
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
-    verdict: Verdict,
+    verdict: pair::Verdict,
     baseline: &'a str,
     at: &'a str,
     looks: usize,
@@ -188,7 +193,7 @@ struct Judgement<'a> {
     device: &'a str,
     id: &'a str,
     unit: &'a str,
-    verdict: Verdict,
+    verdict: pair::Verdict,
     /// Performance: lower is slower, also for times.
     ratio: f64,
     low: f64,
@@ -202,7 +207,7 @@ struct Judgement<'a> {
     spread_sd: f64,
     spread_df: f64,
     per_clock: Option<Interval>,
-    cause: Option<Cause>,
+    cause: Option<pair::Cause>,
     differences: &'a [Difference],
     notes: &'a [Difference],
     value: Interval,

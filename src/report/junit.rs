@@ -8,7 +8,7 @@ use super::{
     check::{Around, because, change, next, quoted, summary},
     trend::trend,
 };
-use crate::judge::{Absent, Check, Row, pair::Verdict};
+use crate::judge::{Absent, Check, Row, pair};
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesText, Event},
@@ -97,11 +97,11 @@ fn properties(xml: &mut Xml, check: &Check, around: &Around) -> io::Result<()> {
 
 fn of_row(row: &Row, around: &Around) -> Outcome {
     match row.compared.judged.verdict {
-        Verdict::Ok | Verdict::Improved => Outcome::Passed,
-        Verdict::Inconclusive if around.strict => Outcome::Failed("inconclusive"),
-        Verdict::Inconclusive => Outcome::Skipped,
-        Verdict::Incomparable => Outcome::Error("incomparable"),
-        Verdict::Regressed => Outcome::Failed("regressed"),
+        pair::Verdict::Ok | pair::Verdict::Improved => Outcome::Passed,
+        pair::Verdict::Inconclusive if around.strict => Outcome::Failed("inconclusive"),
+        pair::Verdict::Inconclusive => Outcome::Skipped,
+        pair::Verdict::Incomparable => Outcome::Error("incomparable"),
+        pair::Verdict::Regressed => Outcome::Failed("regressed"),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     check::{Around, because, change, next, quoted, summary},
     trend::trend,
 };
-use crate::judge::{Check, Row, pair::Verdict};
+use crate::judge::{Check, Row, pair};
 use std::fmt::Write;
 
 /// GitHub's flavour: tables, and `<details>`.
@@ -13,7 +13,8 @@ use std::fmt::Write;
 pub fn markdown(check: &Check, around: &Around) -> String {
     let mut text = format!("## assay check: {} {}\n\n", sign(check.verdict), check.verdict.name());
     let _ = writeln!(text, "{}.\n", escaped(&summary(check, around)));
-    let (mut loud, quiet): (Vec<&Row>, Vec<&Row>) = check.rows.iter().partition(|row| row.compared.judged.verdict > Verdict::Ok);
+    let (mut loud, quiet): (Vec<&Row>, Vec<&Row>) =
+        check.rows.iter().partition(|row| row.compared.judged.verdict > pair::Verdict::Ok);
     loud.sort_by_key(|row| std::cmp::Reverse(row.compared.judged.verdict));
     if !loud.is_empty() {
         text.push_str(&table(&loud));
@@ -26,7 +27,8 @@ pub fn markdown(check: &Check, around: &Around) -> String {
         text.push('\n');
     }
     if !quiet.is_empty() {
-        let _ = writeln!(text, "<details><summary>{} metrics are ok</summary>\n\n{}</details>\n", quiet.len(), table(&quiet));
+        let of = if quiet.len() == 1 { "metric is" } else { "metrics are" };
+        let _ = writeln!(text, "<details><summary>{} {of} ok</summary>\n\n{}</details>\n", quiet.len(), table(&quiet));
     }
     if let Some(next) = next(check) {
         let _ = writeln!(text, "{}\n", escaped(next));
@@ -35,12 +37,12 @@ pub fn markdown(check: &Check, around: &Around) -> String {
     text
 }
 
-fn sign(verdict: Verdict) -> &'static str {
+fn sign(verdict: pair::Verdict) -> &'static str {
     match verdict {
-        Verdict::Ok => "✅",
-        Verdict::Improved => "🚀",
-        Verdict::Inconclusive | Verdict::Incomparable => "❔",
-        Verdict::Regressed => "❌",
+        pair::Verdict::Ok => "✅",
+        pair::Verdict::Improved => "🚀",
+        pair::Verdict::Inconclusive | pair::Verdict::Incomparable => "❔",
+        pair::Verdict::Regressed => "❌",
     }
 }
 
@@ -50,7 +52,7 @@ fn table(rows: &[&Row]) -> String {
     for row in rows {
         let (metric, judged) = (&row.compared.metric, &row.compared.judged);
         let mut verdict = format!("{} {}", sign(judged.verdict), judged.verdict.name());
-        let why: Vec<String> = if judged.verdict == Verdict::Incomparable {
+        let why: Vec<String> = if judged.verdict == pair::Verdict::Incomparable {
             judged.differences.iter().map(ToString::to_string).collect()
         } else {
             judged.cause.iter().map(|cause| because(*cause).to_owned()).collect()

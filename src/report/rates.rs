@@ -35,10 +35,18 @@ fn sections<'a>(entries: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
             let same = |entry: &&&Entry| entry.workload.precision == first.workload.precision;
             let mut rows: Vec<&Entry> = of_family.iter().filter(same).copied().collect();
             rows.sort_by(|a, b| rank(a).cmp(&rank(b)).then(extent(a).total_cmp(&extent(b))));
-            sections.push(rows);
+            // Other tools have rates and times in one family, which no prefix suits together.
+            sections.extend(UNITS.map(|unit| rows.iter().filter(|row| is_in(row, unit)).copied().collect::<Vec<_>>()));
         }
     }
+    sections.retain(|rows| !rows.is_empty());
     sections
+}
+
+const UNITS: [RateUnit; 4] = [RateUnit::Flops, RateUnit::Bytes, RateUnit::Items, RateUnit::Seconds];
+
+fn is_in(entry: &Entry, unit: RateUnit) -> bool {
+    entry.rate.as_ref().is_some_and(|rate| rate.unit == unit)
 }
 
 /// Operations in the order in which people know them, squares before other shapes.
@@ -109,7 +117,8 @@ fn section(rows: &[&Entry], table: &mut Table, paper: Paper) {
     let first = &rows[0].workload;
     let shared = rows.iter().all(|row| row.workload.variant == first.variant);
     let by = if shared { format!(" by {}", first.variant) } else { String::new() };
-    let title = paper.text(&format!("{} {}{by}, {}", first.family, first.precision, scale.symbol()));
+    let of = format!("{} {}", first.family, first.precision);
+    let title = paper.text(&format!("{}{by}, {}", of.trim_end(), scale.symbol()));
     table.title(format!("{HEADING}{title}{HEADING:#}"));
     for row in rows {
         table.row(&cells(row, scale, shared));

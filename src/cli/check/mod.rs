@@ -4,10 +4,7 @@ mod rerun;
 
 use super::{Ending, now, parse_share};
 use crate::{
-    judge::{
-        self, Baseline, Candidate, Check, Rules, Taken,
-        pair::{Terms, Verdict},
-    },
+    judge::{self, Baseline, Candidate, Check, Rules, Taken, pair},
     record::{self, Document, Unreadable},
     report::{self, Around, Paper},
 };
@@ -37,7 +34,7 @@ const MAX_OWN: u64 = 64 << 20;
 
 Exit codes: 0 ok or improved, 1 regressed or broken, 2 bad input or usage, 3 inconclusive or incomparable")]
 pub struct Arguments {
-    /// Records of `assay run` or `assay import`, or files {metric, unit, higher_is_better, runs: [[samples]]}
+    /// Records of `assay run` or `assay import`, or files of numbers of your own (see docs/ci.md)
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// The baseline
@@ -114,12 +111,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         return begin(arguments, &begun, &taken);
     };
     warn_of_age(&arguments.baseline, &baseline);
-    let terms = Terms { margin: arguments.margin, least: arguments.least, ..Terms::default() };
+    let terms = pair::Terms { margin: arguments.margin, least: arguments.least, ..pair::Terms::default() };
     let terms = terms.with_looks(if arguments.rerun { LOOKS } else { 1 });
     let rules = Rules { terms, across: arguments.across, partial: arguments.partial };
     let mut check = judge::check(&baseline, &runs.candidate, &rules);
     let mut looks = 1;
-    while arguments.rerun && looks < LOOKS && check.verdict == Verdict::Inconclusive {
+    while arguments.rerun && looks < LOOKS && check.verdict == pair::Verdict::Inconclusive {
         looks += 1;
         let again = rerun::again(&check, runs.documents.last(), looks, arguments.quiet)?;
         let Some(document) = again else { break };
@@ -149,9 +146,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
 
 fn ending(check: &Check, fail_on: Option<FailOn>) -> Ending {
     match (check.verdict, fail_on) {
-        (Verdict::Ok | Verdict::Improved, _) | (Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
-        (Verdict::Regressed, _) | (Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
-        (Verdict::Inconclusive, None) | (Verdict::Incomparable, _) => Ending::Nothing,
+        (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
+        (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
+        (pair::Verdict::Inconclusive, None) | (pair::Verdict::Incomparable, _) => Ending::Nothing,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Another look: what was inconclusive is measured again, by `assay run` itself, so that nothing differs from the look before.
 
 use crate::{
-    judge::{Check, pair::Verdict},
+    judge::{Check, pair},
     record::{self, Document},
     store,
 };
@@ -54,7 +54,7 @@ pub fn again(check: &Check, last: Option<&Document>, look: usize, quiet: bool) -
 
 /// Devices and workloads of rows that are inconclusive. The measurement of one cannot be told from a glob: ids have none of its signs.
 fn wanted(check: &Check) -> (BTreeSet<String>, BTreeSet<String>) {
-    let rows = || check.rows.iter().filter(|row| row.compared.judged.verdict == Verdict::Inconclusive);
+    let rows = || check.rows.iter().filter(|row| row.compared.judged.verdict == pair::Verdict::Inconclusive);
     let workload = |metric: &str| metric.split('@').next().unwrap_or(metric).to_owned();
     (rows().map(|row| row.id.clone()).collect(), rows().map(|row| workload(&row.compared.metric.name)).collect())
 }

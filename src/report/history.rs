@@ -2,7 +2,7 @@
 
 use super::{HEADING, Paper, WIDTH, check::change, table::folded};
 use crate::{
-    judge::{Difference, history::Change},
+    judge::{self, Difference},
     units,
 };
 use serde::Serialize;
@@ -16,7 +16,7 @@ const PLAIN: [char; 8] = ['_', '.', '-', '~', '=', '+', '*', '#'];
 /// A change, and what else changed where it may have happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
-    pub change: Change,
+    pub change: judge::history::Change,
     pub differences: Vec<Difference>,
 }
 
@@ -152,7 +152,7 @@ pub fn history_json(lines: &[Line]) -> serde_json::Result<String> {
 }
 
 fn row<'a>(line: &'a Line, Changed { change, differences }: &'a Changed) -> Row<'a> {
-    let Change { index, first, last, ratio, p, before, after } = *change;
+    let judge::history::Change { index, first, last, ratio, p, before, after } = *change;
     Row {
         series: &line.series,
         metric: &line.metric,

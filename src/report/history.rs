@@ -102,7 +102,7 @@ fn picture(line: &Line, paper: Paper) -> (String, String) {
 #[derive(Serialize)]
 struct Document<'a> {
     changes: Vec<Row<'a>>,
-    series: Vec<Series<'a>>,
+    series: Vec<Summary<'a>>,
 }
 
 #[derive(Serialize)]
@@ -125,7 +125,7 @@ struct Row<'a> {
 }
 
 #[derive(Serialize)]
-struct Series<'a> {
+struct Summary<'a> {
     series: &'a str,
     metric: &'a str,
     unit: &'a str,
@@ -140,7 +140,7 @@ struct Series<'a> {
 /// None that a history can cause; serde's own.
 pub fn history_json(lines: &[Line]) -> serde_json::Result<String> {
     let changes = lines.iter().flat_map(|line| line.changes.iter().map(move |changed| row(line, changed))).collect();
-    let series = lines.iter().map(|line| Series {
+    let series = lines.iter().map(|line| Summary {
         series: &line.series,
         metric: &line.metric,
         unit: &line.unit,

@@ -4,11 +4,7 @@
 //!
 //! Fails when a figure is past its bound, so that it can stand in a pipeline.
 
-use assay::judge::{
-    history, locate,
-    pair::{self, Terms},
-    peers::{self, Peers},
-};
+use assay::judge::{history, locate, pair, peers};
 use std::{hint::black_box, process::ExitCode, time::Instant};
 
 /// Seconds that each may take at the most.
@@ -41,7 +37,7 @@ fn main() -> ExitCode {
         (0..11).map(|run| noise(120, run).iter().map(|noise| 100.0 * (1.0 + 0.005 * noise)).collect()).collect();
     let comparing = shortest(|| {
         let all: Vec<_> = runs.iter().filter_map(|run| locate(run, true).ok()).collect();
-        black_box(pair::judge(&all[..8], &all[8..], &Terms::default()));
+        black_box(pair::judge(&all[..8], &all[8..], &pair::Terms::default()));
     });
     let values: Vec<f64> = noise(5_000, 1)
         .iter()
@@ -53,7 +49,7 @@ fn main() -> ExitCode {
     });
     let nodes = 100_000;
     let logs: Vec<Vec<f64>> = (1..4).map(|metric| noise(nodes, metric).iter().map(|noise| 0.02 * noise).collect()).collect();
-    let fleet = Peers {
+    let fleet = peers::Peers {
         nodes: (0..nodes).map(|node| format!("n{node}")).collect(),
         groups: (0..nodes).map(|node| format!("g{}", node % 50)).collect(),
         metrics: ["a", "b", "c"].map(str::to_owned).to_vec(),

@@ -2,10 +2,7 @@
 
 use super::{Ending, document, now, own_text, parse_share};
 use crate::{
-    judge::{
-        self, Measured,
-        pair::{Terms, Verdict},
-    },
+    judge::{self, Measured, pair},
     record::Unreadable,
     report::{self, Paper},
 };
@@ -70,12 +67,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         (before, after) => (before, after),
     };
     let (before, after) = (side(before)?, side(after)?);
-    let terms = Terms { margin: arguments.margin, least: arguments.least, ..Terms::default() };
+    let terms = pair::Terms { margin: arguments.margin, least: arguments.least, ..pair::Terms::default() };
     let compared = judge::sides(&before, &after, &terms, arguments.across);
     if compared.is_empty() {
         eprintln!("assay: the two sides have no metric in common that both measured");
     }
-    let verdict = compared.iter().map(|compared| compared.judged.verdict).max().unwrap_or(Verdict::Incomparable);
+    let verdict = compared.iter().map(|compared| compared.judged.verdict).max().unwrap_or(pair::Verdict::Incomparable);
     if arguments.json {
         writeln!(std::io::stdout().lock(), "{}", report::compare_json(&compared, verdict, &terms)?)?;
     } else {
@@ -83,9 +80,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         write!(anstream::stdout().lock(), "{}", report::compare(&compared, verdict, &terms, paper))?;
     }
     Ok(match (verdict, arguments.fail_on) {
-        (Verdict::Ok | Verdict::Improved, _) | (Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
-        (Verdict::Regressed, _) | (Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
-        (Verdict::Inconclusive | Verdict::Incomparable, _) => Ending::Nothing,
+        (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
+        (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
+        (pair::Verdict::Inconclusive | pair::Verdict::Incomparable, _) => Ending::Nothing,
     })
 }
 

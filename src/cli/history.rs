@@ -62,9 +62,12 @@ struct Row {
     value: f64,
 }
 
+/// Series, metric, and points as time and value.
+type Told = (String, String, Vec<(f64, f64)>);
+
 /// Series in the order in which they first appear, their points in the order of time.
 fn table(text: &str, lower_is_better: &[String]) -> Result<Vec<Line>> {
-    let mut series: Vec<(String, String, Vec<(f64, f64)>)> = Vec::new();
+    let mut series: Vec<Told> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (at, row) in csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes()).deserialize().enumerate() {
         let Row { series: name, t, metric, value } = row.context("the columns are series,t,metric,value")?;
@@ -77,7 +80,7 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<Vec<Line>> {
         });
         series[place].2.push((t, value));
     }
-    let line = |(series, metric, mut points): (String, String, Vec<(f64, f64)>)| {
+    let line = |(series, metric, mut points): Told| {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let higher_is_better = !lower_is_better.contains(&metric);
         let (at, values): (Vec<String>, Vec<f64>) = points.into_iter().map(|(t, value)| (t.to_string(), value)).unzip();
@@ -109,7 +112,7 @@ fn line(runs: &[Measured]) -> Line {
     let first = &runs[0];
     let values: Vec<f64> = runs.iter().map(|run| run.value).collect();
     let changes = history::changes(&values, first.metric.higher_is_better);
-    let changed = |change: history::Change| {
+    let explained = |change: history::Change| {
         let differences = (change.first.max(1)..=change.last).flat_map(|at| between(&runs[at - 1], &runs[at])).collect();
         Changed { change, differences }
     };
@@ -122,7 +125,7 @@ fn line(runs: &[Measured]) -> Line {
         higher_is_better: first.metric.higher_is_better,
         at: runs.iter().map(|run| run.started_at.clone()).collect(),
         values,
-        changes: changes.into_iter().map(changed).collect(),
+        changes: changes.into_iter().map(explained).collect(),
     }
 }
 

@@ -2,11 +2,7 @@
 
 use super::{Ending, documents, own_text};
 use crate::{
-    judge::{
-        self, Measured,
-        pair::{self, Judged, Terms},
-        peers::{self, Peers},
-    },
+    judge::{self, Measured, pair, peers},
     report::{self, Fleet, Paper},
 };
 use anyhow::{Context, Result, bail};
@@ -79,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
 }
 
 /// Fleets in the order in which they first appear; columns by their names, every other column a metric.
-fn table(text: &str, lower_is_better: &[String]) -> Result<(Vec<String>, Vec<Peers>)> {
+fn table(text: &str, lower_is_better: &[String]) -> Result<(Vec<String>, Vec<peers::Peers>)> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let head: Vec<String> = reader.headers().context("no head")?.iter().map(str::to_owned).collect();
     let column = |name: &str| head.iter().position(|column| column == name);
@@ -96,7 +92,7 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<(Vec<String>, Vec<Pee
         bail!("--lower-is-better {unknown}: no such column; there are {}", head.join(", "));
     }
     let signs: Vec<f64> = metrics.iter().map(|at| if lower_is_better.contains(&head[*at]) { -1.0 } else { 1.0 }).collect();
-    let (mut names, mut all, mut places) = (Vec::new(), Vec::<Peers>::new(), HashMap::new());
+    let (mut names, mut all, mut places) = (Vec::new(), Vec::<peers::Peers>::new(), HashMap::new());
     let mut seen: HashSet<(usize, String)> = HashSet::new();
     for (at, row) in reader.records().enumerate() {
         let row = row?;
@@ -104,7 +100,7 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<(Vec<String>, Vec<Pee
         let place = *places.entry(name.clone()).or_insert_with(|| {
             names.push(name);
             let metrics: Vec<String> = metrics.iter().map(|at| head[*at].clone()).collect();
-            all.push(Peers { logs: vec![Vec::new(); metrics.len()], metrics, ..Peers::default() });
+            all.push(peers::Peers { logs: vec![Vec::new(); metrics.len()], metrics, ..peers::Peers::default() });
             all.len() - 1
         });
         if !seen.insert((place, row[node].to_owned())) {
@@ -132,10 +128,10 @@ fn log(cell: &str) -> Result<f64> {
 }
 
 /// What a node's latest run is against its earlier ones, metric by metric.
-type Own = HashMap<String, Vec<(String, Judged)>>;
+type Own = HashMap<String, Vec<(String, pair::Judged)>>;
 
 /// Fleets by model. A node is a device of a host.
-fn records(paths: &[PathBuf]) -> Result<(Vec<String>, Vec<Peers>, Own)> {
+fn records(paths: &[PathBuf]) -> Result<(Vec<String>, Vec<peers::Peers>, Own)> {
     let mut runs: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<Measured>>>> = BTreeMap::new();
     for document in documents(paths)? {
         for run in judge::measured(&document) {
@@ -149,7 +145,7 @@ fn records(paths: &[PathBuf]) -> Result<(Vec<String>, Vec<Peers>, Own)> {
         let mut metrics: Vec<String> = nodes.values().flat_map(|node| node.keys().cloned()).collect();
         metrics.sort();
         metrics.dedup();
-        let mut peers = Peers { logs: vec![Vec::new(); metrics.len()], metrics, ..Peers::default() };
+        let mut peers = peers::Peers { logs: vec![Vec::new(); metrics.len()], metrics, ..peers::Peers::default() };
         for (node, by_metric) in &nodes {
             for (metric, logs) in peers.metrics.iter().zip(&mut peers.logs) {
                 let latest = by_metric.get(metric).and_then(|runs| runs.last());
@@ -166,12 +162,12 @@ fn records(paths: &[PathBuf]) -> Result<(Vec<String>, Vec<Peers>, Own)> {
 }
 
 /// A node against itself: what was measured alike before its latest run.
-fn past(by_metric: &BTreeMap<String, Vec<Measured>>) -> Vec<(String, Judged)> {
+fn past(by_metric: &BTreeMap<String, Vec<Measured>>) -> Vec<(String, pair::Judged)> {
     let judged = by_metric.iter().filter_map(|(metric, runs)| {
         let (latest, before) = runs.split_last()?;
         let alike = before.iter().filter(|run| run.figure == latest.figure && run.identity == latest.identity);
         let before: Vec<_> = alike.map(|run| run.location).collect();
-        Some((metric.clone(), pair::judge(&before, &[latest.location], &Terms::default())?))
+        Some((metric.clone(), pair::judge(&before, &[latest.location], &pair::Terms::default())?))
     });
     judged.collect()
 }

@@ -6,10 +6,7 @@ use super::{
     table::{Align, Table, folded},
 };
 use crate::{
-    judge::{
-        Compared, Difference, Figure,
-        pair::{Cause, Terms, Verdict},
-    },
+    judge::{Compared, Difference, Figure, pair},
     record::Ratio,
 };
 use serde::Serialize;
@@ -28,7 +25,7 @@ const ARM: usize = 12;
 
 /// The whole comparison, what is not ok first.
 #[must_use]
-pub fn compare(compared: &[Compared], verdict: Verdict, terms: &Terms, paper: Paper) -> String {
+pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Terms, paper: Paper) -> String {
     let mut rows: Vec<&Compared> = compared.iter().collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.judged.verdict));
     let widest = rows.iter().flat_map(|row| [row.judged.ratio.low, row.judged.ratio.high]).map(|ratio| (ratio - 1.0).abs());
@@ -92,29 +89,29 @@ fn remarks(row: &Compared) -> Vec<String> {
     if row.judged.by_levels {
         lines.push(format!("{name}: both sides jump between two levels alike; level is compared with level"));
     }
-    if row.judged.verdict == Verdict::Incomparable {
+    if row.judged.verdict == pair::Verdict::Incomparable {
         lines.push(format!("{name}: {}; --across compares all the same", told(&row.judged.differences)));
     } else if !row.judged.differences.is_empty() {
         lines.push(format!("{name}: compared across {}", told(&row.judged.differences)));
     }
-    if row.judged.verdict == Verdict::Regressed && !row.notes.is_empty() {
+    if row.judged.verdict == pair::Verdict::Regressed && !row.notes.is_empty() {
         lines.push(format!("{name}: what else differs: {}", told(&row.notes)));
     }
     lines
 }
 
-fn because(cause: Cause) -> &'static str {
+fn because(cause: pair::Cause) -> &'static str {
     match cause {
-        Cause::Clock => "as many cycles as before at another clock: power or clock policy",
-        Cause::Thermal => "as many cycles as before at a clock that heat holds down: look at cooling",
-        Cause::Memory => "the memory's clock moved along",
-        Cause::PerClock => "not the clocks: other software, or a fault",
+        pair::Cause::Clock => "as many cycles as before at another clock: power or clock policy",
+        pair::Cause::Thermal => "as many cycles as before at a clock that heat holds down: look at cooling",
+        pair::Cause::Memory => "the memory's clock moved along",
+        pair::Cause::PerClock => "not the clocks: other software, or a fault",
     }
 }
 
 #[derive(Serialize)]
 struct Document<'a> {
-    verdict: Verdict,
+    verdict: pair::Verdict,
     margin: f64,
     pairs: Vec<Row<'a>>,
 }
@@ -126,7 +123,7 @@ struct Row<'a> {
     higher_is_better: bool,
     device: &'a str,
     figure: &'static str,
-    verdict: Verdict,
+    verdict: pair::Verdict,
     /// As performance: lower is slower, for times too.
     ratio: f64,
     low: f64,
@@ -139,7 +136,7 @@ struct Row<'a> {
     spread: f64,
     by_levels: bool,
     per_clock: Option<Ratio>,
-    cause: Option<Cause>,
+    cause: Option<pair::Cause>,
     differences: &'a [Difference],
     notes: &'a [Difference],
 }
@@ -148,7 +145,7 @@ struct Row<'a> {
 ///
 /// # Errors
 /// None that a comparison can cause; serde's own.
-pub fn compare_json<'a>(compared: &'a [Compared], verdict: Verdict, terms: &Terms) -> serde_json::Result<String> {
+pub fn compare_json<'a>(compared: &'a [Compared], verdict: pair::Verdict, terms: &pair::Terms) -> serde_json::Result<String> {
     let row = |row: &'a Compared| Row::<'a> {
         metric: &row.metric.name,
         unit: &row.metric.unit,

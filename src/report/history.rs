@@ -2,7 +2,7 @@
 
 use super::{HEADING, Paper, WIDTH, check::change, table::folded};
 use crate::{
-    judge::{Difference, history::Change},
+    judge::{self, Difference},
     units,
 };
 use serde::Serialize;
@@ -16,7 +16,7 @@ const PLAIN: [char; 8] = ['_', '.', '-', '~', '=', '+', '*', '#'];
 /// A change, and what else changed where it may have happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
-    pub change: Change,
+    pub change: judge::history::Change,
     pub differences: Vec<Difference>,
 }
 
@@ -102,7 +102,7 @@ fn picture(line: &Line, paper: Paper) -> (String, String) {
 #[derive(Serialize)]
 struct Document<'a> {
     changes: Vec<Row<'a>>,
-    series: Vec<Series<'a>>,
+    series: Vec<Summary<'a>>,
 }
 
 #[derive(Serialize)]
@@ -125,7 +125,7 @@ struct Row<'a> {
 }
 
 #[derive(Serialize)]
-struct Series<'a> {
+struct Summary<'a> {
     series: &'a str,
     metric: &'a str,
     unit: &'a str,
@@ -140,7 +140,7 @@ struct Series<'a> {
 /// None that a history can cause; serde's own.
 pub fn history_json(lines: &[Line]) -> serde_json::Result<String> {
     let changes = lines.iter().flat_map(|line| line.changes.iter().map(move |changed| row(line, changed))).collect();
-    let series = lines.iter().map(|line| Series {
+    let series = lines.iter().map(|line| Summary {
         series: &line.series,
         metric: &line.metric,
         unit: &line.unit,
@@ -152,7 +152,7 @@ pub fn history_json(lines: &[Line]) -> serde_json::Result<String> {
 }
 
 fn row<'a>(line: &'a Line, Changed { change, differences }: &'a Changed) -> Row<'a> {
-    let Change { index, first, last, ratio, p, before, after } = *change;
+    let judge::history::Change { index, first, last, ratio, p, before, after } = *change;
     Row {
         series: &line.series,
         metric: &line.metric,

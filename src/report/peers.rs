@@ -5,10 +5,7 @@ use super::{
     check::change,
     table::{Align, Table, folded},
 };
-use crate::judge::{
-    pair::{self, Verdict},
-    peers::{Behind, Judged, Outlier, Peers},
-};
+use crate::judge::{pair, peers as nodes};
 use crate::record::Ratio;
 use serde::Serialize;
 use std::{collections::HashMap, fmt::Write};
@@ -30,8 +27,8 @@ const BAR: usize = 20;
 pub struct Fleet {
     /// Blank where there is but one without a name.
     pub name: String,
-    pub peers: Peers,
-    pub judged: Option<Judged>,
+    pub peers: nodes::Peers,
+    pub judged: Option<nodes::Judged>,
     /// By node: its latest run against its earlier ones, metric by metric.
     pub own: HashMap<String, Vec<(String, pair::Judged)>>,
 }
@@ -40,7 +37,7 @@ impl Fleet {
     /// What a node's own past says: the metric in which it lost most, if it lost any.
     fn became(&self, node: &str) -> Option<(&str, Ratio)> {
         let own = self.own.get(node)?;
-        let lost = own.iter().filter(|(_, judged)| judged.verdict == Verdict::Regressed);
+        let lost = own.iter().filter(|(_, judged)| judged.verdict == pair::Verdict::Regressed);
         lost.min_by(|a, b| a.1.ratio.value.total_cmp(&b.1.ratio.value)).map(|(metric, judged)| (metric.as_str(), judged.ratio))
     }
 }
@@ -77,7 +74,7 @@ pub fn peers(fleets: &[Fleet], paper: Paper) -> String {
     text
 }
 
-fn table(judged: &Judged, paper: Paper) -> Table {
+fn table(judged: &nodes::Judged, paper: Paper) -> Table {
     let mut table = Table::new(paper, &COLUMNS);
     let most = judged.outliers.iter().map(|outlier| outlier.worst.deficit).fold(0.0, f64::max);
     for outlier in &judged.outliers {
@@ -120,7 +117,7 @@ struct Row<'a> {
     of: usize,
     percentile: f64,
     probability: f64,
-    behind: &'a [Behind],
+    behind: &'a [nodes::Behind],
 }
 
 #[derive(Serialize)]
@@ -181,8 +178,8 @@ pub fn peers_json(fleets: &[Fleet]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&document)
 }
 
-fn row<'a>(fleet: &'a str, outlier: &'a Outlier) -> Row<'a> {
-    let Outlier { node, group, worst, rank, of, probability, behind } = outlier;
+fn row<'a>(fleet: &'a str, outlier: &'a nodes::Outlier) -> Row<'a> {
+    let nodes::Outlier { node, group, worst, rank, of, probability, behind } = outlier;
     Row {
         fleet,
         node,

@@ -1,13 +1,13 @@
 //! Fleets with known slow nodes: spread modelled on the open data, and wider.
 
 use crate::random::Random;
-use assay::judge::peers::Peers;
+use assay::judge::peers;
 use std::collections::BTreeSet;
 
 /// One fleet.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    pub peers: Peers,
+    pub peers: peers::Peers,
     pub slow: BTreeSet<usize>,
 }
 
@@ -61,7 +61,7 @@ pub fn one(random: &mut Random, nodes: usize, noise: f64) -> Fleet {
         }
         names.push(format!("g{group}"));
     }
-    let peers = Peers {
+    let peers = peers::Peers {
         nodes: (0..nodes).map(|node| format!("n{node:06}")).collect(),
         groups: names,
         metrics: METRICS.map(str::to_owned).to_vec(),

@@ -5,7 +5,7 @@ use crate::{
     random::Random,
     reference,
 };
-use assay::judge::peers::{self, Peers};
+use assay::judge::peers;
 use std::{collections::BTreeSet, time::Instant};
 
 pub fn open() -> Vec<Fleet> {
@@ -14,7 +14,7 @@ pub fn open() -> Vec<Fleet> {
         let fields: Vec<&str> = row.split(',').collect();
         if fleets.last().is_none_or(|(name, _)| name != fields[0]) {
             let metrics = METRICS.map(str::to_owned).to_vec();
-            let peers = Peers { metrics, logs: vec![Vec::new(); 3], ..Peers::default() };
+            let peers = peers::Peers { metrics, logs: vec![Vec::new(); 3], ..peers::Peers::default() };
             fleets.push((fields[0].into(), Fleet { peers, slow: BTreeSet::new() }));
         }
         let peers = &mut fleets.last_mut().expect("just pushed").1.peers;
@@ -83,7 +83,7 @@ pub fn score(fleets: &[Fleet], all: &[BTreeSet<usize>]) -> Score {
 
 pub fn found(fleets: &[Fleet]) -> Vec<BTreeSet<usize>> {
     let index = |name: &str| name[1..].parse().expect("a number");
-    let peers: Vec<Peers> = fleets.iter().map(|fleet| fleet.peers.clone()).collect();
+    let peers: Vec<peers::Peers> = fleets.iter().map(|fleet| fleet.peers.clone()).collect();
     let judged = peers::fleets(&peers).into_iter().map(|judged| judged.expect("a fleet"));
     judged.map(|judged| judged.outliers.iter().map(|outlier| index(&outlier.node)).collect()).collect()
 }

@@ -1,7 +1,7 @@
 //! Change points over the open data and over draws: precision, recall, null series.
 
 use crate::history_draws::{Series, draw};
-use assay::judge::history::changes;
+use assay::judge::history;
 
 /// Points by which an index may be off.
 const TOLERANCE: usize = 5;
@@ -85,7 +85,7 @@ pub fn score(all: &[Series], find: impl Fn(&[f64]) -> Vec<usize>) -> Score {
 }
 
 pub fn found(values: &[f64]) -> Vec<usize> {
-    changes(values, true).iter().map(|change| change.index).collect()
+    history::changes(values, true).iter().map(|change| change.index).collect()
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn draws_are_read_right_whatever_their_noise() {
 fn an_interval_of_indices_and_of_the_ratio_holds_the_truth() {
     let (mut placed, mut sized, mut all) = (0, 0, 0);
     for series in draw(11, 300, 1.0) {
-        for change in changes(&series.values, true) {
+        for change in history::changes(&series.values, true) {
             if let Some((index, ratio)) = series.changes.iter().find(|(index, _)| index.abs_diff(change.index) <= TOLERANCE) {
                 all += 1;
                 placed += usize::from((change.first..=change.last).contains(index));

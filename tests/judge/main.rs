@@ -11,3 +11,14 @@ mod pair_draws;
 mod pairs;
 mod random;
 mod reference;
+
+#[test]
+fn random_numbers_are_the_same_everywhere() {
+    let mut random = random::Random::new(1);
+    let all: Vec<f64> = (0..10_000).map(|_| random.normal(1.0)).collect();
+    let mean = all.iter().sum::<f64>() / 1e4;
+    let variance = all.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / 1e4;
+    assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+    let again: Vec<f64> = std::iter::repeat_with(|| random.unit()).take(3).collect();
+    assert!(again.iter().all(|one| (0.0..=1.0).contains(one)) && again[0] != again[1]);
+}

@@ -1,10 +1,7 @@
 //! Comparisons over the open data and over draws: false alarms, power, coverage.
 
 use crate::pair_draws::{Case, Noise, draw};
-use assay::judge::{
-    locate,
-    pair::{self, Judged, Terms, Verdict},
-};
+use assay::judge::{locate, pair};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -33,10 +30,10 @@ fn open() -> Vec<Case> {
     cases.into_iter().map(case).collect()
 }
 
-pub fn judged(case: &Case) -> Judged {
+pub fn judged(case: &Case) -> pair::Judged {
     let side =
         |runs: &[Vec<f64>]| -> Vec<_> { runs.iter().map(|run| locate(run, case.higher_is_better).expect("samples")).collect() };
-    pair::judge(&side(&case.baseline), &side(&case.candidate), &Terms::default()).expect("runs on both sides")
+    pair::judge(&side(&case.baseline), &side(&case.candidate), &pair::Terms::default()).expect("runs on both sides")
 }
 
 /// Parts of a whole, 0 to 1.
@@ -51,20 +48,20 @@ struct Score {
 }
 
 fn score(cases: &[Case]) -> Score {
-    let all: Vec<(f64, Judged)> = cases.iter().map(|case| (case.ratio, judged(case))).collect();
-    let share = |of: &dyn Fn(f64) -> bool, is: &dyn Fn(f64, &Judged) -> bool| {
+    let all: Vec<(f64, pair::Judged)> = cases.iter().map(|case| (case.ratio, judged(case))).collect();
+    let share = |of: &dyn Fn(f64) -> bool, is: &dyn Fn(f64, &pair::Judged) -> bool| {
         let those: Vec<_> = all.iter().filter(|(ratio, _)| of(*ratio)).collect();
         those.iter().filter(|(ratio, judged)| is(*ratio, judged)).count() as f64 / those.len() as f64
     };
-    let regressed = |_: f64, judged: &Judged| judged.verdict == Verdict::Regressed;
+    let regressed = |_: f64, judged: &pair::Judged| judged.verdict == pair::Verdict::Regressed;
     let power = [0.995, 0.99, 0.98, 0.95, 0.9]
         .map(|drop: f64| (((1.0 - drop) * 1000.0).round() as u32, share(&|ratio| ratio == drop, &regressed)));
     Score {
         false_alarms: share(&|ratio| ratio == 1.0, &regressed),
-        false_improved: share(&|ratio| ratio == 1.0, &|_, judged| judged.verdict == Verdict::Improved),
+        false_improved: share(&|ratio| ratio == 1.0, &|_, judged| judged.verdict == pair::Verdict::Improved),
         coverage: share(&|_| true, &|ratio, judged| (judged.ratio.low..=judged.ratio.high).contains(&ratio)),
         power: power.into(),
-        false_ok: all.iter().filter(|(ratio, judged)| *ratio <= 0.95 && judged.verdict == Verdict::Ok).count(),
+        false_ok: all.iter().filter(|(ratio, judged)| *ratio <= 0.95 && judged.verdict == pair::Verdict::Ok).count(),
     }
 }
 
@@ -97,7 +94,7 @@ fn identical_runs_are_never_a_regression() {
     let alike = vec![run; 12];
     for _ in 0..1000 {
         let cut = random.whole(1, 12);
-        let judged = pair::judge(&alike[..cut], &alike[cut..], &Terms::default()).expect("both sides");
-        assert_eq!(judged.verdict, Verdict::Ok);
+        let judged = pair::judge(&alike[..cut], &alike[cut..], &pair::Terms::default()).expect("both sides");
+        assert_eq!(judged.verdict, pair::Verdict::Ok);
     }
 }

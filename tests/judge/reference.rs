@@ -2,7 +2,7 @@
 //! Hochberg, and a least deficit; of small fleets a plain bound, with the make's known spread weighed in.
 
 use crate::fleet_draws::Fleet;
-use assay::judge::pair::benjamini_hochberg;
+use assay::judge::pair;
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use std::collections::BTreeSet;
 
@@ -66,6 +66,6 @@ pub fn outliers(fleet: &Fleet) -> BTreeSet<usize> {
         return small;
     }
     let p: Vec<f64> = least.iter().map(|p| (p * fleet.peers.metrics.len() as f64).min(1.0)).collect();
-    let adjusted = benjamini_hochberg(&p);
+    let adjusted = pair::benjamini_hochberg(&p);
     (0..nodes).filter(|node| adjusted[*node] <= 0.05 && 1.0 - lowest[*node].exp() >= 0.035).collect()
 }

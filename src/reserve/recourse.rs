@@ -1,0 +1,62 @@
+//! What a search needs to know of recourse: its expected cost in a period, by what is committed.
+
+use super::{problem::Problem, serve::period};
+use std::{cell::RefCell, collections::HashMap};
+
+/// Expected cost of a period by committed capacity, in groups of what can stand in for each other.
+pub trait Recourse {
+    /// Numbers that capacity is told by in each period.
+    fn groups(&self) -> usize;
+    /// The group that an order of the slot adds to, and how much.
+    fn adds(&self, slot: usize) -> (usize, f64);
+    /// Expected discounted cost, a missed floor of service counted dearly.
+    fn cost(&self, period: usize, capacity: &[f64]) -> f64;
+}
+
+/// Several classes that share units: capacity is told in units of each kind, and answers are kept.
+pub struct Shared<'a> {
+    problem: &'a Problem,
+    /// What a CU that misses the floor counts for.
+    steep: f64,
+    known: RefCell<HashMap<(usize, Vec<u64>), f64>>,
+}
+
+impl<'a> Shared<'a> {
+    #[must_use]
+    pub fn of(problem: &'a Problem) -> Self {
+        Self { problem, steep: steep(problem), known: RefCell::default() }
+    }
+}
+
+/// A cost past that of every plan, per CU and period.
+#[must_use]
+pub fn steep(problem: &Problem) -> f64 {
+    let orders = problem.slots.iter().map(|slot| slot.cost / f64::from(slot.step));
+    let dearest = orders.fold(problem.penalty, f64::max);
+    let least = problem.kinds.iter().flat_map(|kind| &kind.effective).copied().filter(|cu| *cu > 0.0).fold(1.0, f64::min);
+    1e3 * dearest / least
+}
+
+impl Recourse for Shared<'_> {
+    fn groups(&self) -> usize {
+        self.problem.kinds.len()
+    }
+
+    fn adds(&self, slot: usize) -> (usize, f64) {
+        let slot = &self.problem.slots[slot];
+        (slot.kind, f64::from(slot.step))
+    }
+
+    fn cost(&self, at: usize, capacity: &[f64]) -> f64 {
+        let key = (at, capacity.iter().map(|units| units.to_bits()).collect());
+        if let Some(cost) = self.known.borrow().get(&key) {
+            return *cost;
+        }
+        let units: Vec<f64> = capacity.iter().zip(&self.problem.kinds).map(|(units, kind)| units + kind.owned[at]).collect();
+        let reckoned = period(self.problem, at, &units);
+        let missed = if reckoned.missed > 0.0 { self.steep * (1.0 + reckoned.missed) } else { 0.0 };
+        let cost = reckoned.cost + missed;
+        self.known.borrow_mut().insert(key, cost);
+        cost
+    }
+}

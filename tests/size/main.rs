@@ -1,0 +1,5 @@
+//! Sizing against optima that are known otherwise: shipped cases, and random ones whose plans are all enumerated here.
+
+mod cases;
+mod enumerate;
+mod random;

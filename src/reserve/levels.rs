@@ -12,7 +12,7 @@ use super::{
 /// The step that holds the floor of service, in multiples of what a CU costs at most.
 const STEEP: f64 = 1e3;
 
-/// One period: cost by committed CU.
+/// One epoch: cost by committed CU.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Level {
     /// CU at which the rate changes, from zero up.
@@ -70,7 +70,7 @@ impl Level {
         self.costs[point] + self.rates[point - 1] * (self.points[point] - capacity)
     }
 
-    /// The least of cost plus `worth` for every committed CU, over all levels: what the dual of this period gives.
+    /// The least of cost plus `worth` for every committed CU, over all levels: what the dual of this epoch gives.
     #[must_use]
     pub fn least(&self, worth: f64) -> f64 {
         let point = self.rates.partition_point(|rate| *rate > worth);
@@ -103,14 +103,14 @@ impl Level {
     }
 }
 
-/// All periods.
+/// All periods. Those between which no order begins or ends are one epoch: whatever is ordered, they have the same CU.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
-    pub periods: Vec<Level>,
+    pub epochs: Vec<Level>,
+    /// Epochs that an order covers, from the first to before the second, by slot.
+    pub windows: Vec<(usize, usize)>,
     /// CU of one order, by slot.
     pub weights: Vec<f64>,
-    /// The least level that keeps the floor of service, by period; zero where it binds nothing.
-    pub floors: Vec<f64>,
 }
 
 impl Levels {
@@ -130,16 +130,26 @@ impl Levels {
 
     #[must_use]
     pub fn of(problem: &Problem) -> Self {
-        let floors: Vec<f64> = (0..problem.periods).map(|period| floor(problem, period)).collect();
-        let periods = (0..problem.periods).map(|period| level(problem, period, floors[period])).collect();
+        let mut starts: Vec<usize> = problem.slots.iter().flat_map(|slot| [slot.first, slot.end]).chain([0, problem.periods]).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let epoch = |span: &[usize]| {
+            let pieces = (span[0]..span[1]).flat_map(|period| pieces(problem, period, floor(problem, period)));
+            Level::of(&pieces.collect::<Vec<_>>())
+        };
+        let at = |period: usize| starts.partition_point(|start| *start < period);
         let weight = |slot: usize| problem.kind(slot).effective[0] * f64::from(problem.slots[slot].step);
-        Self { periods, weights: (0..problem.slots.len()).map(weight).collect(), floors }
+        Self {
+            epochs: starts.windows(2).map(epoch).collect(),
+            windows: problem.slots.iter().map(|slot| (at(slot.first), at(slot.end))).collect(),
+            weights: (0..problem.slots.len()).map(weight).collect(),
+        }
     }
 
-    /// The same with few steps a period.
+    /// The same with few steps an epoch.
     #[must_use]
     pub fn thinned(&self, most: usize) -> Self {
-        Self { periods: self.periods.iter().map(|level| level.thinned(most)).collect(), ..self.clone() }
+        Self { epochs: self.epochs.iter().map(|level| level.thinned(most)).collect(), ..self.clone() }
     }
 }
 
@@ -148,12 +158,20 @@ impl Recourse for Levels {
         1
     }
 
+    fn epochs(&self) -> usize {
+        self.epochs.len()
+    }
+
+    fn window(&self, slot: usize) -> (usize, usize) {
+        self.windows[slot]
+    }
+
     fn adds(&self, slot: usize) -> (usize, f64) {
         (0, self.weights[slot])
     }
 
-    fn cost(&self, period: usize, capacity: &[f64]) -> f64 {
-        self.periods[period].cost(capacity[0])
+    fn cost(&self, epoch: usize, capacity: &[f64]) -> f64 {
+        self.epochs[epoch].cost(capacity[0])
     }
 }
 
@@ -161,7 +179,8 @@ fn owned(problem: &Problem, period: usize) -> f64 {
     problem.kinds.iter().map(|kind| kind.owned[period] * kind.effective[0]).sum()
 }
 
-fn level(problem: &Problem, period: usize, floor: f64) -> Level {
+/// What a CU more saves in a period, in pieces.
+fn pieces(problem: &Problem, period: usize, floor: f64) -> Vec<(f64, f64, f64)> {
     let missing = problem.missing(period);
     let mut pieces = Vec::new();
     for (scenario, given) in problem.scenarios.iter().enumerate() {
@@ -177,7 +196,7 @@ fn level(problem: &Problem, period: usize, floor: f64) -> Level {
         pieces.push((0.0, high, given.probability * missing));
     }
     pieces.push((0.0, floor, STEEP * steepness(problem)));
-    Level::of(&pieces)
+    pieces
 }
 
 /// What a CU costs at most in a period: left unserved, or ordered for that period alone.

@@ -3,14 +3,18 @@
 use super::{problem::Problem, serve::period};
 use std::{cell::RefCell, collections::HashMap};
 
-/// Expected cost of a period by committed capacity, in groups of what can stand in for each other.
+/// Expected cost of an epoch (periods that every order covers alike) by committed capacity, in groups of what can stand in for
+/// each other.
 pub trait Recourse {
-    /// Numbers that capacity is told by in each period.
+    fn epochs(&self) -> usize;
+    /// Epochs that an order covers, from the first to before the second.
+    fn window(&self, slot: usize) -> (usize, usize);
+    /// Numbers that capacity is told by in each epoch.
     fn groups(&self) -> usize;
     /// The group that an order of the slot adds to, and how much.
     fn adds(&self, slot: usize) -> (usize, f64);
     /// Expected discounted cost, a missed floor of service counted dearly.
-    fn cost(&self, period: usize, capacity: &[f64]) -> f64;
+    fn cost(&self, epoch: usize, capacity: &[f64]) -> f64;
 }
 
 /// Several classes that share units: capacity is told in units of each kind, and answers are kept.
@@ -38,6 +42,14 @@ pub fn steep(problem: &Problem) -> f64 {
 }
 
 impl Recourse for Shared<'_> {
+    fn epochs(&self) -> usize {
+        self.problem.periods
+    }
+
+    fn window(&self, slot: usize) -> (usize, usize) {
+        (self.problem.slots[slot].first, self.problem.slots[slot].end)
+    }
+
     fn groups(&self) -> usize {
         self.problem.kinds.len()
     }

@@ -10,7 +10,7 @@ use super::{
     problem::Problem,
 };
 
-/// Steps a period in the programmes of large problems; the bound itself is reckoned with all of them.
+/// Steps an epoch in the programmes of large problems; the bound itself is reckoned with all of them.
 const STEPS: usize = 48;
 /// Slots that a programme begins with, and that join in a round.
 const FIRST: usize = 400;
@@ -32,10 +32,10 @@ pub struct Relaxed {
     pub reduced: Vec<f64>,
 }
 
-/// What a committed CU is worth in each period, and a unit of slack of each limit.
+/// What a committed CU is worth in each epoch, and a unit of slack of each limit.
 #[derive(Clone, Debug, PartialEq)]
 struct Worth {
-    periods: Vec<f64>,
+    epochs: Vec<f64>,
     sides: Vec<f64>,
 }
 
@@ -89,11 +89,11 @@ fn joining(problem: &Problem, working: &[usize], reduced: &[f64]) -> Vec<usize> 
 /// The worths that bound best, with the slots of `working` alone.
 fn dual(problem: &Problem, levels: &Levels, working: &[usize]) -> Result<Worth, Failure> {
     let mut programme = Programme::default();
-    // Sums of worths up to a period, so that a slot's row is three terms long, whatever it covers.
-    let sums: Vec<usize> = (0..problem.periods).map(|_| programme.variable(0.0, 0.0, f64::INFINITY)).collect();
-    for (period, level) in levels.periods.iter().enumerate() {
-        let mut link = vec![(sums[period], 1.0)];
-        link.extend(period.checked_sub(1).map(|before| (sums[before], -1.0)));
+    // Sums of worths up to an epoch, so that a slot's row is three terms long, whatever it covers.
+    let sums: Vec<usize> = levels.epochs.iter().map(|_| programme.variable(0.0, 0.0, f64::INFINITY)).collect();
+    for (epoch, level) in levels.epochs.iter().enumerate() {
+        let mut link = vec![(sums[epoch], 1.0)];
+        link.extend(epoch.checked_sub(1).map(|before| (sums[before], -1.0)));
         for point in (1..level.points.len()).rev() {
             let step = level.rates[point - 1] - level.rates[point];
             if step > 0.0 {
@@ -109,16 +109,17 @@ fn dual(problem: &Problem, levels: &Levels, working: &[usize]) -> Result<Worth, 
         let terms = &problem.slots[slot];
         let weight = levels.weights[slot];
         let over = programme.variable(f64::from(terms.most), 0.0, f64::INFINITY);
-        let mut row = vec![(sums[terms.end - 1], weight), (over, -1.0)];
-        row.extend(terms.first.checked_sub(1).map(|before| (sums[before], -weight)));
+        let (first, end) = levels.windows[slot];
+        let mut row = vec![(sums[end - 1], weight), (over, -1.0)];
+        row.extend(first.checked_sub(1).map(|before| (sums[before], -weight)));
         row.extend(by_slot[slot].iter().map(|&(side, coefficient)| (sides[side], -coefficient)));
         programme.at_most(row, terms.cost);
     }
     let answer = programme.minimise()?;
-    let sum = |period: usize| answer.values[sums[period]];
-    let periods = (0..problem.periods).map(|period| sum(period) - if period > 0 { sum(period - 1) } else { 0.0 });
+    let sum = |epoch: usize| answer.values[sums[epoch]];
+    let epochs = (0..levels.epochs.len()).map(|epoch| sum(epoch) - if epoch > 0 { sum(epoch - 1) } else { 0.0 });
     Ok(Worth {
-        periods: periods.map(|worth| worth.max(0.0)).collect(),
+        epochs: epochs.map(|worth| worth.max(0.0)).collect(),
         sides: sides.iter().map(|&side| answer.values[side]).collect(),
     })
 }
@@ -137,16 +138,16 @@ fn by_slot(problem: &Problem) -> Vec<Vec<(usize, f64)>> {
 /// The bound that these worths prove, whoever found them, and the reduced cost of each slot.
 fn reckon(problem: &Problem, levels: &Levels, worth: &Worth) -> (f64, Vec<f64>) {
     let mut sums = vec![0.0];
-    for (period, worth) in worth.periods.iter().enumerate() {
-        sums.push(sums[period] + worth);
+    for (epoch, worth) in worth.epochs.iter().enumerate() {
+        sums.push(sums[epoch] + worth);
     }
     let mut reduced: Vec<f64> = problem
         .slots
         .iter()
-        .zip(&levels.weights)
-        .map(|(slot, weight)| slot.cost - weight * (sums[slot.end] - sums[slot.first]))
+        .zip(levels.weights.iter().zip(&levels.windows))
+        .map(|(slot, (weight, (first, end)))| slot.cost - weight * (sums[*end] - sums[*first]))
         .collect();
-    let mut bound: f64 = levels.periods.iter().zip(&worth.periods).map(|(level, worth)| level.least(*worth)).sum();
+    let mut bound: f64 = levels.epochs.iter().zip(&worth.epochs).map(|(level, worth)| level.least(*worth)).sum();
     for (side, multiplier) in problem.sides.iter().zip(&worth.sides) {
         let multiplier = multiplier.max(0.0);
         bound -= multiplier * side.limit;
@@ -165,19 +166,19 @@ fn reckon(problem: &Problem, levels: &Levels, worth: &Worth) -> (f64, Vec<f64>) 
 pub fn primal(problem: &Problem, levels: &Levels, working: &[usize], bounds: &[(f64, f64)]) -> Result<(f64, Vec<f64>), Failure> {
     let mut programme = Programme::default();
     let mut names = vec![None; problem.slots.len()];
-    let mut changes: Vec<Vec<(usize, f64)>> = vec![Vec::new(); problem.periods + 1];
+    let mut changes: Vec<Vec<(usize, f64)>> = vec![Vec::new(); levels.epochs.len() + 1];
     for &slot in working {
         let (low, high) = bounds[slot];
-        let terms = &problem.slots[slot];
-        let name = programme.variable(terms.cost, low, high);
+        let name = programme.variable(problem.slots[slot].cost, low, high);
         names[slot] = Some(name);
-        changes[terms.first].push((name, -levels.weights[slot]));
-        changes[terms.end].push((name, levels.weights[slot]));
+        let (first, end) = levels.windows[slot];
+        changes[first].push((name, -levels.weights[slot]));
+        changes[end].push((name, levels.weights[slot]));
     }
     let mut before = None;
-    for (period, level) in levels.periods.iter().enumerate() {
+    for (epoch, level) in levels.epochs.iter().enumerate() {
         let capacity = programme.variable(0.0, 0.0, f64::INFINITY);
-        let mut row = std::mem::take(&mut changes[period]);
+        let mut row = std::mem::take(&mut changes[epoch]);
         row.push((capacity, 1.0));
         row.extend(before.map(|before| (before, -1.0)));
         programme.equal(row, 0.0);

@@ -2,7 +2,7 @@
 
 use super::{
     evaluate::Plan,
-    problem::{Problem, ROUNDING},
+    problem::{Problem, ROUNDING, Side},
     recourse::Recourse,
 };
 
@@ -18,13 +18,15 @@ pub struct Search<'a> {
     problem: &'a Problem,
     recourse: &'a dyn Recourse,
     pub plan: Plan,
-    /// Committed capacity by period and group.
+    /// Committed capacity by epoch and group.
     capacity: Vec<Vec<f64>>,
-    /// Recourse by period.
+    /// Recourse by epoch.
     costs: Vec<f64>,
     /// Left side of each limit, and each slot's part in it.
     sides: Vec<f64>,
     by_slot: Vec<Vec<(usize, f64)>>,
+    /// What each limit speaks of.
+    scales: Vec<f64>,
     pub cost: f64,
     /// Changes that may still be reckoned.
     left: usize,
@@ -43,12 +45,14 @@ impl<'a> Search<'a> {
                 by_slot[slot].push((side, coefficient));
             }
         }
-        let capacity = vec![vec![0.0; recourse.groups()]; problem.periods];
-        let costs = (0..problem.periods).map(|period| recourse.cost(period, &capacity[period])).collect::<Vec<f64>>();
+        let capacity = vec![vec![0.0; recourse.groups()]; recourse.epochs()];
+        let costs = (0..recourse.epochs()).map(|epoch| recourse.cost(epoch, &capacity[epoch])).collect::<Vec<f64>>();
         let cost = costs.iter().sum();
         let sides = vec![0.0; problem.sides.len()];
         let empty = vec![0; plan.len()];
-        let mut search = Self { problem, recourse, plan: empty, capacity, costs, sides, by_slot, cost, left: CHANGES };
+        let scale = |side: &Side| side.coefficients.iter().map(|(_, part)| part.abs()).fold(side.limit.abs(), f64::max);
+        let scales = problem.sides.iter().map(scale).collect();
+        let mut search = Self { problem, recourse, plan: empty, capacity, costs, sides, by_slot, scales, cost, left: CHANGES };
         for (slot, orders) in plan.into_iter().enumerate().filter(|(_, orders)| *orders > 0) {
             search.apply(&[(slot, i64::from(orders))]);
         }
@@ -80,18 +84,19 @@ impl<'a> Search<'a> {
     fn effect(&self, change: &Change, scratch: &mut Vec<f64>) -> f64 {
         let slots = &self.problem.slots;
         let mut effect: f64 = change.iter().map(|&(slot, by)| slots[slot].cost * by as f64).sum();
-        let first = change.iter().map(|&(slot, _)| slots[slot].first).min().unwrap_or(0);
-        let end = change.iter().map(|&(slot, _)| slots[slot].end).max().unwrap_or(0);
-        for period in first..end {
-            scratch.clone_from(&self.capacity[period]);
+        let window = |slot: usize| self.recourse.window(slot);
+        let first = change.iter().map(|&(slot, _)| window(slot).0).min().unwrap_or(0);
+        let end = change.iter().map(|&(slot, _)| window(slot).1).max().unwrap_or(0);
+        for epoch in first..end {
+            scratch.clone_from(&self.capacity[epoch]);
             let mut touched = false;
-            for &(slot, by) in change.iter().filter(|(slot, _)| slots[*slot].covers(period)) {
+            for &(slot, by) in change.iter().filter(|(slot, _)| window(*slot).0 <= epoch && epoch < window(*slot).1) {
                 let (group, amount) = self.recourse.adds(slot);
                 scratch[group] += amount * by as f64;
                 touched = true;
             }
             if touched {
-                effect += self.recourse.cost(period, scratch) - self.costs[period];
+                effect += self.recourse.cost(epoch, scratch) - self.costs[epoch];
             }
         }
         effect
@@ -99,15 +104,15 @@ impl<'a> Search<'a> {
 
     fn apply(&mut self, change: &Change) {
         for &(slot, by) in change {
-            let terms = &self.problem.slots[slot];
-            self.cost += terms.cost * by as f64;
+            self.cost += self.problem.slots[slot].cost * by as f64;
             self.plan[slot] = (i64::from(self.plan[slot]) + by) as u32;
             let (group, amount) = self.recourse.adds(slot);
-            for period in terms.first..terms.end {
-                self.capacity[period][group] += amount * by as f64;
-                let cost = self.recourse.cost(period, &self.capacity[period]);
-                self.cost += cost - self.costs[period];
-                self.costs[period] = cost;
+            let (first, end) = self.recourse.window(slot);
+            for epoch in first..end {
+                self.capacity[epoch][group] += amount * by as f64;
+                let cost = self.recourse.cost(epoch, &self.capacity[epoch]);
+                self.cost += cost - self.costs[epoch];
+                self.costs[epoch] = cost;
             }
             for &(side, coefficient) in &self.by_slot[slot] {
                 self.sides[side] += coefficient * by as f64;
@@ -126,6 +131,49 @@ impl<'a> Search<'a> {
             self.apply(change);
         }
         saves
+    }
+
+    /// By how much limits are broken, each as a share of what it speaks of.
+    fn broken(&self, change: Option<(usize, i64)>) -> f64 {
+        let by = |side: usize| {
+            let parts = change.iter().flat_map(|&(slot, by)| self.by_slot[slot].iter().map(move |part| (part, by)));
+            parts.filter(|((of, _), _)| *of == side).map(|((_, coefficient), by)| coefficient * by as f64).sum::<f64>()
+        };
+        let over = |(side, limit): (usize, &Side)| {
+            let scale = self.scales[side];
+            let over = self.sides[side] + by(side) - limit.limit;
+            if over > ROUNDING * scale { over / scale } else { 0.0 }
+        };
+        self.problem.sides.iter().enumerate().map(over).sum()
+    }
+
+    /// Adds and drops orders until no limit is broken, the cheapest step per what it mends first; where that cannot be, as far as
+    /// it goes.
+    pub fn repair(&mut self) {
+        let mut scratch = Vec::new();
+        let mut broken = self.broken(None);
+        while broken > 0.0 && self.left > 0 {
+            let mut best = (f64::INFINITY, None);
+            for slot in 0..self.plan.len() {
+                for by in [1, -1] {
+                    let orders = i64::from(self.plan[slot]) + by;
+                    if self.by_slot[slot].is_empty() || !(0..=i64::from(self.problem.slots[slot].most)).contains(&orders) {
+                        continue;
+                    }
+                    let mends = broken - self.broken(Some((slot, by)));
+                    if mends > 0.0 {
+                        self.left = self.left.saturating_sub(1);
+                        let price = self.effect(&[(slot, by)], &mut scratch) / mends;
+                        if price < best.0 {
+                            best = (price, Some((slot, by)));
+                        }
+                    }
+                }
+            }
+            let Some(change) = best.1 else { return };
+            self.apply(&[change]);
+            broken = self.broken(None);
+        }
     }
 
     /// Improves until no change saves. `reduced` orders the slots: those near zero are tried first.

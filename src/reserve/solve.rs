@@ -65,7 +65,7 @@ fn by_levels(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
     let relaxed = relax(problem, &levels)?;
     let plan = near(problem, &levels, &relaxed.orders, &relaxed.reduced);
     let all: Vec<usize> = (0..problem.slots.len()).collect();
-    let columns = all.len() + levels.periods.iter().map(|level| level.points.len() + 1).sum::<usize>();
+    let columns = all.len() + levels.epochs.iter().map(|level| level.points.len() + 1).sum::<usize>();
     let mut relaxation = |bounds: &[(f64, f64)]| primal(problem, &levels, &all, bounds);
     let nodes = if all.len() <= effort.slots { effort.work / columns.max(1) } else { 0 };
     finish(problem, &mut relaxation, plan, (relaxed.bound, relaxed.primal, &relaxed.reduced), nodes)
@@ -115,6 +115,7 @@ fn near(problem: &Problem, recourse: &dyn Recourse, orders: &[f64], reduced: &[f
     for rounding in roundings {
         let plan = orders.iter().map(|orders| rounding(orders + 1e-9) as u32).collect();
         let mut search = Search::from(problem, recourse, plan);
+        search.repair();
         search.improve(reduced);
         let broken = problem.sides.iter().any(|side| side.excess(&search.plan) > 0.0);
         let better = |(so_far, cost, _): &(bool, f64, Plan)| (broken, search.cost) < (*so_far, *cost);

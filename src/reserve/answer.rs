@@ -44,8 +44,12 @@ pub struct Answer {
     /// Whether it is proved that no plan is cheaper.
     pub proved: bool,
     pub nodes: usize,
+    /// What the plan that comes nearest breaks, where none is feasible.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<Broken>,
+    /// What would be enough: each limit that, loosened alone by this much, lets a plan be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relief: Vec<Broken>,
 }
 
 /// The schema that an answer names.
@@ -94,6 +98,7 @@ pub fn answer(problem: &Problem, effort: Effort) -> Result<(Answer, Solved), Fai
         proved: solved.proved,
         nodes: solved.nodes,
         broken: solved.evaluation.broken.clone(),
+        relief: if solved.evaluation.feasible() { Vec::new() } else { relief(problem, effort)? },
     };
     Ok((answer, solved))
 }
@@ -113,4 +118,18 @@ fn foreseen(problem: &Problem, effort: Effort) -> Result<Option<Micros>, Failure
         total += given.probability * solve(&problem.foreseen(scenario), effort)?.bound;
     }
     Ok(Some(Micros::total(total)))
+}
+
+/// Solves the problem anew without each limit in turn.
+fn relief(problem: &Problem, effort: Effort) -> Result<Vec<Broken>, Failure> {
+    let mut relief = Vec::new();
+    for (at, side) in problem.sides.iter().enumerate() {
+        let sides = problem.sides.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, side)| side.clone());
+        let solved = solve(&Problem { sides: sides.collect(), ..problem.clone() }, effort)?;
+        let by = side.excess(&solved.plan);
+        if solved.evaluation.feasible() && by > 0.0 {
+            relief.push(Broken { constraint: side.name.clone(), by, unit: side.unit.to_owned() });
+        }
+    }
+    Ok(relief)
 }

@@ -1,4 +1,4 @@
-//! Several classes, whole units forgotten: the expected cost of a period from below, by planes that touch it (Benders, 1962).
+//! Several classes, whole units forgotten: the expected cost of an epoch from below, by planes that touch it (Benders, 1962).
 //!
 //! Each plane comes from what a CU of each class is worth where it touches; weak duality makes it valid whatever those worths
 //! are. Planes hold for every plan, so they are kept from one programme to the next.
@@ -8,6 +8,7 @@ use super::{
     lp::{Failure, Programme},
     problem::{Problem, SHORT},
     serve::{Served, dear, serve},
+    terms::Slot,
 };
 
 /// Rounds of adding planes before the bound is taken as it is.
@@ -15,10 +16,10 @@ const ROUNDS: usize = 200;
 /// A plane joins when the cost is above what is known by this share.
 const TIGHT: f64 = 1e-8;
 
-/// Cost of a period ≥ `constant` + Σ `slopes` · units.
+/// Cost of an epoch ≥ `constant` + Σ `slopes` · units.
 #[derive(Clone, Debug, PartialEq)]
 struct Plane {
-    period: usize,
+    epoch: usize,
     constant: f64,
     slopes: Vec<f64>,
 }
@@ -26,6 +27,9 @@ struct Plane {
 /// The planes that are known.
 pub struct Cuts<'a> {
     problem: &'a Problem,
+    starts: Vec<usize>,
+    /// Epochs that each slot covers.
+    windows: Vec<(usize, usize)>,
     planes: Vec<Plane>,
 }
 
@@ -39,15 +43,27 @@ pub struct Point {
 impl<'a> Cuts<'a> {
     #[must_use]
     pub fn of(problem: &'a Problem) -> Self {
-        let mut cuts = Self { problem, planes: Vec::new() };
-        cuts.touch(&vec![0.0; problem.slots.len()], &vec![f64::NEG_INFINITY; problem.periods]);
+        let starts = problem.epochs();
+        let windows = problem.windows(&starts);
+        let mut cuts = Self { problem, starts, windows, planes: Vec::new() };
+        cuts.touch(&vec![0.0; problem.slots.len()], &vec![f64::NEG_INFINITY; cuts.epochs()]);
         cuts
     }
 
     /// Learns the planes that touch at a plan.
     pub fn learn(&mut self, plan: &Plan) {
         let orders: Vec<f64> = plan.iter().map(|orders| f64::from(*orders)).collect();
-        self.touch(&orders, &vec![f64::NEG_INFINITY; self.problem.periods]);
+        self.touch(&orders, &vec![f64::NEG_INFINITY; self.epochs()]);
+    }
+
+    fn epochs(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Slots that cover an epoch.
+    fn active(&self, epoch: usize) -> impl Iterator<Item = (usize, &Slot)> {
+        let covers = move |slot: &usize| self.windows[*slot].0 <= epoch && epoch < self.windows[*slot].1;
+        (0..self.windows.len()).filter(covers).map(|slot| (slot, &self.problem.slots[slot]))
     }
 
     /// The cheapest fractional orders within bounds.
@@ -59,7 +75,7 @@ impl<'a> Cuts<'a> {
         for _ in 0..ROUNDS {
             let answer = self.programme(bounds).minimise()?;
             let orders = answer.values[..bounds.len()].to_vec();
-            let believed = &answer.values[bounds.len()..bounds.len() + self.problem.periods];
+            let believed = &answer.values[bounds.len()..bounds.len() + self.epochs()];
             let joined = self.touch(&orders, believed);
             last = Some(Point { cost: answer.objective, orders });
             if !joined {
@@ -75,14 +91,14 @@ impl<'a> Cuts<'a> {
         for (slot, &(low, high)) in problem.slots.iter().zip(bounds) {
             programme.variable(slot.cost, low, high);
         }
-        let costs: Vec<usize> = (0..problem.periods).map(|_| programme.variable(1.0, 0.0, f64::INFINITY)).collect();
+        let costs: Vec<usize> = (0..self.epochs()).map(|_| programme.variable(1.0, 0.0, f64::INFINITY)).collect();
         for plane in &self.planes {
-            let active = problem.slots.iter().enumerate().filter(|(_, slot)| slot.covers(plane.period));
+            let active = self.active(plane.epoch);
             let mut row: Vec<(usize, f64)> = active
                 .map(|(at, slot)| (at, plane.slopes[slot.kind] * f64::from(slot.step)))
                 .filter(|(_, slope)| *slope != 0.0)
                 .collect();
-            row.push((costs[plane.period], -1.0));
+            row.push((costs[plane.epoch], -1.0));
             programme.at_most(row, -self.offset(plane));
         }
         for side in &problem.sides {
@@ -93,19 +109,19 @@ impl<'a> Cuts<'a> {
 
     /// A plane's cost where nothing is ordered.
     fn offset(&self, plane: &Plane) -> f64 {
-        let owned = self.problem.kinds.iter().map(|kind| kind.owned[plane.period]);
+        let owned = self.problem.kinds.iter().map(|kind| kind.owned[self.starts[plane.epoch]]);
         plane.constant + plane.slopes.iter().zip(owned).map(|(slope, owned)| slope * owned).sum::<f64>()
     }
 
     /// Adds the planes at these orders that are above what is believed; whether any was.
     fn touch(&mut self, orders: &[f64], believed: &[f64]) -> bool {
         let before = self.planes.len();
-        for (period, believed) in believed.iter().enumerate() {
-            let mut units: Vec<f64> = self.problem.kinds.iter().map(|kind| kind.owned[period]).collect();
-            for (slot, orders) in self.problem.slots.iter().zip(orders).filter(|(slot, _)| slot.covers(period)) {
-                units[slot.kind] += orders * f64::from(slot.step);
+        for (epoch, believed) in believed.iter().enumerate() {
+            let mut units: Vec<f64> = self.problem.kinds.iter().map(|kind| kind.owned[self.starts[epoch]]).collect();
+            for (at, slot) in self.active(epoch) {
+                units[slot.kind] += orders[at] * f64::from(slot.step);
             }
-            let plane = self.plane(period, &units);
+            let plane = self.plane(epoch, &units);
             let cost = plane.constant + plane.slopes.iter().zip(&units).map(|(slope, units)| slope * units).sum::<f64>();
             if cost > believed + TIGHT * cost.abs().max(1.0) {
                 self.planes.push(plane);
@@ -114,19 +130,21 @@ impl<'a> Cuts<'a> {
         self.planes.len() > before
     }
 
-    fn plane(&self, period: usize, units: &[f64]) -> Plane {
-        let mut plane = Plane { period, constant: 0.0, slopes: vec![0.0; self.problem.kinds.len()] };
-        for scenario in 0..self.problem.scenarios.len() {
-            let forced = self.problem.must_serve(scenario);
-            let served = serve(self.problem, period, scenario, units, &vec![forced; self.problem.classes.len()]);
-            self.support(&mut plane, scenario, forced, served);
+    fn plane(&self, epoch: usize, units: &[f64]) -> Plane {
+        let mut plane = Plane { epoch, constant: 0.0, slopes: vec![0.0; self.problem.kinds.len()] };
+        for period in self.starts[epoch]..self.starts[epoch + 1] {
+            for scenario in 0..self.problem.scenarios.len() {
+                let forced = self.problem.must_serve(scenario);
+                let served = serve(self.problem, period, scenario, units, &vec![forced; self.problem.classes.len()]);
+                self.support(&mut plane, (period, scenario), forced, served);
+            }
         }
         plane
     }
 
     /// Adds a scenario's part: the dual of serving it, at worths that are first made feasible.
-    fn support(&self, plane: &mut Plane, scenario: usize, forced: bool, served: Served) {
-        let (problem, period) = (self.problem, plane.period);
+    fn support(&self, plane: &mut Plane, (period, scenario): (usize, usize), forced: bool, served: Served) {
+        let problem = self.problem;
         let probability = problem.scenarios[scenario].probability;
         let most = if forced { dear(problem, period, scenario) } else { problem.missing(period) };
         let mut worth: Vec<f64> = served.worth.into_iter().map(|worth| worth.clamp(0.0, most)).collect();
@@ -168,8 +186,8 @@ impl<'a> Cuts<'a> {
         for (row, slot) in rows.iter().zip(&problem.slots) {
             programme.at_most(row.clone(), slot.cost);
         }
-        for period in 0..problem.periods {
-            let mine = self.planes.iter().zip(&weights).filter(|(plane, _)| plane.period == period);
+        for epoch in 0..self.epochs() {
+            let mine = self.planes.iter().zip(&weights).filter(|(plane, _)| plane.epoch == epoch);
             programme.at_most(mine.map(|(_, &weight)| (weight, 1.0)).collect(), 1.0);
         }
         let values = programme.minimise()?.values;
@@ -183,9 +201,9 @@ impl<'a> Cuts<'a> {
     fn rows(&self, weights: &[usize], sides: &[usize]) -> Vec<Vec<(usize, f64)>> {
         let mut rows = vec![Vec::new(); self.problem.slots.len()];
         for (plane, &weight) in self.planes.iter().zip(weights) {
-            for (row, slot) in rows.iter_mut().zip(&self.problem.slots).filter(|(_, slot)| slot.covers(plane.period)) {
+            for (at, slot) in self.active(plane.epoch) {
                 let slope = plane.slopes[slot.kind] * f64::from(slot.step);
-                row.extend((slope != 0.0).then_some((weight, -slope)));
+                rows[at].extend((slope != 0.0).then_some((weight, -slope)));
             }
         }
         for (side, &name) in self.problem.sides.iter().zip(sides) {
@@ -199,17 +217,17 @@ impl<'a> Cuts<'a> {
     fn reckon(&self, weights: &[f64], sides: &[f64]) -> (f64, Vec<f64>) {
         let problem = self.problem;
         let mut reduced: Vec<f64> = problem.slots.iter().map(|slot| slot.cost).collect();
-        let mut totals = vec![0.0; problem.periods];
+        let mut totals = vec![0.0; self.epochs()];
         for (plane, weight) in self.planes.iter().zip(weights) {
-            totals[plane.period] += weight;
+            totals[plane.epoch] += weight;
         }
         let mut bound = 0.0;
         for (plane, weight) in self.planes.iter().zip(weights) {
-            // Rounding must not let the weights of a period sum to more than one.
-            let weight = weight / totals[plane.period].max(1.0);
+            // Rounding must not let the weights of an epoch sum to more than one.
+            let weight = weight / totals[plane.epoch].max(1.0);
             bound += weight * self.offset(plane);
-            for (reduced, slot) in reduced.iter_mut().zip(&problem.slots).filter(|(_, slot)| slot.covers(plane.period)) {
-                *reduced += weight * plane.slopes[slot.kind] * f64::from(slot.step);
+            for (at, slot) in self.active(plane.epoch) {
+                reduced[at] += weight * plane.slopes[slot.kind] * f64::from(slot.step);
             }
         }
         for (side, multiplier) in problem.sides.iter().zip(sides) {

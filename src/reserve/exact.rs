@@ -14,6 +14,9 @@ const SAME: f64 = 1e-9;
 /// An order this near a whole number is one.
 const WHOLE: f64 = 1e-6;
 
+/// Nodes that are opened in search of any feasible plan.
+const HOPELESS: usize = 3_000;
+
 /// Bounds of the orders, by slot.
 pub type Bounds = Vec<(f64, f64)>;
 
@@ -63,7 +66,8 @@ pub fn prove(
         if node.bound >= search.limit() {
             continue;
         }
-        if nodes == most_nodes {
+        let most = if search.evaluation.feasible() { most_nodes } else { most_nodes.min(HOPELESS) };
+        if nodes >= most {
             search.waiting.push(node);
             break;
         }

@@ -60,7 +60,12 @@ pub fn generate(seed: u64, shape: Shape) -> Case {
         let from = 1 + generation * shape.periods / 8;
         let price = PRICE * cu * 0.84_f64.powi(generation as i32) * dice.between(0.9, 1.15);
         let cap = (shape.fleet as f64 * 8.0 / cu * dice.between(0.3, 1.0)).ceil();
-        types.push(Type { id: id.clone(), provider, cu: BTreeMap::from([(CLASS.into(), cu)]), availability: round(dice.between(0.96, 0.999), 4) });
+        types.push(Type {
+            id: id.clone(),
+            provider,
+            cu: BTreeMap::from([(CLASS.into(), cu)]),
+            availability: round(dice.between(0.96, 0.999), 4),
+        });
         options.extend(offers(dice, &id, from, price, cap, shape));
     }
     let demand = demand(dice, &options, shape);
@@ -73,7 +78,10 @@ pub fn generate(seed: u64, shape: Shape) -> Case {
     Case {
         schema: CASE.into(),
         id: format!("generated-{seed}"),
-        description: format!("{} types, {} months, {} scenarios, fleet of {}", shape.types, shape.periods, shape.scenarios, shape.fleet),
+        description: format!(
+            "{} types, {} months, {} scenarios, fleet of {}",
+            shape.types, shape.periods, shape.scenarios, shape.fleet
+        ),
         periods: shape.periods,
         discount_rate_annual: 0.08,
         tail: Tail::Prorate,
@@ -100,7 +108,12 @@ fn offers(dice: &mut Dice, of: &str, from: usize, price: f64, cap: f64, shape: S
         available_from: Some(from.min(shape.periods)),
         max_units: None,
     };
-    let spot = Offer { id: format!("{of}-spot"), per_period: round(price * dice.between(0.35, 0.6), 2), max_units: Some((cap / 4.0).ceil()), ..plain.clone() };
+    let spot = Offer {
+        id: format!("{of}-spot"),
+        per_period: round(price * dice.between(0.35, 0.6), 2),
+        max_units: Some((cap / 4.0).ceil()),
+        ..plain.clone()
+    };
     let mut offers = vec![plain.clone(), spot];
     for (term, lead, discount, upfront) in TERMS {
         let whole = price * (1.0 - discount * dice.between(0.85, 1.1));
@@ -155,8 +168,13 @@ pub fn normal_quantile(p: f64) -> f64 {
         -3.066_479_806_614_716e1,
         2.506_628_277_459_239,
     ];
-    const B: [f64; 5] =
-        [-5.447_609_879_822_406e1, 1.615_858_368_580_409e2, -1.556_989_798_598_866e2, 6.680_131_188_771_972e1, -1.328_068_155_288_572e1];
+    const B: [f64; 5] = [
+        -5.447_609_879_822_406e1,
+        1.615_858_368_580_409e2,
+        -1.556_989_798_598_866e2,
+        6.680_131_188_771_972e1,
+        -1.328_068_155_288_572e1,
+    ];
     const C: [f64; 6] = [
         -7.784_894_002_430_293e-3,
         -3.223_964_580_411_365e-1,

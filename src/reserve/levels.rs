@@ -130,18 +130,15 @@ impl Levels {
 
     #[must_use]
     pub fn of(problem: &Problem) -> Self {
-        let mut starts: Vec<usize> = problem.slots.iter().flat_map(|slot| [slot.first, slot.end]).chain([0, problem.periods]).collect();
-        starts.sort_unstable();
-        starts.dedup();
+        let starts = problem.epochs();
         let epoch = |span: &[usize]| {
             let pieces = (span[0]..span[1]).flat_map(|period| pieces(problem, period, floor(problem, period)));
             Level::of(&pieces.collect::<Vec<_>>())
         };
-        let at = |period: usize| starts.partition_point(|start| *start < period);
         let weight = |slot: usize| problem.kind(slot).effective[0] * f64::from(problem.slots[slot].step);
         Self {
             epochs: starts.windows(2).map(epoch).collect(),
-            windows: problem.slots.iter().map(|slot| (at(slot.first), at(slot.end))).collect(),
+            windows: problem.windows(&starts),
             weights: (0..problem.slots.len()).map(weight).collect(),
         }
     }

@@ -103,6 +103,25 @@ impl Problem {
         self.kinds[kind].owned[period] + active.map(|(slot, &orders)| f64::from(orders * slot.step)).sum::<f64>()
     }
 
+    /// Where epochs begin, and the end: periods between which no order begins or ends have the same units, whatever is ordered.
+    #[must_use]
+    pub fn epochs(&self) -> Vec<usize> {
+        let mut starts: Vec<usize> = self.slots.iter().flat_map(|slot| [slot.first, slot.end]).chain([0, self.periods]).collect();
+        // What is owned may change within a window, and then so do units.
+        let changes = |period: &usize| self.kinds.iter().any(|kind| kind.owned[*period] != kind.owned[period - 1]);
+        starts.extend((1..self.periods).filter(changes));
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
+    /// Epochs that each slot covers, from the first to before the second.
+    #[must_use]
+    pub fn windows(&self, starts: &[usize]) -> Vec<(usize, usize)> {
+        let at = |period: usize| starts.partition_point(|start| *start < period);
+        self.slots.iter().map(|slot| (at(slot.first), at(slot.end))).collect()
+    }
+
     /// Discounted price of a unit of a flexible option in a scenario.
     #[must_use]
     pub fn price(&self, flex: usize, period: usize, scenario: usize) -> f64 {

@@ -22,13 +22,17 @@ pub struct Shared<'a> {
     problem: &'a Problem,
     /// What a CU that misses the floor counts for.
     steep: f64,
+    starts: Vec<usize>,
+    windows: Vec<(usize, usize)>,
     known: RefCell<HashMap<(usize, Vec<u64>), f64>>,
 }
 
 impl<'a> Shared<'a> {
     #[must_use]
     pub fn of(problem: &'a Problem) -> Self {
-        Self { problem, steep: steep(problem), known: RefCell::default() }
+        let starts = problem.epochs();
+        let windows = problem.windows(&starts);
+        Self { problem, steep: steep(problem), starts, windows, known: RefCell::default() }
     }
 }
 
@@ -43,11 +47,11 @@ pub fn steep(problem: &Problem) -> f64 {
 
 impl Recourse for Shared<'_> {
     fn epochs(&self) -> usize {
-        self.problem.periods
+        self.starts.len() - 1
     }
 
     fn window(&self, slot: usize) -> (usize, usize) {
-        (self.problem.slots[slot].first, self.problem.slots[slot].end)
+        self.windows[slot]
     }
 
     fn groups(&self) -> usize {
@@ -59,15 +63,18 @@ impl Recourse for Shared<'_> {
         (slot.kind, f64::from(slot.step))
     }
 
-    fn cost(&self, at: usize, capacity: &[f64]) -> f64 {
-        let key = (at, capacity.iter().map(|units| units.to_bits()).collect());
+    fn cost(&self, epoch: usize, capacity: &[f64]) -> f64 {
+        let key = (epoch, capacity.iter().map(|units| units.to_bits()).collect());
         if let Some(cost) = self.known.borrow().get(&key) {
             return *cost;
         }
+        let at = self.starts[epoch];
         let units: Vec<f64> = capacity.iter().zip(&self.problem.kinds).map(|(units, kind)| units + kind.owned[at]).collect();
-        let reckoned = period(self.problem, at, &units);
-        let missed = if reckoned.missed > 0.0 { self.steep * (1.0 + reckoned.missed) } else { 0.0 };
-        let cost = reckoned.cost + missed;
+        let reckon = |at: usize| {
+            let reckoned = period(self.problem, at, &units);
+            reckoned.cost + if reckoned.missed > 0.0 { self.steep * (1.0 + reckoned.missed) } else { 0.0 }
+        };
+        let cost = (at..self.starts[epoch + 1]).map(reckon).sum();
         self.known.borrow_mut().insert(key, cost);
         cost
     }

@@ -46,26 +46,23 @@ impl Tableau {
 
     /// Pivots until no column improves. Costs must be such that the optimum is finite.
     pub fn solve(&mut self) {
+        let scale = self.reduced[..self.columns].iter().fold(1.0, |most: f64, cost| most.max(cost.abs()));
         let patience = PATIENCE * (self.columns + self.basis.len());
         for pivot in 0..patience * 16 {
-            let Some(column) = self.entering(pivot > patience) else { return };
+            let Some(column) = self.entering(pivot > patience, -ZERO * scale) else { return };
             let Some(row) = self.leaving(column) else { return };
             self.pivot(row, column);
         }
     }
 
-    fn entering(&self, bland: bool) -> Option<usize> {
-        let candidates = (0..self.columns).filter(|&column| self.reduced[column] < -ZERO * self.scale());
+    fn entering(&self, bland: bool, below: f64) -> Option<usize> {
+        let candidates = (0..self.columns).filter(|&column| self.reduced[column] < below);
         if bland {
             let mut candidates = candidates;
             candidates.next()
         } else {
             candidates.min_by(|&a, &b| self.reduced[a].total_cmp(&self.reduced[b]))
         }
-    }
-
-    fn scale(&self) -> f64 {
-        self.reduced[..self.columns].iter().fold(1.0, |most: f64, cost| most.max(cost.abs()))
     }
 
     fn leaving(&self, column: usize) -> Option<usize> {

@@ -135,7 +135,9 @@ fn flexes<'a>(case: &'a Case, period: usize, scenario: usize) -> Vec<(&'a Offer,
     let usable = case.options.iter().filter(|offer| offer.kind == Sort::Flex && period >= offer.available_from.unwrap_or(1));
     let factor = |offer: &Offer| case.demand[scenario].flex_factor.get(&offer.id).copied().unwrap_or(1.0);
     usable
-        .map(|offer| (offer, offer.per_period * quote(offer, period), offer.max_units.map_or(f64::INFINITY, |most| most * factor(offer))))
+        .map(|offer| {
+            (offer, offer.per_period * quote(offer, period), offer.max_units.map_or(f64::INFINITY, |most| most * factor(offer)))
+        })
         .collect()
 }
 

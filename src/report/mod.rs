@@ -7,12 +7,14 @@ mod ledger;
 mod prometheus;
 mod rates;
 mod sheet;
+mod size;
 mod table;
 mod vitals;
 
 pub use json::json;
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
+pub use size::sizing;
 pub use vitals::{health, look};
 
 use anstyle::Style;

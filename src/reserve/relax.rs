@@ -192,8 +192,8 @@ pub fn primal(problem: &Problem, levels: &Levels, working: &[usize], bounds: &[(
         programme.at_most(cover, -level.points[last]);
     }
     for side in &problem.sides {
-        let named = side.coefficients.iter().filter_map(|&(slot, coefficient)| names[slot].map(|name| (name, coefficient)));
-        programme.at_most(named.collect(), side.limit);
+        let known = side.coefficients.iter().filter_map(|&(slot, coefficient)| names[slot].map(|name| (name, coefficient)));
+        programme.at_most(known.collect(), side.limit);
     }
     let answer = programme.minimise()?;
     let orders = names.iter().map(|name| name.map_or(0.0, |name| answer.values[name])).collect();

@@ -137,13 +137,13 @@ fn shared(problem: &Problem, period: usize, scenario: usize, units: &[f64], forc
 }
 
 fn demand_rows(problem: &Problem, layout: &Layout, demand: &[Vec<f64>], period: usize, tableau: &mut Tableau) {
-    for class in 0..layout.classes {
+    for (class, path) in demand.iter().enumerate() {
         let effective = |kind: usize| problem.kinds[kind].effective[class];
         let mut row = vec![(Layout::short(class), 1.0), (layout.surplus(class), -1.0)];
         row.extend(layout.kinds.iter().enumerate().map(|(index, &kind)| (layout.split(index, class), effective(kind))));
         let flexes = layout.flexes.iter().enumerate();
         row.extend(flexes.map(|(index, &(flex, _))| (layout.flexed(index, class), effective(problem.flexes[flex].kind))));
-        tableau.row(&row, demand[class][period], Layout::short(class));
+        tableau.row(&row, path[period], Layout::short(class));
     }
 }
 

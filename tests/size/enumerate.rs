@@ -131,7 +131,7 @@ fn served(case: &Case, orders: &[Order], plan: &[u32], period: usize) -> Option<
 }
 
 /// Price (undiscounted) and most units of each flexible option that can be had.
-fn flexes<'a>(case: &'a Case, period: usize, scenario: usize) -> Vec<(&'a Offer, f64, f64)> {
+fn flexes(case: &Case, period: usize, scenario: usize) -> Vec<(&Offer, f64, f64)> {
     let usable = case.options.iter().filter(|offer| offer.kind == Sort::Flex && period >= offer.available_from.unwrap_or(1));
     let factor = |offer: &Offer| case.demand[scenario].flex_factor.get(&offer.id).copied().unwrap_or(1.0);
     usable

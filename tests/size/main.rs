@@ -3,3 +3,4 @@
 mod cases;
 mod enumerate;
 mod random;
+mod scale;

@@ -23,6 +23,18 @@ pub fn problem(path: &Path) -> Result<Problem> {
     Ok(problem)
 }
 
+/// The size of a generated case, as `5x36x50`.
+///
+/// # Errors
+/// A sentence that shows what is understood.
+pub fn shape(text: &str) -> Result<(usize, usize, usize), String> {
+    let numbers: Option<Vec<usize>> = text.split('x').map(|number| number.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[types @ 1..=200, months @ 1..=600, scenarios @ 1..=2_000]) => Ok((types, months, scenarios)),
+        _ => Err(format!("`{text}` is no size; write for example 5x36x50: at most 200 types, 600 months and 2000 scenarios")),
+    }
+}
+
 /// Where the thing that is wrong stands first.
 fn line(text: &str, wrong: &Wrong) -> String {
     let at = wrong.near.as_ref().and_then(|near| text.lines().position(|line| line.contains(near)));

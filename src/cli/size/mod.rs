@@ -3,8 +3,11 @@
 mod input;
 
 use super::Ending;
-use crate::reserve::{self, Effort, Failure};
-use anyhow::{Result, bail};
+use crate::{
+    report::{self, Paper},
+    reserve::{self, Effort, Failure, Shape},
+};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::{io::Write, path::PathBuf};
 
@@ -12,28 +15,54 @@ use std::{io::Write, path::PathBuf};
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "Examples:
+  assay size case.json
   assay size case.json --json | jq .plan
+  assay size --generate 5x36x50 --seed 3 > case.json
 
 Exit codes: 0 a plan was found, 1 no plan meets every constraint, 2 bad input")]
 pub struct Arguments {
     /// Sizing case (assay-sizing-case/1)
-    file: PathBuf,
+    #[arg(required_unless_present = "generate")]
+    file: Option<PathBuf>,
+    /// Print a random case of this many types, months and scenarios instead, to try things on
+    #[arg(long, value_name = "TYPESxMONTHSxSCENARIOS", value_parser = input::shape, conflicts_with_all = ["file", "json", "plain"])]
+    generate: Option<(usize, usize, usize)>,
+    /// The same seed gives the same case
+    #[arg(long, default_value_t = 1, requires = "generate")]
+    seed: u64,
+    /// Units of the first type that demand takes in the first month
+    #[arg(long, default_value_t = 50, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    fleet: u32,
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
+    /// Only ASCII, whatever the terminal can show
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
 }
 
 /// # Errors
 /// When the input cannot be read or is ill-formed, saying where.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
-    let problem = input::problem(&arguments.file)?;
-    let (answer, _) = match reserve::answer(&problem, Effort::default()) {
+    if let Some((types, periods, scenarios)) = arguments.generate {
+        let case = reserve::generate(arguments.seed, Shape { types, periods, scenarios, fleet: arguments.fleet as usize });
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&case)?)?;
+        return Ok(Ending::Good);
+    }
+    let file = arguments.file.as_deref().context("name a sizing case")?;
+    let problem = input::problem(file)?;
+    let (answer, solved) = match reserve::answer(&problem, Effort::default()) {
         Ok(answered) => answered,
         Err(Failure::Infeasible) => {
-            bail!("{}: its limits leave no plan at all, not even that of no orders", arguments.file.display())
+            bail!("{}: its limits leave no plan at all, not even that of no orders", file.display())
         }
         Err(failure) => return Err(failure.into()),
     };
-    writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&answer)?)?;
+    if arguments.json {
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&answer)?)?;
+    } else {
+        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
+        write!(anstream::stdout().lock(), "{}", report::sizing(&problem, &answer, &solved, paper))?;
+    }
     Ok(if answer.feasible { Ending::Good } else { Ending::Bad })
 }

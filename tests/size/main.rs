@@ -2,5 +2,6 @@
 
 mod cases;
 mod enumerate;
+mod explained;
 mod random;
 mod scale;

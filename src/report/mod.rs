@@ -8,13 +8,16 @@ mod prometheus;
 mod rates;
 mod sheet;
 mod size;
+mod size_pictures;
+mod svg;
 mod table;
 mod vitals;
 
 pub use json::json;
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
-pub use size::sizing;
+pub use size::{sizing, swings};
+pub use size_pictures::{costs, cover, tornado};
 pub use vitals::{health, look};
 
 use anstyle::Style;

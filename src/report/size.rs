@@ -4,7 +4,7 @@ use super::{
     HEADING, Paper, WIDTH,
     table::{Align, Table},
 };
-use crate::reserve::{Answer, Broken, Evaluation, Micros, Problem, Solved};
+use crate::reserve::{Answer, Broken, Evaluation, Flip, Micros, Problem, Solved, Swing};
 
 /// Share of the worst scenarios whose mean is told.
 const TAIL: f64 = 0.05;
@@ -129,4 +129,39 @@ fn risks(problem: &Problem, evaluation: &Evaluation) -> Vec<String> {
         None => format!("{name}: served in every month and scenario"),
     };
     problem.classes.iter().enumerate().map(say).collect()
+}
+
+/// What the cost hangs on, and where the orders of the first month change, as text with styles.
+#[must_use]
+pub fn swings(swings: &[Swing], paper: Paper) -> String {
+    let right = Align::Right;
+    let columns = [
+        ("input", Align::Left),
+        ("low", right),
+        ("cost", right),
+        ("high", right),
+        ("cost ", right),
+        ("first orders change below", right),
+        ("above", right),
+        ("", Align::Left),
+    ];
+    let mut table = Table::new(paper, &columns);
+    let cost = |cost: Option<Micros>| cost.map_or_else(|| "infeasible".to_owned(), |cost| cost.to_string());
+    let flip = |flip: &Option<Flip>| flip.as_ref().map_or_else(|| "-".to_owned(), |flip| format!("{:.3}", flip.at));
+    for swing in swings {
+        table.row(&[
+            swing.input.into(),
+            swing.low.to_string(),
+            cost(swing.cost_at_low),
+            swing.high.to_string(),
+            cost(swing.cost_at_high),
+            flip(&swing.flips_below),
+            flip(&swing.flips_above),
+            swing.unit.into(),
+        ]);
+    }
+    let mut text = String::from("\n");
+    push(&mut text, &table.lines(WIDTH));
+    text.push_str("-: none inside the range\n");
+    text
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the file cannot be read, or what is wrong in which line.
-pub fn problem(path: &Path) -> Result<Problem> {
+pub fn problem(path: &Path) -> Result<(Case, Problem)> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
     let mut unknown = Vec::new();
@@ -20,7 +20,7 @@ pub fn problem(path: &Path) -> Result<Problem> {
     for field in unknown {
         eprintln!("assay: warning: {name}: field {field} is not known and does nothing");
     }
-    Ok(problem)
+    Ok((case, problem))
 }
 
 /// The size of a generated case, as `5x36x50`.

@@ -5,11 +5,15 @@ mod input;
 use super::Ending;
 use crate::{
     report::{self, Paper},
-    reserve::{self, Effort, Failure, Shape},
+    reserve::{self, Answer, Effort, Failure, Shape, Swing},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{io::Write, path::PathBuf};
+use serde::Serialize;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// Sizes a reservation: what to order, on which terms, when
 #[derive(Debug, Args)]
@@ -17,6 +21,7 @@ use std::{io::Write, path::PathBuf};
 #[command(after_help = "Examples:
   assay size case.json
   assay size case.json --json | jq .plan
+  assay size case.json --explain --pictures pictures
   assay size --generate 5x36x50 --seed 3 > case.json
 
 Exit codes: 0 a plan was found, 1 no plan meets every constraint, 2 bad input")]
@@ -24,6 +29,12 @@ pub struct Arguments {
     /// Sizing case (assay-sizing-case/1)
     #[arg(required_unless_present = "generate")]
     file: Option<PathBuf>,
+    /// Also say what the cost hangs on, and where the first orders would change; this solves the case a hundred times or more
+    #[arg(long)]
+    explain: bool,
+    /// Also draw cover over time, the spread of cost and, with --explain, its swings, as SVG files in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
     /// Print a random case of this many types, months and scenarios instead, to try things on
     #[arg(long, value_name = "TYPESxMONTHSxSCENARIOS", value_parser = input::shape, conflicts_with_all = ["file", "json", "plain"])]
     generate: Option<(usize, usize, usize)>,
@@ -50,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         return Ok(Ending::Good);
     }
     let file = arguments.file.as_deref().context("name a sizing case")?;
-    let problem = input::problem(file)?;
+    let (case, problem) = input::problem(file)?;
     let (answer, solved) = match reserve::answer(&problem, Effort::default()) {
         Ok(answered) => answered,
         Err(Failure::Infeasible) => {
@@ -58,11 +69,41 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         }
         Err(failure) => return Err(failure.into()),
     };
+    let swings = if arguments.explain { reserve::explain(&case, &reserve::drivers(), Effort::default())? } else { Vec::new() };
+    if let Some(folder) = &arguments.pictures {
+        let mut pictures =
+            vec![("cover.svg", report::cover(&problem, &solved.plan)), ("costs.svg", report::costs(&problem, &solved.evaluation))];
+        pictures.extend(arguments.explain.then(|| ("tornado.svg", report::tornado(&problem, &swings, solved.evaluation.cost))));
+        draw(folder, &pictures)?;
+    }
     if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&answer)?)?;
+        let document = Document { answer: &answer, swings: arguments.explain.then_some(swings.as_slice()) };
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&document)?)?;
     } else {
         let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::sizing(&problem, &answer, &solved, paper))?;
+        let mut out = anstream::stdout().lock();
+        write!(out, "{}", report::sizing(&problem, &answer, &solved, paper))?;
+        if arguments.explain {
+            write!(out, "{}", report::swings(&swings, paper))?;
+        }
     }
     Ok(if answer.feasible { Ending::Good } else { Ending::Bad })
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    answer: &'a Answer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swings: Option<&'a [Swing]>,
+}
+
+fn draw(folder: &Path, pictures: &[(&str, String)]) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    for (name, picture) in pictures {
+        let path = folder.join(name);
+        std::fs::write(&path, picture).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! are. Planes hold for every plan, so they are kept from one programme to the next.
 
 use super::{
-    evaluate::Plan,
+    evaluator::Plan,
     lp::{Failure, Programme},
     problem::{Problem, SHORT},
     serve::{Served, dear, serve},

@@ -4,7 +4,7 @@
 //! is dropped. Depth first, the nearer side first, so that the order of the search depends on nothing but the problem.
 
 use super::{
-    evaluate::{Evaluation, Plan, evaluate},
+    evaluator::{Evaluation, Plan, evaluate},
     lp::Failure,
     problem::Problem,
 };

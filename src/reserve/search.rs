@@ -1,7 +1,7 @@
 //! Local search: orders added, dropped and exchanged, each change reckoned by the exact recourse of the periods it touches.
 
 use super::{
-    evaluate::Plan,
+    evaluator::Plan,
     problem::{Problem, ROUNDING, Side},
     recourse::Recourse,
 };

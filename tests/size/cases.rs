@@ -4,7 +4,7 @@ use assay::reserve::{Answer, Case, Effort, answer};
 use serde_json::Value;
 use std::{path::PathBuf, time::Instant};
 
-const CASES: [&str; 3] = ["open-01-newsvendor", "open-02-growth-ladder", "open-03-own-budget-share"];
+pub const CASES: [&str; 3] = ["open-01-newsvendor", "open-02-growth-ladder", "open-03-own-budget-share"];
 
 fn read(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/size/cases").join(name);

@@ -1,11 +1,11 @@
 //! What a problem comes to: the plan and the figures beside it, as one document.
 
 use super::{
-    evaluate::{Broken, Evaluation, evaluate},
+    evaluator::{Broken, Evaluation, evaluate},
     lp::Failure,
     money::Micros,
     problem::Problem,
-    solve::{Effort, Solved, solve},
+    solver::{Effort, Solved, solve},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;

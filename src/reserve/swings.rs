@@ -1,11 +1,11 @@
 //! What a sizing hangs on: how its cost answers to each input, and the nearest value at which the first orders change.
 
 use super::{
-    answer::{Line, lines},
     case::{Case, Sort, Wrong},
     lp::Failure,
     money::Micros,
-    solve::{Effort, Solved, solve},
+    outcome::{Line, lines},
+    solver::{Effort, Solved, solve},
 };
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use super::{
     cuts::Cuts,
-    evaluate::{Evaluation, Plan, evaluate},
+    evaluator::{Evaluation, Plan, evaluate},
     exact::{Relaxation, prove},
     levels::Levels,
     lp::Failure,

@@ -18,9 +18,10 @@ pub mod telemetry;
 pub mod workload;
 // 4: how it is measured
 pub mod measure;
-// 3, the reading wing: what records mean, and other tools' output as records
+// 3, the reading wing: what records mean, other tools' output as records, and what to order
 pub mod import;
 pub mod judge;
+pub mod reserve;
 // 4, the reading wing: records for people and programs
 pub mod report;
 // 5: devices times plans, in worker processes

@@ -15,6 +15,7 @@ mod record_trace;
 mod run;
 mod schema;
 mod show;
+mod size;
 mod watch;
 mod worker;
 
@@ -59,6 +60,7 @@ enum Command {
     History(history::Arguments),
     Peers(peers::Arguments),
     Import(import::Arguments),
+    Size(size::Arguments),
     Watch(watch::Arguments),
     RecordTrace(record_trace::Arguments),
     Schema(schema::Arguments),
@@ -185,6 +187,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::History(arguments) => history::run(&arguments),
         Command::Peers(arguments) => peers::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Size(arguments) => size::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::RecordTrace(arguments) => record_trace::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -14,6 +14,9 @@ mod peers;
 mod prometheus;
 mod rates;
 mod sheet;
+mod size;
+mod size_pictures;
+mod svg;
 mod table;
 mod trend;
 mod vitals;
@@ -28,6 +31,8 @@ pub use markdown::markdown;
 pub use peers::{Fleet, peers, peers_json};
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
+pub use size::{sizing, swings};
+pub use size_pictures::{costs, cover, tornado};
 pub use vitals::{health, look};
 
 use anstyle::Style;

@@ -1,0 +1,137 @@
+//! Pictures of a sizing: cover over time against the fan of demand, what the cost hangs on, and how it is spread over scenarios.
+
+use super::svg::{COLOURS, Drawing, INK, short};
+use crate::reserve::{Evaluation, Problem, Swing};
+
+/// Quantiles of demand that are drawn, with their dashes.
+const FAN: [(f64, &str, &str); 3] = [(0.5, "demand p50", ""), (0.9, "p90", "6 3"), (0.95, "p95", "2 3")];
+/// Bars of the distribution of cost.
+const BARS: usize = 20;
+
+/// CU that orders deliver by month, one colour an option, under the quantiles of demand; for the first class.
+#[must_use]
+pub fn cover(problem: &Problem, plan: &[u32]) -> String {
+    let used: Vec<usize> = (0..problem.options.len())
+        .filter(|&option| problem.slots.iter().zip(plan).any(|(slot, orders)| slot.option == option && *orders > 0))
+        .collect();
+    let fan: Vec<Vec<f64>> = FAN.iter().map(|&(share, _, _)| demand(problem, share)).collect();
+    let months = 0..problem.periods;
+    let highest = months.clone().map(|month| used.iter().map(|&option| delivered(problem, plan, option, month)).sum());
+    let top = highest.chain(fan.iter().flatten().copied()).fold(1.0, f64::max) * 1.08;
+    let title = format!("{}: committed CU against demand ({})", problem.id, problem.classes[0]);
+    let mut drawing = Drawing::new(&title, (1.0, problem.periods as f64 + 1.0), (0.0, top), 0.0);
+    drawing.upright("CU");
+    for month in months {
+        let mut foot = 0.0;
+        for (colour, &option) in used.iter().enumerate() {
+            let height = delivered(problem, plan, option, month);
+            if height > 0.0 {
+                let left = month as f64 + 1.0;
+                drawing.bar((left, foot), (left + 1.0, foot + height), COLOURS[colour % COLOURS.len()]);
+                foot += height;
+            }
+        }
+    }
+    for ((_, _, dashes), path) in FAN.iter().zip(&fan) {
+        let points: Vec<(f64, f64)> = path.iter().enumerate().map(|(month, cu)| (month as f64 + 1.5, *cu)).collect();
+        drawing.line(&points, INK, dashes);
+    }
+    drawing.along("month");
+    let options =
+        used.iter().enumerate().map(|(colour, &option)| (problem.options[option].clone(), COLOURS[colour % COLOURS.len()], None));
+    let lines = FAN.iter().map(|(_, name, dashes)| ((*name).to_owned(), INK, Some(*dashes)));
+    drawing.legend(&options.chain(lines).collect::<Vec<_>>());
+    drawing.finish()
+}
+
+/// CU of the first class that an option's orders deliver in a month.
+fn delivered(problem: &Problem, plan: &[u32], option: usize, month: usize) -> f64 {
+    let active = problem.slots.iter().zip(plan).filter(|(slot, _)| slot.option == option && slot.covers(month));
+    active.map(|(slot, orders)| f64::from(orders * slot.step) * problem.kinds[slot.kind].effective[0]).sum()
+}
+
+/// The demand for the first class that scenarios of this probability stay at or below, by month.
+fn demand(problem: &Problem, share: f64) -> Vec<f64> {
+    let at = |month: usize| weighted(problem, share, |scenario| problem.scenarios[scenario].demand[0][month]);
+    (0..problem.periods).map(at).collect()
+}
+
+fn weighted(problem: &Problem, share: f64, value: impl Fn(usize) -> f64) -> f64 {
+    let mut values: Vec<(f64, f64)> =
+        problem.scenarios.iter().enumerate().map(|(at, scenario)| (value(at), scenario.probability)).collect();
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut sum = 0.0;
+    let reached = values.iter().find(|(_, probability)| {
+        sum += probability;
+        sum >= share - 1e-9
+    });
+    reached.or(values.last()).map_or(0.0, |(value, _)| *value)
+}
+
+/// How likely each cost is, with its mean and the quantile that one scenario in twenty exceeds.
+#[must_use]
+pub fn costs(problem: &Problem, evaluation: &Evaluation) -> String {
+    let least = evaluation.by_scenario.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = evaluation.by_scenario.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let width = ((most - least) / BARS as f64).max(most.abs() * 1e-3).max(1e-6);
+    let mut bars = vec![0.0; BARS];
+    for (cost, scenario) in evaluation.by_scenario.iter().zip(&problem.scenarios) {
+        bars[(((cost - least) / width) as usize).min(BARS - 1)] += 100.0 * scenario.probability;
+    }
+    let top = bars.iter().copied().fold(0.0, f64::max) * 1.15;
+    let range = (least - width, least + width * (BARS as f64 + 1.0));
+    let mut drawing = Drawing::new(&format!("{}: discounted cost by scenario", problem.id), range, (0.0, top), 0.0);
+    drawing.upright("% likely");
+    for (bar, height) in bars.iter().enumerate().filter(|(_, height)| **height > 0.0) {
+        let left = least + width * bar as f64;
+        drawing.bar((left, 0.0), (left + width * 0.92, *height), COLOURS[0]);
+    }
+    let p95 = weighted(problem, 0.95, |scenario| evaluation.by_scenario[scenario]);
+    for (name, at, level) in [("expected", evaluation.cost, 0.97), ("p95", p95, 0.9)] {
+        drawing.line(&[(at, 0.0), (at, top)], INK, "4 3");
+        let right = at < f64::midpoint(range.0, range.1);
+        let (shift, anchor) = if right { (4.0, "start") } else { (-4.0, "end") };
+        drawing.say((at, top * level), (shift, 4.0), anchor, &format!("{name} {}", short(at)));
+    }
+    drawing.along("cost");
+    drawing.finish()
+}
+
+/// How far the cost of the best plan moves with each input, the widest first.
+#[must_use]
+pub fn tornado(problem: &Problem, swings: &[Swing], expected: f64) -> String {
+    let ends = |swing: &Swing| swing.cost_at_low.zip(swing.cost_at_high).map(|(low, high)| (low.amount(), high.amount()));
+    let all = swings.iter().filter_map(ends).flat_map(|(low, high)| [low, high]).chain([expected]);
+    let (least, most) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), cost| (least.min(cost), most.max(cost)));
+    let room = ((most - least) * 0.22).max(1.0);
+    let rows = swings.len() as f64;
+    let mut drawing = Drawing::new(
+        &format!("{}: what the cost of the best plan hangs on", problem.id),
+        (least - room, most + room),
+        (0.0, rows.max(1.0)),
+        78.0,
+    );
+    for (row, swing) in swings.iter().enumerate() {
+        let (foot, head) = (rows - row as f64 - 0.85, rows - row as f64 - 0.15);
+        let middle = f64::midpoint(foot, head);
+        drawing.say((least - room, middle), (-6.0, 4.0), "end", swing.input);
+        let Some((low, high)) = ends(swing) else {
+            drawing.say((expected, middle), (6.0, 4.0), "start", "no plan meets every constraint at an end of its range");
+            continue;
+        };
+        drawing.bar((low, foot), (expected, head), COLOURS[4]);
+        drawing.bar((high, foot), (expected, head), COLOURS[1]);
+        let side =
+            |own: f64, other: f64| if own < other || (own == other && own <= expected) { (-4.0, "end") } else { (4.0, "start") };
+        let (shift, anchor) = side(low, high);
+        drawing.say((low.min(expected).max(low), middle), (shift, 4.0), anchor, &short(swing.low));
+        if high != low {
+            let (shift, anchor) = side(high, low);
+            drawing.say((high, middle), (shift, 4.0), anchor, &short(swing.high));
+        }
+    }
+    drawing.line(&[(expected, 0.0), (expected, rows)], INK, "");
+    drawing.along("discounted expected cost");
+    drawing.legend(&[("input at its low".into(), COLOURS[4], None), ("at its high".into(), COLOURS[1], None)]);
+    drawing.finish()
+}

@@ -1,0 +1,39 @@
+//! Reservation sizing: how many, on which terms, for how long.
+//!
+//! A [`Problem`] holds orders that may be placed, flexible use, and demand by scenario; [`solve`] finds a plan and a bound that no
+//! plan beats; [`evaluate`] reckons any plan from the problem alone. `docs/sizing.md` states the problem in full.
+
+mod case;
+mod checkpoints;
+mod cuts;
+mod evaluator;
+mod exact;
+mod floor;
+mod generator;
+mod levels;
+mod lp;
+mod money;
+mod outcome;
+mod problem;
+mod recourse;
+mod redundancy;
+mod relax;
+mod search;
+mod serve;
+mod solver;
+mod swings;
+mod tableau;
+mod terms;
+
+pub use case::{CASE, Case, Constraints, Demand, Offer, Sort, Type, Wrong};
+pub use checkpoints::{Failures, Goodput, goodput};
+pub use evaluator::{Broken, Evaluation, Plan, evaluate, tail_weights};
+pub use generator::{FLEETS, Shape, generate, normal_quantile};
+pub use lp::Failure;
+pub use money::Micros;
+pub use outcome::{Answer, Line, answer};
+pub use problem::{Flex, Kind, Problem, Scenario, Side};
+pub use redundancy::spares;
+pub use solver::{Effort, Solved, solve};
+pub use swings::{Driver, Explained, Flip, Swing, drivers, explain};
+pub use terms::{Slot, Tail, Terms};

@@ -1,0 +1,135 @@
+//! What a problem comes to: the plan and the figures beside it, as one document.
+
+use super::{
+    evaluator::{Broken, Evaluation, evaluate},
+    lp::Failure,
+    money::Micros,
+    problem::Problem,
+    solver::{Effort, Solved, solve},
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Orders of an option in a period, which counts from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    pub option: String,
+    pub order_period: usize,
+    pub units: u32,
+}
+
+/// The document.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    pub schema: &'static str,
+    pub id: String,
+    pub feasible: bool,
+    pub optimal_cost: Micros,
+    pub plan: Vec<Line>,
+    /// By period, then by class.
+    pub shortfall_probability_by_period: Vec<BTreeMap<String, f64>>,
+    pub upfront_total: Micros,
+    pub flex_only_cost: Micros,
+    pub flex_only_feasible: bool,
+    pub saving_vs_flex_only: Micros,
+    /// Expected cost if the scenario were known beforehand, floor of service left out; where that is not proved, a bound from below.
+    pub wait_and_see_cost: Option<Micros>,
+    pub evpi: Option<Micros>,
+    /// No plan costs less.
+    pub lower_bound: Micros,
+    /// What the linear relaxation alone proves.
+    pub lp_bound: Micros,
+    /// (cost - lower bound) / lower bound.
+    pub gap: f64,
+    /// Whether it is proved that no plan is cheaper.
+    pub proved: bool,
+    pub nodes: usize,
+    /// What the plan that comes nearest breaks, where none is feasible.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<Broken>,
+    /// What would be enough: each limit that, loosened alone by this much, lets a plan be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relief: Vec<Broken>,
+}
+
+/// The schema that an answer names.
+pub const ANSWER: &str = "assay-sizing-answer/1";
+/// Scenarios times slots beyond which no scenario is solved on its own.
+const FORESEEN: usize = 20_000;
+
+/// Orders of a plan as lines, in the order of options and periods.
+#[must_use]
+pub fn lines(problem: &Problem, plan: &[u32]) -> Vec<Line> {
+    let ordered = problem.slots.iter().zip(plan).filter(|(_, orders)| **orders > 0);
+    let line = |(slot, orders): (&super::terms::Slot, &u32)| Line {
+        option: problem.options[slot.option].clone(),
+        order_period: slot.period + 1,
+        units: orders * slot.step,
+    };
+    ordered.map(line).collect()
+}
+
+/// Solves the problem and puts the figures together.
+///
+/// # Errors
+/// When the linear solver fails, or limits leave no plan at all.
+pub fn answer(problem: &Problem, effort: Effort) -> Result<(Answer, Solved), Failure> {
+    let solved = solve(problem, effort)?;
+    let flex_only = evaluate(&Problem { service: None, ..problem.clone() }, &vec![0; problem.slots.len()]);
+    let flex_feasible = evaluate(problem, &vec![0; problem.slots.len()]).feasible();
+    let foreseen = foreseen(problem, effort)?;
+    let cost = solved.evaluation.total();
+    let answer = Answer {
+        schema: ANSWER,
+        id: problem.id.clone(),
+        feasible: solved.evaluation.feasible(),
+        optimal_cost: cost,
+        plan: lines(problem, &solved.plan),
+        shortfall_probability_by_period: shortfall(problem, &solved.evaluation),
+        upfront_total: Micros::total(solved.evaluation.upfront),
+        flex_only_cost: flex_only.total(),
+        flex_only_feasible: flex_feasible,
+        saving_vs_flex_only: Micros(flex_only.total().0 - cost.0),
+        wait_and_see_cost: foreseen,
+        evpi: foreseen.map(|known| Micros(cost.0 - known.0)),
+        lower_bound: Micros::total(solved.bound),
+        lp_bound: Micros::total(solved.relaxed),
+        gap: solved.gap(),
+        proved: solved.proved,
+        nodes: solved.nodes,
+        broken: solved.evaluation.broken.clone(),
+        relief: if solved.evaluation.feasible() { Vec::new() } else { relief(problem, effort)? },
+    };
+    Ok((answer, solved))
+}
+
+fn shortfall(problem: &Problem, evaluation: &Evaluation) -> Vec<BTreeMap<String, f64>> {
+    let by_class = |probability: &Vec<f64>| problem.classes.iter().cloned().zip(probability.iter().copied()).collect();
+    evaluation.by_period.iter().map(|period| by_class(&period.probability)).collect()
+}
+
+/// Expected cost of the best plan of each scenario on its own.
+fn foreseen(problem: &Problem, effort: Effort) -> Result<Option<Micros>, Failure> {
+    if problem.scenarios.len() * problem.slots.len() > FORESEEN {
+        return Ok(None);
+    }
+    let mut total = 0.0;
+    for (scenario, given) in problem.scenarios.iter().enumerate() {
+        total += given.probability * solve(&problem.foreseen(scenario), effort)?.bound;
+    }
+    Ok(Some(Micros::total(total)))
+}
+
+/// Solves the problem anew without each limit in turn.
+fn relief(problem: &Problem, effort: Effort) -> Result<Vec<Broken>, Failure> {
+    let mut relief = Vec::new();
+    for (at, side) in problem.sides.iter().enumerate() {
+        let sides = problem.sides.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, side)| side.clone());
+        let solved = solve(&Problem { sides: sides.collect(), ..problem.clone() }, effort)?;
+        let by = side.excess(&solved.plan);
+        if solved.evaluation.feasible() && by > 0.0 {
+            relief.push(Broken { constraint: side.name.clone(), by, unit: side.unit.to_owned() });
+        }
+    }
+    Ok(relief)
+}

@@ -1,0 +1,182 @@
+//! What a sizing hangs on: how its cost answers to each input, and the nearest value at which the first orders change.
+
+use super::{
+    case::{Case, Sort, Wrong},
+    lp::Failure,
+    money::Micros,
+    outcome::{Line, lines},
+    solver::{Effort, Solved, solve},
+};
+use serde::Serialize;
+
+/// Halvings of the range in which a flip is sought.
+const HALVINGS: usize = 7;
+/// Steps in which each half of a range is looked through before it is halved.
+const STEPS: usize = 4;
+
+/// An input that may turn out otherwise: its name, the range it is tried in, and what a value of it does to the case.
+pub struct Driver {
+    pub name: &'static str,
+    pub unit: &'static str,
+    /// The value as it is in the case.
+    pub now: f64,
+    pub low: f64,
+    pub high: f64,
+    set: fn(&mut Case, f64),
+}
+
+/// How the cost answers to an input.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Swing {
+    pub input: &'static str,
+    pub unit: &'static str,
+    pub low: f64,
+    pub high: f64,
+    /// Expected cost of the best plan at each end; nothing where no plan is feasible.
+    pub cost_at_low: Option<Micros>,
+    pub cost_at_high: Option<Micros>,
+    /// The nearest values below and above at which the orders of the first month change; nothing where none inside the range does.
+    pub flips_below: Option<Flip>,
+    pub flips_above: Option<Flip>,
+}
+
+/// A value at which the orders of the first month change, and what they change to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Flip {
+    pub at: f64,
+    pub first_orders: Vec<Line>,
+}
+
+/// What is tried, with ranges that a buyer would call plausible.
+#[must_use]
+pub fn drivers() -> Vec<Driver> {
+    let driver = |name, (low, now, high): (f64, f64, f64), set| Driver { name, unit: "times", now, low, high, set };
+    let mut drivers = vec![
+        driver("demand", (0.6, 1.0, 1.6), |case, by| demand(case, |_, cu| cu * by)),
+        driver("growth of demand", (0.0, 1.0, 2.0), |case, by| demand(case, |first, cu| first * (cu / first).powf(by))),
+        driver("spread of scenarios", (0.0, 1.0, 2.0), spread),
+        driver("CU of every type", (0.8, 1.0, 1.2), |case, by| {
+            case.types.iter_mut().flat_map(|kind| kind.cu.values_mut()).for_each(|cu| *cu *= by);
+        }),
+        driver("flexible prices", (0.5, 1.0, 1.5), |case, by| offers(case, Sort::Flex, |offer| offer.per_period *= by)),
+        driver("flexible capacity", (0.0, 1.0, 2.0), |case, by| {
+            offers(case, Sort::Flex, |offer| offer.max_units = offer.max_units.map(|most| most * by));
+        }),
+        driver("shortfall penalty", (0.5, 1.0, 2.0), |case, by| case.constraints.shortfall_penalty_per_cu_period *= by),
+    ];
+    let share = |name, low, high, set| Driver { name, unit: "a year", now: 0.0, low, high, set };
+    drivers.push(share("price decline, on top", -0.1, 0.3, |case, by| {
+        case.options.iter_mut().for_each(|offer| offer.price_decline_annual = (offer.price_decline_annual + by).min(0.99));
+    }));
+    drivers.push(share("discount rate, on top", -0.05, 0.1, |case, by| case.discount_rate_annual += by));
+    drivers.push(Driver {
+        name: "delay of every order",
+        unit: "months",
+        now: 0.0,
+        low: 0.0,
+        high: 6.0,
+        set: |case, by| offers(case, Sort::Commit, |offer| offer.lead += by.round() as usize),
+    });
+    drivers
+}
+
+fn offers(case: &mut Case, sort: Sort, change: impl FnMut(&mut super::case::Offer)) {
+    case.options.iter_mut().filter(|offer| offer.kind == sort).for_each(change);
+}
+
+/// Changes each path of demand, given its first value and one of its values.
+fn demand(case: &mut Case, change: impl Fn(f64, f64) -> f64) {
+    for path in case.demand.iter_mut().flat_map(|scenario| scenario.cu.values_mut()) {
+        let first = path.first().copied().unwrap_or(0.0);
+        path.iter_mut().filter(|cu| **cu > 0.0 && first > 0.0).for_each(|cu| *cu = change(first, *cu));
+    }
+}
+
+/// Draws the scenarios together, or apart, around their mean.
+fn spread(case: &mut Case, by: f64) {
+    for class in case.classes.clone() {
+        for period in 0..case.periods {
+            let mean: f64 = case.demand.iter().map(|scenario| scenario.prob * scenario.cu[&class][period]).sum();
+            for cu in case.demand.iter_mut().filter_map(|scenario| scenario.cu.get_mut(&class)) {
+                cu[period] = (mean + by * (cu[period] - mean)).max(0.0);
+            }
+        }
+    }
+}
+
+/// What a driver's value leads to.
+struct Outcome {
+    cost: Option<Micros>,
+    first: Vec<Line>,
+}
+
+fn at(case: &Case, driver: &Driver, value: f64, effort: Effort) -> Result<Outcome, Explained> {
+    let mut changed = case.clone();
+    (driver.set)(&mut changed, value);
+    let problem = changed.problem()?;
+    let Solved { plan, evaluation, .. } = solve(&problem, effort)?;
+    let mut first = lines(&problem, &plan);
+    first.retain(|line| line.order_period == 1);
+    Ok(Outcome { cost: evaluation.feasible().then(|| evaluation.total()), first })
+}
+
+/// Why a swing could not be found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Explained {
+    #[error(transparent)]
+    Wrong(#[from] Wrong),
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+/// How the case answers to each driver; the widest swing first.
+///
+/// # Errors
+/// When the case is ill-formed or the solver fails.
+pub fn explain(case: &Case, drivers: &[Driver], effort: Effort) -> Result<Vec<Swing>, Explained> {
+    let mut swings = Vec::new();
+    for driver in drivers {
+        let now = at(case, driver, driver.now, effort)?.first;
+        let (low, high) = (at(case, driver, driver.low, effort)?, at(case, driver, driver.high, effort)?);
+        swings.push(Swing {
+            input: driver.name,
+            unit: driver.unit,
+            low: driver.low,
+            high: driver.high,
+            cost_at_low: low.cost,
+            cost_at_high: high.cost,
+            flips_below: flip(case, driver, &now, driver.low, effort)?,
+            flips_above: flip(case, driver, &now, driver.high, effort)?,
+        });
+    }
+    let width = |swing: &Swing| swing.cost_at_low.zip(swing.cost_at_high).map_or(i64::MAX, |(low, high)| (high.0 - low.0).abs());
+    swings.sort_by_key(|swing| std::cmp::Reverse(width(swing)));
+    Ok(swings)
+}
+
+/// The nearest value towards `end` at which the first orders are no longer `now`: looked through in steps, then halved.
+fn flip(case: &Case, driver: &Driver, now: &[Line], end: f64, effort: Effort) -> Result<Option<Flip>, Explained> {
+    let mut same = driver.now;
+    for step in 1..=STEPS {
+        let value = driver.now + (end - driver.now) * step as f64 / STEPS as f64;
+        if value == driver.now {
+            return Ok(None);
+        }
+        let mut found = Flip { at: value, first_orders: at(case, driver, value, effort)?.first };
+        if found.first_orders == now {
+            same = value;
+            continue;
+        }
+        for _ in 0..HALVINGS {
+            let middle = f64::midpoint(same, found.at);
+            let first_orders = at(case, driver, middle, effort)?.first;
+            if first_orders == now {
+                same = middle;
+            } else {
+                found = Flip { at: middle, first_orders };
+            }
+        }
+        return Ok(Some(found));
+    }
+    Ok(None)
+}

@@ -123,7 +123,7 @@ fn task(arguments: &Arguments) -> Result<Task> {
         trace: Some(absolute(&arguments.output)?),
         ..Options::default()
     };
-    let workloads = vec![Item { id, target: time }];
+    let workloads = vec![Item { id, target: time, sustained: true }];
     Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }
 

@@ -5,11 +5,14 @@
 //! the same clocks.
 
 mod check;
+mod decline;
 mod evidence;
+mod gate;
 mod interval;
 mod levels;
 mod limited;
 mod long_run;
+mod pace;
 mod peak;
 mod policy;
 mod report;
@@ -26,11 +29,12 @@ pub use tune::tune;
 use crate::{
     contract::{Fault, Machine, Prepared, Span},
     plan::{Plan, Submit, Variant},
-    record::{Entry, Outcome, Reading},
-    units::Nanos,
+    record::{Entry, Gate, Outcome, Reading},
+    units::{Celsius, Nanos},
 };
 use check::Checked;
 use limited::Limited;
+use pace::Pacer;
 use steady::Rule;
 use wait::Waiter;
 
@@ -45,7 +49,8 @@ pub struct Context<'a> {
     pub expected: Option<Nanos>,
     /// Told of the fault that ended a measurement.
     pub ended: &'a dyn Fn(&Fault),
-    /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost.
+    /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost. May hold it up, as a start gate
+    /// does before time is taken.
     pub phase: &'a dyn Fn(Phase),
 }
 
@@ -76,6 +81,15 @@ impl Phase {
 pub struct Readings {
     pub source: &'static str,
     pub readings: Vec<Reading>,
+    /// At which clocks are slowed down, where the source knows it.
+    pub slowdown: Option<Celsius>,
+}
+
+impl Readings {
+    /// What they say of a steady state; blank where they are not of the device itself: a host's sensors tell of all that runs there.
+    fn gate(&self) -> Option<Gate> {
+        (!self.readings.is_empty() && self.source != "host").then(|| gate::gate(&self.readings, self.slowdown))
+    }
 }
 
 /// One variant while it is measured.
@@ -85,6 +99,7 @@ struct Contender<'a> {
     series: Series,
     limited: Limited,
     rule: Rule,
+    pacer: Pacer,
     rounds: u64,
     since_hash: Nanos,
     harness: Nanos,
@@ -153,6 +168,7 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
         series: Series::default(),
         limited: Limited::default(),
         rule: Rule::new(context.profile.precision.unwrap_or(policy::PRECISION)),
+        pacer: Pacer::default(),
         rounds: 0,
         since_hash: Nanos(0),
         harness: Nanos(0),
@@ -196,7 +212,13 @@ fn time(
             let most = prepared.left().unwrap_or(u64::MAX);
             let slice = policy::slice(contender.pace(plan), contender.series.elapsed(), target, count);
             let launches = u64::from(slice).min(most) as u32;
-            let spans = launch(plan, prepared, (index, launches), contender.checked.launch, waiter)?;
+            let expected = contender.checked.launch;
+            let spans = match plan.submit {
+                Submit::Paced(period) => contender.pacer.launch(period, prepared, (index, launches), expected, waiter)?,
+                Submit::Stream | Submit::Graph(_) | Submit::RoundTrip { .. } => {
+                    waiter.launch(prepared, index, launches, Some(expected))?
+                }
+            };
             turn.push(spans.iter().map(|span| span.took).sum::<Nanos>().seconds() / f64::from(launches));
             contender.accept(&spans, count > 1);
             if let [first, .., last] | [first @ last] = &spans[..] {
@@ -232,7 +254,10 @@ fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Runnin
     let elapsed = contenders.iter().map(|(_, c)| spent(c)).min().unwrap_or_default();
     // Every contender looks, so that each knows its own status.
     let satisfied = contenders.iter_mut().filter_map(|(_, c)| c.rule.look(c.series.blocks()).then_some(())).count();
-    let precise = plan.sustained && context.profile.precision.is_some() && satisfied == contenders.len();
+    let precise = plan.sustained
+        && context.profile.precision.is_some()
+        && satisfied == contenders.len()
+        && contenders.iter().all(|(_, contender)| contender.is_let_through(context));
     if prepared.left() == Some(0) {
         Some("end of the trace")
     } else {
@@ -242,6 +267,13 @@ fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Runnin
 }
 
 impl Contender<'_> {
+    /// Whether the sensors have nothing against calling the retained window steady.
+    fn is_let_through(&self, context: &Context) -> bool {
+        let retained = self.rule.judge(self.series.blocks()).and_then(|found| self.series.retained(found.discarded));
+        let gate = retained.and_then(|(from, to)| (context.readings)(from, to).gate());
+        gate.is_none_or(|gate| gate.against.is_empty())
+    }
+
     /// From the begin of a launch to the begin of the next.
     fn pace(&self, plan: &Plan) -> Nanos {
         let launches = self.series.launches();
@@ -304,27 +336,4 @@ impl Contender<'_> {
         verified.first = Some(wrong);
         Ok(false)
     }
-}
-
-/// A slice of launches: back to back, or each at its intended time.
-fn launch(
-    plan: &Plan,
-    prepared: &mut dyn Prepared,
-    (variant, launches): (usize, u32),
-    expected: Nanos,
-    waiter: &Waiter,
-) -> Result<Vec<Span>, Fault> {
-    let Submit::Paced(period) = plan.submit else {
-        return waiter.launch(prepared, variant, launches, Some(expected));
-    };
-    let origin = waiter.now();
-    let mut spans = Vec::with_capacity(launches as usize);
-    for index in 0..launches {
-        let intended = origin + Nanos(period.0 * u64::from(index));
-        waiter.clock.wait_until(intended);
-        for span in waiter.launch(prepared, variant, 1, Some(expected))? {
-            spans.push(Span { intended: Some(intended), ..span });
-        }
-    }
-    Ok(spans)
 }

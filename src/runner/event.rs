@@ -3,11 +3,13 @@
 use super::tuning::Tune;
 use crate::{
     contract::Listing,
-    record::{Device, Entry, Vitals, Work, Workload},
+    plan::Plan,
+    record::{Device, Entry, Outcome, Vitals, Work, Workload},
     units::Nanos,
-    workload::Suite,
+    workload::{self, Choice, Suite},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// What a worker is to do; the first line on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,8 +24,11 @@ pub struct Job {
     pub seed: u32,
     /// Workloads to measure, by id, in order.
     pub workloads: Vec<String>,
-    /// Time that earlier workers spent on this device.
+    /// Time that earlier workers spent on this device, and the time that there is for it.
     pub spent: Nanos,
+    pub budget: Option<Nanos>,
+    /// The devices of the node begin each measurement at once: a worker waits for its start.
+    pub together: bool,
     pub options: Options,
 }
 
@@ -64,6 +69,8 @@ pub struct Options {
     pub tune: Tune,
     /// Half width of an interval at which a sustained measurement may end early, as a part of the rate.
     pub precision: Option<f64>,
+    /// From one launch's intended start to the next's.
+    pub pace: Option<Nanos>,
     /// Write the one workload's launches and readings here, as a trace.
     #[serde(default)]
     pub trace: Option<String>,
@@ -83,19 +90,34 @@ pub enum Contenders {
 }
 
 impl Job {
-    /// The suite, with the time of the command line.
+    /// What the opened device has, by id.
+    pub fn plans(&self, suite: Suite, device: &Device) -> HashMap<String, Plan> {
+        let choice = Choice { suite, footprint: self.footprint, seed: self.seed };
+        let plans = workload::plans(device, &choice).into_iter();
+        let paced = |plan| match self.options.pace {
+            Some(pace) => workload::paced(plan, pace),
+            None => Some(plan),
+        };
+        plans.filter_map(paced).map(|plan| (plan.key.id(), plan)).collect()
+    }
+
+    /// The suite, with the time of the command line and the budget of the task.
     #[must_use]
     pub fn suite(&self) -> Option<Suite> {
-        super::suite(&self.suite, self.time)
+        super::suite(&self.suite, self.time).map(|suite| Suite { budget: self.budget, ..suite })
     }
 }
 
 /// A line from the parent after the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// End the measurement with what there is.
     Stop,
+    /// Begin to launch at a time, in nanoseconds since 1970, together with so many devices, this one included.
+    Go { at: u64, devices: usize },
+    /// Do not begin; the entry ends so.
+    Miss { outcome: Outcome, why: String },
 }
 
 /// A line from a worker.
@@ -116,6 +138,8 @@ pub enum Event {
     Phase {
         doing: String,
     },
+    /// It is prepared and verified, and waits for its start.
+    Ready,
     Entry {
         entry: Box<Entry>,
     },

@@ -15,6 +15,16 @@ use std::{
 const LOG: &str = "kernel log";
 const NVML: &str = "nvml";
 
+/// The driver lost the device: what was measured meanwhile is worth nothing.
+pub fn lost(entry: &mut Entry, why: &str) {
+    if entry.outcome == Outcome::Measured {
+        entry.outcome = Outcome::Invalid;
+    }
+    if matches!(entry.outcome, Outcome::Invalid | Outcome::Failed) {
+        entry.reason = Some(entry.reason.take().map_or_else(|| why.to_owned(), |reason| format!("{reason}; {why}")));
+    }
+}
+
 /// Watches one device.
 pub struct Watch {
     log: Option<KernelLog>,

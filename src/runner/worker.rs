@@ -1,36 +1,50 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
 use super::{
+    budget::Budget,
+    contention::{self, Contention},
     event::{Contenders, Event, Job, Look, Options, Order, Seen},
+    faults,
     tape::Taped,
-    tuning::{Chosen, Tuning},
+    tuning::Tuning,
 };
 use crate::{
-    contract::{Backend, Clock, Listing, Machine, Monotonic, Unsupported},
+    contract::{Backend, Clock, Listing, Machine, Monotonic},
     device::BACKENDS,
-    measure::{self, Context, Profile, Readings},
-    plan::{Plan, Variant, VariantKind},
+    measure::{self, Context, Phase, Profile, Readings},
+    plan::{Plan, Variant},
     record::{Device, Entry, Kind, Neighbours, Outcome, RateUnit, Vitals},
     telemetry::{Monitor, Pace, Sampler, Sources},
-    units::Nanos,
-    workload::{self, Choice, Suite},
+    units::{Celsius, Nanos},
+    workload::Suite,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     io::{BufRead, Write},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The parent asked for an end.
 static STOP: AtomicBool = AtomicBool::new(false);
+/// What the parent said to one that waits at the start gate.
+static PASS: Mutex<Option<Order>> = Mutex::new(None);
 
 /// A driver has at least this long to answer a look.
 const SHORTEST: Duration = Duration::from_millis(200);
 /// How often the parent hears that this process runs.
 const BEAT: Duration = Duration::from_secs(1);
+/// How often one at the start gate looks for its order.
+const GLANCE: Duration = Duration::from_millis(1);
 /// A measurement may be silent this long beyond its own time: preparing and verifying the largest plans takes well under it.
 const SILENCE: Nanos = Nanos(120_000_000_000);
 
@@ -49,13 +63,29 @@ fn receive<T: serde::de::DeserializeOwned>() -> Result<T, String> {
     std::io::stdin().lock().read_line(&mut line).map_err(|error| error.to_string())?;
     std::thread::spawn(|| {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if serde_json::from_str::<Order>(&line).is_ok_and(|order| order == Order::Stop) {
-                STOP.store(true, Ordering::Relaxed);
+            match serde_json::from_str::<Order>(&line) {
+                Ok(Order::Stop) => STOP.store(true, Ordering::Relaxed),
+                Ok(pass) => *PASS.lock().unwrap_or_else(PoisonError::into_inner) = Some(pass),
+                Err(_) => {}
             }
         }
-        std::process::exit(0);
+        leave();
     });
     serde_json::from_str(&line).map_err(|error| error.to_string())
+}
+
+/// Ends this process without a word to any library: one whose driver hangs might wait for it for ever.
+fn leave() -> ! {
+    let _ = kill(Pid::this(), Signal::SIGKILL);
+    std::process::exit(0)
+}
+
+/// Has the system end this process when its parent does, even where it stands still and cannot see its input end.
+fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    }
 }
 
 fn backend(name: &str) -> Option<&'static Backend> {
@@ -64,6 +94,7 @@ fn backend(name: &str) -> Option<&'static Backend> {
 
 /// Lists the devices of the backend named on standard input.
 pub fn list() {
+    die_with_parent();
     let listing = match receive::<String>() {
         Ok(name) => {
             backend(&name).map_or_else(|| absent(&name, "not built into this program"), |backend| described((backend.probe)()))
@@ -91,6 +122,7 @@ fn absent(backend: &str, why: &str) -> Listing {
 
 /// Tells the parent again and again that this process runs. A driver that hangs does not end that; being stopped does.
 fn show_life() {
+    die_with_parent();
     std::thread::spawn(|| {
         loop {
             tell(&Event::Alive);
@@ -138,12 +170,14 @@ pub fn measure() {
 }
 
 fn carry_out(job: &Job) -> Result<(), String> {
+    let started = Monotonic::default();
     let backend = backend(&job.backend).ok_or_else(|| format!("no backend `{}`", job.backend))?;
     let suite = job.suite().ok_or_else(|| format!("no suite `{}`", job.suite))?;
     let machine = (backend.open)(&job.devices).map_err(|fault| fault.to_string())?;
-    let choice = Choice { suite, footprint: job.footprint, seed: job.seed };
-    let mut plans: HashMap<String, Plan> =
-        workload::plans(&machine.devices()[0], &choice).into_iter().map(|plan| (plan.key.id(), plan)).collect();
+    // What verifies is the host; where that is also what is measured, or stands in for it, its time is not held to an accelerator's.
+    let is_accelerator = machine.devices()[0].kind == Kind::Gpu;
+    let suite = Suite { setup: suite.setup.filter(|_| is_accelerator), ..suite };
+    let mut plans = job.plans(suite, &machine.devices()[0]);
     let sources = Sources::open(job.options.nvml_library.as_deref().map(Path::new));
     let mut device = machine.devices()[0].clone();
     // Without a management library the device stays as the backend saw it, and without sensors telemetry stays blank.
@@ -152,7 +186,6 @@ fn carry_out(job: &Job) -> Result<(), String> {
         tell(&Event::Watches);
     }
     let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
-    let begin = machine.clock().now();
     let tuning = Tuning::new(&device, job.options.tune);
     let mut worker = Worker {
         tuning,
@@ -162,10 +195,15 @@ fn carry_out(job: &Job) -> Result<(), String> {
         sampler,
         suite,
         options: &job.options,
-        contenders: job.options.contenders,
+        // All are to be under one load throughout.
+        contenders: if job.together { Contenders::Own } else { job.options.contenders },
+        precision: job.options.precision.filter(|_| !job.together),
+        together: job.together,
+        started_with: Cell::new(None),
+        missed: RefCell::new(None),
         rates: HashMap::new(),
-        begin,
-        spent: job.spent,
+        started,
+        budget: Budget::new(suite, job.spent),
         broken: Cell::new(false),
     };
     for id in &job.workloads {
@@ -185,14 +223,6 @@ fn carry_out(job: &Job) -> Result<(), String> {
     Ok(())
 }
 
-/// Who takes turns on a workload.
-struct Contention {
-    variants: Vec<Variant>,
-    /// Says why the vendor's library is not among them.
-    unpaired: Option<Entry>,
-    chosen: Option<Chosen>,
-}
-
 struct Worker<'a> {
     machine: &'a dyn Machine,
     sources: &'a Sources,
@@ -203,17 +233,25 @@ struct Worker<'a> {
     options: &'a Options,
     contenders: Contenders,
     tuning: Tuning,
+    precision: Option<f64>,
+    /// Measurements begin at a gate.
+    together: bool,
+    /// Devices that began the measurement together.
+    started_with: Cell<Option<usize>>,
+    /// Why the measurement did not begin, and how its entry ends.
+    missed: RefCell<Option<(Outcome, String)>>,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
-    begin: Nanos,
-    spent: Nanos,
+    started: Monotonic,
+    budget: Budget,
     /// The device is of no more use to this process.
     broken: Cell<bool>,
 }
 
 impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
-        let Contention { variants, unpaired, chosen } = self.contenders(plan);
+        let Contention { variants, unpaired, chosen } =
+            Contention::of(plan, (self.machine, &self.device), self.contenders, &mut self.tuning);
         let device = self.device.clone();
         let Some(variant) = variants.first() else {
             let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
@@ -222,25 +260,33 @@ impl Worker<'_> {
         };
         let profile = self.profile();
         let workload = plan.key.with(variant);
-        if let Some(reason) = self.out_of_time() {
+        // Whoever asks for a precision, or for every candidate, waits for it.
+        let refused = self.budget.refuses(profile.target(plan), plan.sustained, self.started.now());
+        if let Some(reason) = refused.filter(|_| self.precision.is_none() && self.contenders != Contenders::All) {
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         }
         let within = SILENCE + Nanos(4 * variants.len() as u64 * profile.target(plan).0);
         tell(&Event::Begin { device: Box::new(device), workload, work: plan.work, within });
+        let begin = self.started.now();
         let context = Context {
             profile,
-            interrupted: &|| STOP.load(Ordering::Relaxed),
+            interrupted: &|| STOP.load(Ordering::Relaxed) || self.missed.borrow().is_some(),
             readings: &|from, to| self.readings(from, to),
             expected: self.expected(plan),
             ended: &|fault| self.broken.set(self.broken.get() || fault.is_final()),
-            phase: &|phase| tell(&Event::Phase { doing: phase.doing().into() }),
+            phase: &|phase| {
+                if phase == Phase::Time && self.together {
+                    self.wait_for_start();
+                }
+                tell(&Event::Phase { doing: phase.doing().into() });
+            },
         };
         let before = self.sources.others(&self.device);
         let taped = Taped::new(self.machine);
         let machine: &dyn Machine = if self.options.trace.is_some() { &taped } else { self.machine };
         let mut entries = measure::measure(machine, plan, &variants, &context);
         // What a library cannot prepare must not cost our own kernel its measurement.
-        if variants.last().is_some_and(is_vendors) && entries.iter().all(failed) && !self.broken.get() {
+        if contention::is_lost_to_the_vendor(&variants, &entries) && !self.broken.get() {
             let own = &variants[..variants.len() - 1];
             entries = measure::measure(machine, plan, own, &context).into_iter().chain(entries.pop()).collect();
         }
@@ -249,10 +295,19 @@ impl Worker<'_> {
             ours.reason = ours.reason.take().or(chosen.said());
         }
         entries.extend(unpaired);
-        let neighbours = before.zip(self.sources.others(&self.device)).map(|(before, after)| Neighbours { before, after });
+        let after = self.sources.others(&self.device);
+        let lost = self.sources.lost(&self.device);
         for entry in &mut entries {
-            entry.neighbours = neighbours;
+            entry.neighbours = before.zip(after).map(|(before, after)| Neighbours {
+                before: before.processes,
+                after: after.processes,
+                utilisation_before: before.utilisation,
+                utilisation_after: after.utilisation,
+            });
             entry.device = self.device.clone();
+            if let Some(why) = &lost {
+                faults::lost(entry, why);
+            }
             self.learn(plan, entry);
             if let Some(path) = &self.options.trace
                 && let Err(why) = taped.write(Path::new(path), entry, &|from, to| self.readings(from, to).readings)
@@ -261,51 +316,59 @@ impl Worker<'_> {
                 entry.outcome = if entry.outcome == Outcome::Measured { Outcome::Failed } else { entry.outcome };
             }
         }
-        entries
+        let launching = entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.seconds).sum();
+        self.budget.needed(self.started.now().since(begin).since(Nanos::from_seconds(launching)));
+        self.from_gate(entries)
     }
 
-    /// The variants to measure, the vendor's last, and an entry that says why it is not among them. That a library is not there at
-    /// all is said where a decision hangs on the figure; what it refuses is said everywhere.
-    fn contenders(&mut self, plan: &Plan) -> Contention {
-        let variants = self.machine.variants(plan);
-        let all = self.contenders == Contenders::All;
-        let (mut variants, chosen) = if all { (variants, None) } else { self.tuning.prefer(self.machine, plan, variants) };
-        variants.truncate(if all { usize::MAX } else { 1 });
-        if self.contenders == Contenders::Own || variants.is_empty() {
-            return Contention { variants, unpaired: None, chosen };
-        }
-        let mut unpaired = None;
-        match self.machine.vendor(plan) {
-            Some(Ok(vendor)) => variants.push(vendor),
-            Some(Err(Unsupported::Absent(_))) if !plan.sustained => {}
-            Some(Err(why)) => {
-                let workload = plan.key.with(&Variant { name: "vendor".into(), kind: VariantKind::Vendor });
-                let entry = Entry::without(self.device.clone(), workload, plan.work, Outcome::Skipped, why.to_string());
-                unpaired = Some(entry);
+    /// Comes to the start gate and waits until it is told to start, at a time that all are told, or not to.
+    fn wait_for_start(&self) {
+        *PASS.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        tell(&Event::Ready);
+        loop {
+            let order = PASS.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match order {
+                Some(Order::Go { at, devices }) => {
+                    self.started_with.set(Some(devices));
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| Nanos::from(since).0);
+                    // Whoever sets the system's clock meanwhile delays nobody for long.
+                    let rest = Nanos(at.saturating_sub(now).min(Nanos::from(BEAT).0));
+                    return self.started.wait_exactly_until(self.started.now() + rest);
+                }
+                Some(Order::Miss { outcome, why }) => return *self.missed.borrow_mut() = Some((outcome, why)),
+                Some(Order::Stop) | None => {}
             }
-            None => {}
+            if STOP.load(Ordering::Relaxed) {
+                return *self.missed.borrow_mut() = Some((Outcome::Skipped, "interrupted at the start gate".into()));
+            }
+            std::thread::sleep(GLANCE);
         }
-        Contention { variants, unpaired, chosen }
+    }
+
+    /// Says of entries how many devices began together; of those that did not begin, why.
+    fn from_gate(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let (with, missed) = (self.started_with.take(), self.missed.take());
+        let each = |mut entry: Entry| {
+            if let Some((outcome, why)) = &missed {
+                return Entry::without(entry.device, entry.workload, entry.work, *outcome, why.clone());
+            }
+            if let Some(devices) = with {
+                entry.load = format!("together({devices})");
+            }
+            entry
+        };
+        entries.into_iter().map(each).collect()
     }
 
     fn profile(&self) -> Profile {
         let profile = Profile { burst: self.suite.burst, sustained: self.suite.sustained, precision: None };
-        self.options.precision.map_or(profile, |precision| profile.precise(precision))
+        self.precision.map_or(profile, |precision| profile.precise(precision))
     }
 
     fn readings(&self, from: Nanos, to: Nanos) -> Readings {
-        let taken = |sampler: &Sampler| Readings { source: sampler.source(), readings: sampler.between(from, to) };
+        let slowdown = self.device.facts.get("celsius_slowdown").and_then(|fact| fact.parse().ok()).map(Celsius);
+        let taken = |sampler: &Sampler| Readings { source: sampler.source(), readings: sampler.between(from, to), slowdown };
         self.sampler.as_ref().map(taken).unwrap_or_default()
-    }
-
-    fn out_of_time(&self) -> Option<String> {
-        // Whoever asks for a precision, or for every candidate, waits for it.
-        let patient = self.options.precision.is_some() || self.contenders == Contenders::All;
-        let budget = self.suite.budget.filter(|_| !patient)?;
-        let spent = self.spent + self.machine.clock().now().since(self.begin);
-        let name = self.suite.name;
-        (spent > budget)
-            .then(|| format!("the {name} suite's {budget} for a device are spent. Use --only to choose, or --suite standard"))
     }
 
     fn expected(&self, plan: &Plan) -> Option<Nanos> {
@@ -320,14 +383,6 @@ impl Worker<'_> {
             *best = best.max(rate);
         }
     }
-}
-
-fn is_vendors(variant: &Variant) -> bool {
-    variant.kind == VariantKind::Vendor
-}
-
-fn failed(entry: &Entry) -> bool {
-    entry.outcome == Outcome::Failed
 }
 
 /// What a plan does in a second, where more is better: a time an item is turned into items.

@@ -15,6 +15,7 @@ mod quick;
 mod runs;
 mod sensors;
 mod spans;
+mod together;
 mod tuning;
 mod vendor;
 

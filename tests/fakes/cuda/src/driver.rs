@@ -76,6 +76,8 @@ pub struct Driver {
     pub poison: Vec<Option<Status>>,
     calls: BTreeMap<&'static str, u64>,
     spans: Spans,
+    /// By device: which of the processes that held it this one is.
+    holder: BTreeMap<u32, usize>,
     lost: bool,
     next: Handle,
 }
@@ -120,6 +122,7 @@ impl Driver {
             memo: Memo::default(),
             calls: BTreeMap::new(),
             spans: Spans::default(),
+            holder: BTreeMap::new(),
             lost: false,
             next: 0x10_0000,
         }
@@ -153,7 +156,8 @@ impl Driver {
     /// # Errors
     /// That of the failure, if the call is what fails; else what becomes of the work.
     pub fn meet(&mut self, matches: impl Fn(&str) -> bool) -> Result<Option<What>, Status> {
-        let Some((what, text)) = self.script.pass(matches) else { return Ok(None) };
+        let holder = self.holder();
+        let Some((what, text)) = self.script.pass(matches, holder) else { return Ok(None) };
         self.log.write(&format!("fired {text}"));
         match what {
             What::Fails(status) => Err(status),
@@ -167,6 +171,18 @@ impl Driver {
             }
             later => Ok(Some(later)),
         }
+    }
+
+    /// The current device and which of its processes this one is, by the log that they share; only where the script asks for it.
+    fn holder(&mut self) -> Option<(u32, usize)> {
+        let device = current().filter(|_| self.script.asks_for_holders())?;
+        let log = &self.log;
+        let number = self.holder.entry(device).or_insert_with(|| {
+            let line = format!("holds {device}");
+            log.write(&line);
+            log.text().lines().filter(|other| *other == line).count()
+        });
+        Some((device, *number))
     }
 
     fn enter(&mut self, name: &'static str, needs: Needs) -> Result<(), Status> {

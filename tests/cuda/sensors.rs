@@ -4,7 +4,7 @@ use crate::{
     fake::{Fake, text},
     library,
 };
-use assay::record::{Document, Outcome, Severity, Status};
+use assay::record::{Document, Outcome, Severity};
 use std::{
     fs::OpenOptions,
     io::{BufRead, BufReader, Write},
@@ -89,23 +89,6 @@ fn an_old_driver_leaves_blank_what_it_lacks() {
     let telemetry = fake.record().entries[0].telemetry.clone().expect("readings");
     // The older call gives the mean of a second; nothing stands in for the memory's temperature.
     assert_eq!((telemetry.watts.map(|watts| watts.mean), telemetry.memory_celsius), (Some(333.0), None));
-}
-
-#[test]
-fn a_limit_that_comes_in_mid_measurement_is_no_steady_state() {
-    let run = |name: &str, script: &str| {
-        let fake = Fake::new(&format!("sensors-gate-{name}"), "87").with_nvml(script);
-        let output = fake.run(&["--only", "stream/*/read/*", "--footprint", "1MiB"]);
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        fake.record().entries.remove(0)
-    };
-    let calm = run("calm", "");
-    let gate = calm.gate.expect("sensors");
-    assert!(gate.checked.len() == 3 && gate.against.is_empty(), "{gate:?}");
-    let capped = run("capped", "throttle@nvmlDeviceGetClockInfo:50");
-    let gate = capped.gate.expect("sensors");
-    assert!(gate.against.iter().any(|word| word.contains("sw_power_cap")), "{gate:?}");
-    assert_eq!(capped.rate.map(|rate| rate.status), Some(Status::NotSteady));
 }
 
 #[test]

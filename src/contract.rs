@@ -189,6 +189,11 @@ pub trait Probe: Send {
 pub trait Clock {
     fn now(&self) -> Nanos;
     fn wait_until(&self, when: Nanos);
+
+    /// The same to well under a microsecond, at the price of a busy core at the end. Real clocks wake up late from [`Clock::wait_until`].
+    fn wait_exactly_until(&self, when: Nanos) {
+        self.wait_until(when);
+    }
 }
 
 /// The machine's monotonic clock, counted from when it was made. Copies share that origin.
@@ -208,6 +213,15 @@ impl Clock for Monotonic {
 
     fn wait_until(&self, when: Nanos) {
         std::thread::sleep(when.since(self.now()).into());
+    }
+
+    fn wait_exactly_until(&self, when: Nanos) {
+        /// Systems wake a thread up to about this late.
+        const LATE: Nanos = Nanos(200_000);
+        self.wait_until(when.since(LATE));
+        while self.now() < when {
+            std::hint::spin_loop();
+        }
     }
 }
 
@@ -248,6 +262,9 @@ mod tests {
         let clock = Monotonic::default();
         let until = clock.now() + Nanos(2_000_000);
         clock.wait_until(until);
+        assert!(clock.now() >= until);
+        let until = clock.now() + Nanos(1_000_000);
+        clock.wait_exactly_until(until);
         assert!(clock.now() >= until);
     }
 }

@@ -7,8 +7,8 @@
 mod library;
 
 use assay::{
-    record::{Device, Kind, Reading, Telemetry},
-    telemetry::{Sampler, Sources},
+    record::{Absence, Device, Kind, Reading, Telemetry},
+    telemetry::{Pace, Sampler, Sources},
     units::{Celsius, Joules, Megahertz, Milliwatts, Nanos},
 };
 use std::{
@@ -74,9 +74,18 @@ fn a_slice_has_its_own_memory_and_the_sensors_of_its_card() {
     let sources = Sources::open(Some(&library));
     let mut slice = gpu(Some("MIG-aaaaaaaa-0000-0000-0000-00000000000a"), None);
     let reading = sources.probe(&slice).expect("known").read(Nanos(0));
-    assert_eq!((reading.memory_used_bytes, reading.power_mw), (Some(4_000), Some(Milliwatts(111_000))));
+    assert_eq!((reading.memory_used_bytes, reading.power_mw), (None, Some(Milliwatts(111_000))));
+    let vitals = sources.monitor(&slice).expect("known").read(Pace::Often, std::time::Duration::from_secs(5));
+    assert_eq!((vitals["memory_total_bytes"].number(), vitals["power_average_w"].number()), (Some(10_000.0), Some(111.0)));
+    (slice.units, slice.bus_bits) = (Some(132), Some(5_120));
     sources.describe(&mut slice).expect("known");
     assert_eq!(slice.bus.as_deref(), Some("0000:0a:00.0"));
+    // Sixteen multiprocessors, and an eighth of the memory with its part of the bus: the peak is that of the slice.
+    assert_eq!((slice.units, slice.bus_bits), (Some(16), Some(640)));
+    sources.describe(&mut slice).expect("known");
+    assert_eq!((slice.units, slice.bus_bits), (Some(16), Some(640)), "a share is taken once");
+    let facts = ["mig_units", "mig_memory_eighths"].map(|name| slice.facts[name].as_str());
+    assert_eq!(facts, ["16", "1"]);
 }
 
 #[test]
@@ -105,6 +114,52 @@ fn blanks_of_a_device_are_filled_and_facts_added() {
     let versions = sources.versions();
     assert_eq!(versions.get("nvidia_driver").map(String::as_str), Some("570.86.15"));
     assert_eq!(versions.get("cuda_driver").map(String::as_str), Some("12.8"));
+}
+
+#[test]
+fn every_value_is_a_value_or_says_why_not() {
+    let library = fake("all", "");
+    let sources = Sources::open(Some(&library));
+    let vitals = sources.monitor(&gpu(Some(FIRST), None)).expect("known").read(Pace::All, std::time::Duration::from_secs(5));
+    assert!(vitals.len() > 110, "{} values", vitals.len());
+    for (name, value) in [
+        ("power_limit_min_w", 200.0),
+        ("temperature_margin_c", 40.0),
+        ("row_banks_all_spare", 639.0),
+        ("rows_remapped_corrected", 1.0),
+        ("temperature_shutdown_c", 90.0),
+    ] {
+        assert_eq!(vitals[name].number(), Some(value), "{name}");
+    }
+    // What this library does not have, by symbol, by field or by what it answers.
+    for name in ["fabric_state", "gpm_sm_active_ratio", "ecc_sram_threshold", "nvlink_speed_mbps", "pages_retired_corrected"] {
+        assert_eq!(vitals[name].absence(), Some(Absence::NotSupported), "{name}");
+    }
+    assert!(vitals.values().all(|value| value.absence() != Some(Absence::TimedOut)), "{vitals:?}");
+}
+
+/// Nanoseconds that the threads of a name were on a core.
+fn on_core(name: &str) -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").filter_map(Result::ok).map(|task| task.path());
+    let named = tasks.filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name));
+    let time = |task: PathBuf| std::fs::read_to_string(task.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
+    named.filter_map(time).sum()
+}
+
+#[test]
+fn looking_ten_times_a_second_costs_less_than_half_a_percent_of_a_core() {
+    let library = fake("cost", "");
+    let sources = Sources::open(Some(&library));
+    let probe = sources.probe(&gpu(Some(FIRST), None)).expect("known");
+    let begin = std::time::Instant::now();
+    let sampler = Sampler::start(probe, &assay::contract::Monotonic::default(), Sampler::PERIOD).expect("a thread");
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let (busy, elapsed) = (on_core("telemetry"), begin.elapsed().as_nanos() as f64);
+    let readings = sampler.stop();
+    let share = busy as f64 / elapsed;
+    println!("{} looks took {:.3} % of a core", readings.len(), share * 100.0);
+    assert!(readings.len() >= 30 && busy > 0, "{} looks, {busy} ns", readings.len());
+    assert!(share < 0.005, "{share} of a core");
 }
 
 #[test]

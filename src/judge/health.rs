@@ -95,6 +95,12 @@ fn finding(check: &'static str, needed: bool, outcome: Result<(bool, String), St
 }
 
 fn memory(vitals: &Read) -> Finding {
+    if let Some(Vital::Text(word)) = vitals.0.get("ecc_sram_threshold")
+        && word == "exceeded"
+    {
+        let says = "memories on the chip had more errors than the driver allows: replace the board".to_owned();
+        return finding("memory errors", true, Ok((false, says)));
+    }
     let outcome = vitals.number("ecc_uncorrected_total").map(|errors| match errors {
         0.0 => (true, "no uncorrected error since the driver was loaded".into()),
         errors => (false, format!("{errors} uncorrected errors since the driver was loaded: drain, and reset the GPU")),
@@ -117,6 +123,11 @@ fn rows(vitals: &Read) -> Finding {
 }
 
 fn temperature(vitals: &Read) -> Finding {
+    // Boards that tell a margin tell no fixed temperature.
+    if let Some(margin) = vitals.number("temperature_margin_c").ok().filter(|margin| *margin <= 0.0) {
+        let says = format!("{} °C above the temperature at which clocks are slowed down: look at cooling", -margin);
+        return finding("temperature", true, Ok((false, says)));
+    }
     let outcome = vitals.number("temperature_c").map(|now| match vitals.number("temperature_slowdown_c") {
         Ok(limit) if now >= limit => (false, format!("{now} °C, at {limit} °C clocks are slowed down: look at cooling")),
         Ok(limit) => (true, format!("{now} °C, {} below slowdown", limit - now)),
@@ -243,6 +254,8 @@ mod tests {
             ("pcie_width", Vital::Number(8.0), "link"),
             ("power_limit_w", Vital::Number(230.0), "power limit"),
             ("recovery_action", Vital::Number(4.0), "recovery"),
+            ("ecc_sram_threshold", Vital::Text("exceeded".into()), "memory errors"),
+            ("temperature_margin_c", Vital::Number(-1.0), "temperature"),
             ("temperature_c", Vital::Absent { absent: Absence::Lost }, "temperature"),
         ] {
             assert_eq!(with(name, value), (Verdict::Fail, vec![check]), "{name}");

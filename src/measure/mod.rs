@@ -5,8 +5,11 @@
 //! the same clocks.
 
 mod check;
+mod decline;
 mod evidence;
+mod gate;
 mod interval;
+mod pace;
 mod peak;
 mod policy;
 mod report;
@@ -20,10 +23,11 @@ pub use series::Series;
 use crate::{
     contract::{Fault, Machine, Prepared, Span},
     plan::{Plan, Submit, Variant},
-    record::{Entry, Outcome, Reading},
-    units::Nanos,
+    record::{Entry, Gate, Outcome, Reading},
+    units::{Celsius, Nanos},
 };
 use check::Checked;
+use pace::Pacer;
 use steady::Rule;
 use wait::Waiter;
 
@@ -38,7 +42,8 @@ pub struct Context<'a> {
     pub expected: Option<Nanos>,
     /// Told of the fault that ended a measurement.
     pub ended: &'a dyn Fn(&Fault),
-    /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost.
+    /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost. May hold it up, as a start gate
+    /// does before time is taken.
     pub phase: &'a dyn Fn(Phase),
 }
 
@@ -69,6 +74,15 @@ impl Phase {
 pub struct Readings {
     pub source: &'static str,
     pub readings: Vec<Reading>,
+    /// At which clocks are slowed down, where the source knows it.
+    pub slowdown: Option<Celsius>,
+}
+
+impl Readings {
+    /// What they say of a steady state; blank where they are not of the device itself: a host's sensors tell of all that runs there.
+    fn gate(&self) -> Option<Gate> {
+        (!self.readings.is_empty() && self.source != "host").then(|| gate::gate(&self.readings, self.slowdown))
+    }
 }
 
 /// One variant while it is measured.
@@ -77,6 +91,7 @@ struct Contender<'a> {
     checked: Checked,
     series: Series,
     rule: Rule,
+    pacer: Pacer,
     rounds: u64,
     since_hash: Nanos,
     harness: Nanos,
@@ -139,6 +154,7 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
         checked,
         series: Series::default(),
         rule: Rule::new(context.profile.precision.unwrap_or(policy::PRECISION)),
+        pacer: Pacer::default(),
         rounds: 0,
         since_hash: Nanos(0),
         harness: Nanos(0),
@@ -176,7 +192,11 @@ fn time(
             let most = prepared.left().unwrap_or(u64::MAX);
             let slice = policy::slice(contender.pace(plan), contender.series.elapsed(), target, count);
             let launches = u64::from(slice).min(most) as u32;
-            let spans = launch(plan, prepared, (index, launches), contender.checked.launch, waiter)?;
+            let expected = contender.checked.launch;
+            let spans = match plan.submit {
+                Submit::Paced(period) => contender.pacer.launch(period, prepared, (index, launches), expected, waiter)?,
+                Submit::Stream | Submit::Graph(_) => waiter.launch(prepared, index, launches, Some(expected))?,
+            };
             turn.push(spans.iter().map(|span| span.took).sum::<Nanos>().seconds() / f64::from(launches));
             contender.accept(&spans, count > 1);
             // In turns the output is the other's a moment later: each is hashed at least once, at its first turn.
@@ -209,7 +229,10 @@ fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Conten
     let elapsed = contenders.iter().map(spent).min().unwrap_or_default();
     // Every contender looks, so that each knows its own status.
     let satisfied = contenders.iter_mut().filter_map(|c| c.rule.look(c.series.blocks()).then_some(())).count();
-    let precise = plan.sustained && context.profile.precision.is_some() && satisfied == contenders.len();
+    let precise = plan.sustained
+        && context.profile.precision.is_some()
+        && satisfied == contenders.len()
+        && contenders.iter().all(|contender| contender.is_let_through(context));
     if prepared.left() == Some(0) {
         Some("end of the trace")
     } else {
@@ -218,6 +241,13 @@ fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Conten
 }
 
 impl Contender<'_> {
+    /// Whether the sensors have nothing against calling the retained window steady.
+    fn is_let_through(&self, context: &Context) -> bool {
+        let retained = steady::judge(self.series.blocks()).and_then(|found| self.series.retained(found.discarded));
+        let gate = retained.and_then(|(from, to)| (context.readings)(from, to).gate());
+        gate.is_none_or(|gate| gate.against.is_empty())
+    }
+
     /// From the begin of a launch to the begin of the next.
     fn pace(&self, plan: &Plan) -> Nanos {
         let launches = self.series.launches();
@@ -280,27 +310,4 @@ impl Contender<'_> {
         verified.first = Some(wrong);
         Ok(false)
     }
-}
-
-/// A slice of launches: back to back, or each at its intended time.
-fn launch(
-    plan: &Plan,
-    prepared: &mut dyn Prepared,
-    (variant, launches): (usize, u32),
-    expected: Nanos,
-    waiter: &Waiter,
-) -> Result<Vec<Span>, Fault> {
-    let Submit::Paced(period) = plan.submit else {
-        return waiter.launch(prepared, variant, launches, Some(expected));
-    };
-    let origin = waiter.now();
-    let mut spans = Vec::with_capacity(launches as usize);
-    for index in 0..launches {
-        let intended = origin + Nanos(period.0 * u64::from(index));
-        waiter.clock.wait_until(intended);
-        for span in waiter.launch(prepared, variant, 1, Some(expected))? {
-            spans.push(Span { intended: Some(intended), ..span });
-        }
-    }
-    Ok(spans)
 }

@@ -1,6 +1,6 @@
 //! Folds what was seen of a variant into its entry.
 
-use super::{Contender, Readings, evidence, interval, peak, policy, steady};
+use super::{Contender, Readings, decline, evidence, interval, peak, policy, steady};
 use crate::{
     contract::{Machine, Prepared},
     plan::{DISTRIBUTION, Plan, Variant},
@@ -35,8 +35,13 @@ pub fn entry(told: &Told, contenders: &[Contender], index: usize) -> Entry {
     let mut verified = contender.checked.verified.clone();
     verified.launches = series.launches();
     let readings = series.window().map(|(from, to)| (told.readings)(from, to)).unwrap_or_default();
-    let window = window(told.plan, contender);
+    let mut window = window(told.plan, contender);
     let discarded = window.as_ref().map_or(0, |window| window.discarded);
+    let retained = series.retained(discarded).filter(|_| window.is_some());
+    let gate = retained.and_then(|(from, to)| (told.readings)(from, to).gate());
+    if let Some(window) = window.as_mut().filter(|_| gate.as_ref().is_some_and(|gate| !gate.against.is_empty())) {
+        window.status = Status::NotSteady;
+    }
     let skip = series.blocks().get(discarded).filter(|_| discarded > 0).map_or(0.0, |block| block.t);
     let states = evidence::states(series, &readings.readings, Nanos::from_seconds(skip));
     let limiter = evidence::limiter(&states, &readings.readings);
@@ -51,6 +56,8 @@ pub fn entry(told: &Told, contenders: &[Contender], index: usize) -> Entry {
         counters: evidence::counters(&readings.readings),
         series: evidence::with_clocks(series.blocks(), &readings.readings, series.window()),
         telemetry: Telemetry::fold(readings.source, &readings.readings),
+        gate,
+        declines: decline::declines(series.blocks()),
         sampling: Some(sampling(told, contender, window.map(|window| window.effective), skip)),
         kernel: Some(told.prepared.identity(index)),
         seed: told.plan.seed,

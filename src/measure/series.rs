@@ -190,6 +190,13 @@ impl Series {
         self.first.map(|first| (first, self.last))
     }
 
+    /// The same without the first `discarded` blocks.
+    #[must_use]
+    pub fn retained(&self, discarded: usize) -> Option<(Nanos, Nanos)> {
+        let skipped = self.blocks.get(discarded).filter(|_| discarded > 0).map_or(0.0, |block| block.t);
+        self.window().map(|(from, to)| (from + Nanos::from_seconds(skipped), to))
+    }
+
     #[must_use]
     pub fn blocks(&self) -> &[Block] {
         &self.blocks

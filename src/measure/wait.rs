@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// First and longest pause between two looks at the device.
-const SHORT: Nanos = Nanos(20_000);
+pub const SHORT: Nanos = Nanos(20_000);
 const LONG: Nanos = Nanos(1_000_000);
 
 /// Starts launches and sees them end.

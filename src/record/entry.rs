@@ -1,6 +1,6 @@
 //! One measurement with its evidence, whatever came of it.
 
-use super::{Device, Faults, Latency, Ledger, Telemetry, Work, Workload};
+use super::{Decline, Device, Faults, Gate, Latency, Ledger, Telemetry, Work, Workload};
 use crate::units::{Celsius, Megahertz, Nanos};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -230,11 +230,18 @@ pub struct Sampling {
     pub setup: f64,
 }
 
-/// Processes other than the measuring one that held the device. Never counted in between: that is slow, and disturbs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What others did on the device. Never looked at in between: that is slow, and disturbs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Neighbours {
+    /// Processes other than the measuring one that held the device.
     pub before: u64,
     pub after: u64,
+    /// Share of the last second or less in which some kernel ran, before anything of the measurement did; 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilisation_before: Option<f64>,
+    /// The same after its last launch: it still holds some of the measurement itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilisation_after: Option<f64>,
 }
 
 /// One measurement.
@@ -274,6 +281,12 @@ pub struct Entry {
     /// Other processes that held the device. Blank: not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<Neighbours>,
+    /// What the sensors said of a steady state. Blank: there is no sustained figure, or there are no sensors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// Lasting falls of the rate, in order of time; sought in measurements of a minute or more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declines: Vec<Decline>,
     /// Where the peak went: filled in when a record is printed, never stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
@@ -312,6 +325,8 @@ impl Entry {
             telemetry: None,
             faults: None,
             neighbours: None,
+            gate: None,
+            declines: Vec::new(),
             ledger: None,
             sampling: None,
             kernel: None,

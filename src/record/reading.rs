@@ -79,12 +79,16 @@ pub struct Telemetry {
     pub memory_celsius: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub utilisation: Option<Span>,
-    /// Energy by the device's counter over the readings.
+    /// Energy by the device's counter, from one of its ticks to another, ten seconds apart or more; the first second is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joules: Option<Joules>,
-    /// Energy by the power that was read, with straight lines between readings; beside the counter so that each can be doubted.
+    /// Energy over the same time by the power that was read, with straight lines between readings; beside the counter so that each can be
+    /// doubted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joules_by_power: Option<Joules>,
+    /// Seconds of both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_s: Option<f64>,
     /// Every reason seen at least once. Blank: not readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<BTreeSet<String>>,
@@ -94,7 +98,8 @@ impl Telemetry {
     /// Folds readings into spans; blank when there is none.
     #[must_use]
     pub fn fold(source: &str, readings: &[Reading]) -> Option<Self> {
-        let (first, last) = (readings.first()?, readings.last()?);
+        let begin = readings.first()?.at;
+        let energy = Energy::of(&readings[readings.partition_point(|reading| reading.at.since(begin) < RAMP)..]);
         let limits: Vec<_> = readings.iter().filter_map(|reading| reading.limits.as_ref()).collect();
         Some(Self {
             source: source.to_owned(),
@@ -105,10 +110,37 @@ impl Telemetry {
             celsius: Span::of(readings.iter().filter_map(|r| r.celsius).map(|t| t.0)),
             memory_celsius: Span::of(readings.iter().filter_map(|r| r.memory_celsius).map(|t| t.0)),
             utilisation: Span::of(readings.iter().filter_map(|r| r.utilisation)),
-            joules: first.energy_j.zip(last.energy_j).filter(|_| readings.len() > 1).map(|(a, b)| Joules(b.0 - a.0)),
-            joules_by_power: by_power(readings),
+            joules: energy.as_ref().map(|energy| energy.joules),
+            joules_by_power: energy.as_ref().and_then(|energy| energy.by_power),
+            energy_s: energy.map(|energy| energy.seconds),
             limits: (!limits.is_empty()).then(|| limits.into_iter().flatten().cloned().collect()),
         })
+    }
+}
+
+/// What passes before power has settled on the load.
+const RAMP: Nanos = Nanos(1_000_000_000);
+/// Counters move about ten times a second, so that less than ten seconds tell nothing.
+const LONG_ENOUGH: f64 = 10.0;
+
+/// Energy between two ticks of a counter.
+struct Energy {
+    joules: Joules,
+    by_power: Option<Joules>,
+    seconds: f64,
+}
+
+impl Energy {
+    /// From the first reading at which the counter had moved to the last; blank where they are too close.
+    fn of(readings: &[Reading]) -> Option<Self> {
+        let moved = |pair: &[Reading]| pair[0].energy_j.zip(pair[1].energy_j).is_some_and(|(a, b)| a.0 < b.0);
+        let first = readings.windows(2).position(moved)? + 1;
+        let last = readings.windows(2).rposition(moved)? + 1;
+        let between = &readings[first..=last];
+        let (from, to) = (between.first()?, between.last()?);
+        let seconds = to.at.since(from.at).seconds();
+        let joules = Joules(to.energy_j?.0 - from.energy_j?.0);
+        (seconds >= LONG_ENOUGH).then(|| Self { joules, by_power: by_power(between), seconds })
     }
 }
 
@@ -122,13 +154,11 @@ fn by_power(readings: &[Reading]) -> Option<Joules> {
 }
 
 impl Telemetry {
-    /// By how much the energy of the counter and that of the power differ, as a part of the counter's. Counters move about ten times a
-    /// second, so that less than ten seconds tell nothing.
+    /// By how much the energy of the counter and that of the power differ, as a part of the counter's.
     #[must_use]
-    pub fn energy_gap(&self, seconds: f64) -> Option<f64> {
-        const SHORTEST: f64 = 10.0;
+    pub fn energy_gap(&self) -> Option<f64> {
         let (counter, power) = self.joules.zip(self.joules_by_power)?;
-        (seconds >= SHORTEST && counter.0 > 0.0).then(|| (power.0 - counter.0) / counter.0)
+        (counter.0 > 0.0).then(|| (power.0 - counter.0) / counter.0)
     }
 }
 
@@ -146,8 +176,13 @@ mod tests {
         };
         let readings: Vec<Reading> = (0..=20).map(|second| reading(second, 400)).collect();
         let folded = Telemetry::fold("nvml", &readings).expect("readings");
-        assert_eq!((folded.joules, folded.joules_by_power), (Some(Joules(10_000.0)), Some(Joules(8_000.0))));
-        assert_eq!((folded.energy_gap(20.0), folded.energy_gap(9.0)), (Some(-0.2), None));
+        // The first second is left out, and the tick after it begins the count.
+        assert_eq!((folded.joules, folded.joules_by_power), (Some(Joules(9_000.0)), Some(Joules(7_200.0))));
+        assert_eq!((folded.energy_gap(), folded.energy_s), (Some(-0.2), Some(18.0)));
+        let short = Telemetry::fold("nvml", &readings[..12]).expect("readings");
+        assert_eq!((short.joules, short.energy_gap()), (None, None), "nine seconds tell nothing");
+        let stuck: Vec<Reading> = readings.iter().map(|r| Reading { energy_j: Some(Joules(7.0)), ..r.clone() }).collect();
+        assert_eq!(Telemetry::fold("nvml", &stuck).and_then(|folded| folded.joules), None, "a counter that stands still is none");
         let mut holes = readings;
         holes[3].power_mw = None;
         assert_eq!(Telemetry::fold("nvml", &holes).and_then(|folded| folded.joules_by_power), None);

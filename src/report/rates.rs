@@ -64,6 +64,8 @@ pub fn rates(entries: &[&Entry], paper: Paper) -> String {
     for rows in &sections {
         section(rows, &mut table, paper);
         let first = &rows[0].workload;
+        let rows: Vec<&Entry> = rows.iter().filter(|entry| entry.load == ALONE).copied().collect();
+        let rows = &rows;
         let title = format!("{} {}", first.family, first.precision);
         match first.family.as_str() {
             "matmul" => pictures.push(chart::bars(&title, rows, |entry| entry.workload.shape.clone(), paper)),
@@ -84,6 +86,9 @@ pub fn rates(entries: &[&Entry], paper: Paper) -> String {
     }
     text
 }
+
+/// Pictures compare what was measured alike.
+const ALONE: &str = "alone";
 
 const COLUMNS: [(&str, Align); 12] = [
     ("", Align::Left),
@@ -119,7 +124,8 @@ fn section(rows: &[&Entry], table: &mut Table, paper: Paper) {
 fn cells(entry: &Entry, scale: Scale, shared: bool) -> Vec<String> {
     let workload = &entry.workload;
     let operation = if workload.operation == workload.family { String::new() } else { format!("{} ", workload.operation) };
-    let name = format!("  {operation}{}", workload.shape);
+    let load = if entry.load == ALONE { String::new() } else { format!(" {}", entry.load) };
+    let name = format!("  {operation}{}{load}", workload.shape);
     let variant = if shared { String::new() } else { workload.variant.clone() };
     let Some(rate) = &entry.rate else { return vec![name, variant] };
     let figure = |interval: Option<Interval>| interval.map(|interval| scale.figure(interval)).unwrap_or_default();

@@ -5,7 +5,7 @@ use super::{
     table::{folded, wrapped},
 };
 use crate::{
-    record::{Document, Entry, Kind, Outcome, Rate, Status},
+    record::{Decline, Document, Entry, Kind, Outcome, Rate, Status},
     units::{Bytes, binary},
 };
 use anstyle::{AnsiColor, Style};
@@ -43,7 +43,10 @@ pub fn brief(entry: &Entry) -> String {
     let id = format!("{}@{}", entry.workload.id, entry.workload.variant);
     let best = entry.rate.as_ref().and_then(|rate| rate.best().map(|best| (rate, best)));
     let line = match best.filter(|_| entry.outcome == Outcome::Measured) {
-        Some((rate, best)) => format!("{id}  {} ({})", figure::quoted(rate.unit, best), rate.status.name()),
+        Some((rate, best)) => {
+            let load = if entry.load == "alone" { String::new() } else { format!(", {}", entry.load) };
+            format!("{id}  {} ({}{load})", figure::quoted(rate.unit, best), rate.status.name())
+        }
         None => format!("{id}  {}: {}", entry.outcome.name(), entry.reason.as_deref().unwrap_or("no rate")),
     };
     Paper { unicode: true }.text(&line)
@@ -150,13 +153,40 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
             reported(entry),
             shared(entry),
             doubtful_energy(entry),
+            responses(entry),
+            entry
+                .gate
+                .as_ref()
+                .filter(|gate| !gate.against.is_empty())
+                .map(|gate| format!("not steady: {}", gate.against.join("; "))),
         ];
-        for note in found.into_iter().flatten() {
+        let declines = entry.declines.iter().map(|decline| Some(fell(decline)));
+        for note in found.into_iter().chain(declines).flatten() {
             let note = paper.text(&format!("{}@{}: {note}", entry.workload.id, entry.workload.variant));
             let _ = writeln!(text, "  {}", indented(&folded(&note, WIDTH - 2)));
         }
     }
     if text.is_empty() { text } else { format!("\nnotes\n{text}") }
+}
+
+/// How long paced launches took from their intended start.
+fn responses(entry: &Entry) -> Option<String> {
+    let latency = entry.latency.as_ref()?;
+    let response = latency.response.as_ref()?;
+    let [p50, p99, most] = [response.p50, response.p99, response.max].map(figure::time);
+    let service = latency.service.as_ref().map(|service| format!(", of which {} at the device", figure::time(service.p50)));
+    Some(format!("response time from the intended start: p50 {p50}{}, p99 {p99}, at most {most}", service.unwrap_or_default()))
+}
+
+/// A lasting fall of the rate: how far, when, for how long.
+fn fell(decline: &Decline) -> String {
+    let percent = |ratio: f64| (1.0 - ratio) * 100.0;
+    let (by, least, most) = (percent(decline.ratio.value), percent(decline.ratio.high), percent(decline.ratio.low));
+    let at = decline.at;
+    format!(
+        "the rate fell by {by:.2} % ({least:.2} to {most:.2} %) after {:.0} s ({:.0} to {:.0} s), for {:.0} s",
+        at.value, at.low, at.high, decline.lasted
+    )
 }
 
 /// Others on the device, whose work stands in the figures too.
@@ -167,7 +197,7 @@ fn shared(entry: &Entry) -> Option<String> {
 
 /// Energy by counter and by power more than five per cent apart.
 fn doubtful_energy(entry: &Entry) -> Option<String> {
-    let gap = entry.telemetry.as_ref()?.energy_gap(entry.sampling.as_ref()?.seconds).filter(|gap| gap.abs() > 0.05)?;
+    let gap = entry.telemetry.as_ref()?.energy_gap().filter(|gap| gap.abs() > 0.05)?;
     Some(format!("energy is in doubt: the power that was read gives {:+.0} % of what the counter says", gap * 100.0))
 }
 
@@ -231,7 +261,7 @@ fn closing(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Device, End, Header, Interval, Node, Pair, RateUnit, SCHEMA, Software, Sustained, Work, Workload};
+    use crate::record::{Device, End, Gate, Header, Interval, Node, Pair, RateUnit, SCHEMA, Software, Sustained, Work, Workload};
 
     const PAPER: Paper = Paper { unicode: true };
 
@@ -311,7 +341,15 @@ mod tests {
         let ratio = Interval { value: 2.3, low: 2.2, high: 2.4 };
         let pair = Some(Pair { with: "stream/fp64/triad/1GiB@slow".into(), ratio, pairs: 9 });
         let noted = Entry { load: "together(8)".into(), pair, ..entry("stream", "triad", "1GiB", 4.3e12) };
+        let at = Interval { value: 312.0, low: 310.0, high: 313.5 };
+        let ratio = Interval { value: 0.969, low: 0.967, high: 0.971 };
+        let gate = Gate { checked: ["clock".to_owned()].into(), against: vec!["the clock drifts".into()] };
+        let noted = Entry { declines: vec![Decline { at, ratio, lasted: 288.0 }], gate: Some(gate), ..noted };
         let text = shown(vec![noted]);
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains("the rate fell by 3.10 % (2.90 to 3.30 %) after 312 s (310 to 314 s), for 288 s"), "{text}");
+        assert!(flat.contains("not steady: the clock drifts"), "{text}");
+        assert!(text.contains("triad 1GiB together(8)"), "the row says so too: {text}");
         assert!(text.contains("@own: measured together(8)") && text.contains("2.30 ±4.3% times the rate of @slow"), "{text}");
     }
 

@@ -71,7 +71,7 @@ impl Child {
     }
 
     /// Writes a line to the worker. A worker that is gone is noticed when it is listened to.
-    fn say(&mut self, line: &impl Serialize) {
+    pub fn say(&mut self, line: &impl Serialize) {
         if let (Some(input), Ok(mut text)) = (self.orders.as_mut(), serde_json::to_string(line)) {
             text.push('\n');
             let _ = input.write_all(text.as_bytes()).and_then(|()| input.flush());

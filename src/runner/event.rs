@@ -2,7 +2,7 @@
 
 use crate::{
     contract::Listing,
-    record::{Device, Entry, Vitals, Work, Workload},
+    record::{Device, Entry, Outcome, Vitals, Work, Workload},
     units::Nanos,
     workload::Suite,
 };
@@ -21,8 +21,11 @@ pub struct Job {
     pub seed: u32,
     /// Workloads to measure, by id, in order.
     pub workloads: Vec<String>,
-    /// Time that earlier workers spent on this device.
+    /// Time that earlier workers spent on this device, and the time that there is for it.
     pub spent: Nanos,
+    pub budget: Option<Nanos>,
+    /// The devices of the node begin each measurement at once: a worker waits for its start.
+    pub together: bool,
     pub options: Options,
 }
 
@@ -59,22 +62,28 @@ pub struct Options {
     pub kernel_log: Option<String>,
     /// Half width of an interval at which a sustained measurement may end early, as a part of the rate.
     pub precision: Option<f64>,
+    /// From one launch's intended start to the next's.
+    pub pace: Option<Nanos>,
 }
 
 impl Job {
-    /// The suite, with the time of the command line.
+    /// The suite, with the time of the command line and the budget of the task.
     #[must_use]
     pub fn suite(&self) -> Option<Suite> {
-        super::suite(&self.suite, self.time)
+        super::suite(&self.suite, self.time).map(|suite| Suite { budget: self.budget, ..suite })
     }
 }
 
 /// A line from the parent after the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// End the measurement with what there is.
     Stop,
+    /// Begin to launch at a time, in nanoseconds since 1970, together with so many devices, this one included.
+    Go { at: u64, devices: usize },
+    /// Do not begin; the entry ends so.
+    Miss { outcome: Outcome, why: String },
 }
 
 /// A line from a worker.
@@ -95,6 +104,8 @@ pub enum Event {
     Phase {
         doing: String,
     },
+    /// It is prepared and verified, and waits for its start.
+    Ready,
     Entry {
         entry: Box<Entry>,
     },

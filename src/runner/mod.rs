@@ -3,16 +3,20 @@
 //! The parent never loads CUDA, Vulkan or a vendor's library. A hang, a sticky error or a crash of a driver costs the entry it
 //! struck: the worker is ended, the entry says what happened, and a fresh worker goes on with the next.
 
+mod budget;
 mod child;
 mod event;
 mod faults;
+mod gate;
 mod replay;
+mod together;
 mod vigil;
 mod watch;
 pub mod worker;
 
 pub use event::{Look, Options, Seen};
 pub use replay::replay;
+pub use together::carry_out_together;
 pub use watch::watch;
 
 use crate::{
@@ -25,13 +29,15 @@ use crate::{
 };
 use anyhow::{Result, bail};
 use child::{Child, Heard};
-use event::{Event, Job};
+use event::{Event, Job, Order};
 use faults::Watch;
+use gate::Pass;
 use std::{
     collections::VecDeque,
     path::Path,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use together::Lane;
 use vigil::Vigil;
 
 /// Listing a backend takes this long at the most.
@@ -40,6 +46,8 @@ const LISTING: Duration = Duration::from_secs(10);
 const OPENING: Duration = Duration::from_mins(1);
 /// How often it is seen whether a person wants to stop.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often one that waits at the start gate is looked after.
+const LOOK_AT_GATE: Duration = Duration::from_millis(5);
 
 /// The suite of that name, with a time of its own where one is given.
 #[must_use]
@@ -82,6 +90,8 @@ fn listed(backend: &str, child: Result<Child>, deadline: Instant) -> Listing {
 pub struct Item {
     pub id: String,
     pub target: Nanos,
+    /// A decision hangs on it.
+    pub sustained: bool,
 }
 
 /// What is to be measured on one device.
@@ -108,6 +118,16 @@ pub enum News<'a> {
 /// # Errors
 /// Those of `news`, which end the task, and when no worker can be started.
 pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+    work_off(task, None, interrupted, news)
+}
+
+/// The same; from a start gate, where there is one.
+fn work_off(
+    task: &Task,
+    lane: Option<&Lane>,
+    interrupted: &dyn Fn() -> bool,
+    news: &mut dyn FnMut(News) -> Result<()>,
+) -> Result<()> {
     let begin = Instant::now();
     let mut left: VecDeque<String> = task.workloads.iter().map(|item| item.id.clone()).collect();
     let mut unopened = 0;
@@ -123,18 +143,26 @@ pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnM
             seed: task.seed,
             workloads: left.iter().cloned().collect(),
             spent: begin.elapsed().into(),
+            budget: task.suite.budget,
+            together: lane.is_some(),
             options: task.options.clone(),
         };
         let mut attendance = Attendance {
             task,
+            lane,
             left: &mut left,
             watch: &mut watch,
             begun: None,
+            within: Duration::ZERO,
+            at_gate: false,
             doing: String::new(),
             heard: false,
             stopping: false,
             unopened,
         };
+        if let Some(lane) = lane {
+            lane.sets_out();
+        }
         attendance.attend(&mut Child::start("measure", &job)?, interrupted, news)?;
         unopened = attendance.unopened;
     }
@@ -144,9 +172,14 @@ pub fn carry_out(task: &Task, interrupted: &dyn Fn() -> bool, news: &mut dyn FnM
 /// One worker's life.
 struct Attendance<'a> {
     task: &'a Task,
+    lane: Option<&'a Lane<'a>>,
     left: &'a mut VecDeque<String>,
     watch: &'a mut Watch,
     begun: Option<(Device, Workload, Work)>,
+    /// What the measurement that has begun may take.
+    within: Duration,
+    /// It waits for its start.
+    at_gate: bool,
     /// What the measurement that has begun was doing when it was last heard of.
     doing: String,
     /// An entry came of this worker.
@@ -169,16 +202,26 @@ impl Attendance<'_> {
                 self.stopping = true;
                 child.stop();
             }
-            let heard = child.listen(LOOK);
+            let heard = child.listen(if self.at_gate { LOOK_AT_GATE } else { LOOK });
+            self.let_pass(child, &mut vigil);
             vigil.look(Instant::now(), matches!(heard, Heard::Event(_)));
             match heard {
                 Heard::Event(Event::Begin { device, workload, work, within }) => {
-                    vigil.expect(Instant::now(), Duration::from(within));
+                    self.within = within.into();
+                    vigil.expect(Instant::now(), self.within);
                     self.doing.clear();
                     news(News::Begin(&workload))?;
                     self.begun = Some((*device, workload, work));
                 }
                 Heard::Event(Event::Phase { doing }) => self.doing = doing,
+                Heard::Event(Event::Ready) => {
+                    self.at_gate = true;
+                    // The others may have all of their measurement before them.
+                    vigil.expect(Instant::now(), self.within);
+                    if let Some(lane) = self.lane {
+                        lane.comes();
+                    }
+                }
                 Heard::Event(Event::Watches) => self.watch.by_nvml(),
                 Heard::Event(Event::Xid { number }) => self.watch.told(number),
                 Heard::Event(Event::Entry { entry }) => {
@@ -200,6 +243,26 @@ impl Attendance<'_> {
                 Heard::Gone(how) => return self.struck(&how, news),
             }
         }
+    }
+
+    /// Tells a worker at the gate what becomes of it, once that is known.
+    fn let_pass(&mut self, child: &mut Child, vigil: &mut Vigil) {
+        let Some(pass) = self.lane.filter(|_| self.at_gate).and_then(Lane::pass) else { return };
+        let order = match pass {
+            Pass::Go { at, devices } => {
+                let begins = SystemTime::now() + at.saturating_duration_since(Instant::now());
+                let at = begins.duration_since(UNIX_EPOCH).map_or(0, |since| Nanos::from(since).0);
+                Order::Go { at, devices }
+            }
+            Pass::Late { by } => {
+                let why = format!("it came to the start gate {:.1} s after the other devices had begun", by.as_secs_f64());
+                Order::Miss { outcome: Outcome::Failed, why }
+            }
+            Pass::Alone => Order::Miss { outcome: Outcome::Skipped, why: "no other device came to the start gate".into() },
+        };
+        child.say(&order);
+        self.at_gate = false;
+        vigil.expect(Instant::now(), self.within);
     }
 
     /// The worker is gone: the entry it was at says so. One that was lost before it got to any is charged to the next workload; when
@@ -250,6 +313,13 @@ impl Attendance<'_> {
     /// Hands an entry out, with the faults that the driver reported around it.
     fn tell(&mut self, mut entry: Entry, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
         self.watch.settle(&mut entry);
+        self.at_gate = false;
+        if let Some(lane) = self.lane {
+            lane.leaves(&entry.workload.id);
+            if entry.outcome != Outcome::Measured {
+                entry.load = format!("together({})", lane.devices);
+            }
+        }
         news(News::Entry(Box::new(entry)))
     }
 }

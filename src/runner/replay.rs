@@ -16,7 +16,7 @@ pub fn replay(trace: Trace, precision: Option<f64>) -> Entry {
     let context = Context {
         profile: Profile { burst: CAP, sustained: CAP, precision: None }.precise(precision.unwrap_or(PRECISION)),
         interrupted: &|| false,
-        readings: &|from, to| Readings { source: "trace", readings: machine.readings(from, to) },
+        readings: &|from, to| Readings { source: "trace", readings: machine.readings(from, to), ..Readings::default() },
         expected: None,
         ended: &|_| {},
         phase: &|_| {},

@@ -1,32 +1,46 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
-use super::event::{Event, Job, Look, Order, Seen};
+use super::{
+    budget::Budget,
+    event::{Event, Job, Look, Order, Seen},
+};
 use crate::{
     contract::{Backend, Clock, Listing, Machine, Monotonic},
     device::BACKENDS,
-    measure::{self, Context, Profile, Readings},
+    measure::{self, Context, Phase, Profile, Readings},
     plan::Plan,
     record::{Device, Entry, Kind, Neighbours, Outcome, RateUnit, Vitals},
     telemetry::{Monitor, Pace, Sampler, Sources},
-    units::Nanos,
+    units::{Celsius, Nanos},
     workload::{self, Choice, Suite},
 };
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     io::{BufRead, Write},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The parent asked for an end.
 static STOP: AtomicBool = AtomicBool::new(false);
+/// What the parent said to one that waits at the start gate.
+static PASS: Mutex<Option<Order>> = Mutex::new(None);
 
 /// A driver has at least this long to answer a look.
 const SHORTEST: Duration = Duration::from_millis(200);
 /// How often the parent hears that this process runs.
 const BEAT: Duration = Duration::from_secs(1);
+/// How often one at the start gate looks for its order.
+const GLANCE: Duration = Duration::from_millis(1);
 /// A measurement may be silent this long beyond its own time: preparing and verifying the largest plans takes well under it.
 const SILENCE: Nanos = Nanos(120_000_000_000);
 
@@ -45,13 +59,29 @@ fn receive<T: serde::de::DeserializeOwned>() -> Result<T, String> {
     std::io::stdin().lock().read_line(&mut line).map_err(|error| error.to_string())?;
     std::thread::spawn(|| {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if serde_json::from_str::<Order>(&line).is_ok_and(|order| order == Order::Stop) {
-                STOP.store(true, Ordering::Relaxed);
+            match serde_json::from_str::<Order>(&line) {
+                Ok(Order::Stop) => STOP.store(true, Ordering::Relaxed),
+                Ok(pass) => *PASS.lock().unwrap_or_else(PoisonError::into_inner) = Some(pass),
+                Err(_) => {}
             }
         }
-        std::process::exit(0);
+        leave();
     });
     serde_json::from_str(&line).map_err(|error| error.to_string())
+}
+
+/// Ends this process without a word to any library: one whose driver hangs might wait for it for ever.
+fn leave() -> ! {
+    let _ = kill(Pid::this(), Signal::SIGKILL);
+    std::process::exit(0)
+}
+
+/// Has the system end this process when its parent does, even where it stands still and cannot see its input end.
+fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    }
 }
 
 fn backend(name: &str) -> Option<&'static Backend> {
@@ -60,6 +90,7 @@ fn backend(name: &str) -> Option<&'static Backend> {
 
 /// Lists the devices of the backend named on standard input.
 pub fn list() {
+    die_with_parent();
     let listing = match receive::<String>() {
         Ok(name) => {
             backend(&name).map_or_else(|| absent(&name, "not built into this program"), |backend| described((backend.probe)()))
@@ -87,6 +118,7 @@ fn absent(backend: &str, why: &str) -> Listing {
 
 /// Tells the parent again and again that this process runs. A driver that hangs does not end that; being stopped does.
 fn show_life() {
+    die_with_parent();
     std::thread::spawn(|| {
         loop {
             tell(&Event::Alive);
@@ -134,12 +166,14 @@ pub fn measure() {
 }
 
 fn carry_out(job: &Job) -> Result<(), String> {
+    let started = Monotonic::default();
     let backend = backend(&job.backend).ok_or_else(|| format!("no backend `{}`", job.backend))?;
     let suite = job.suite().ok_or_else(|| format!("no suite `{}`", job.suite))?;
     let machine = (backend.open)(&job.devices).map_err(|fault| fault.to_string())?;
-    let choice = Choice { suite, footprint: job.footprint, seed: job.seed };
-    let mut plans: HashMap<String, Plan> =
-        workload::plans(&machine.devices()[0], &choice).into_iter().map(|plan| (plan.key.id(), plan)).collect();
+    // What verifies is the host; where that is also what is measured, or stands in for it, its time is not held to an accelerator's.
+    let is_accelerator = machine.devices()[0].kind == Kind::Gpu;
+    let suite = Suite { setup: suite.setup.filter(|_| is_accelerator), ..suite };
+    let mut plans = plans(job, suite, &machine.devices()[0]);
     let sources = Sources::open(job.options.nvml_library.as_deref().map(Path::new));
     let mut device = machine.devices()[0].clone();
     // Without a management library the device stays as the backend saw it, and without sensors telemetry stays blank.
@@ -148,17 +182,19 @@ fn carry_out(job: &Job) -> Result<(), String> {
         tell(&Event::Watches);
     }
     let sampler = sources.probe(&device).ok().and_then(|probe| Sampler::start(probe, machine.clock(), Sampler::PERIOD).ok());
-    let begin = machine.clock().now();
     let mut worker = Worker {
         machine: machine.as_ref(),
         sources: &sources,
         device,
         sampler,
         suite,
-        precision: job.options.precision,
+        precision: job.options.precision.filter(|_| !job.together),
+        together: job.together,
+        started_with: Cell::new(None),
+        missed: RefCell::new(None),
         rates: HashMap::new(),
-        begin,
-        spent: job.spent,
+        started,
+        budget: Budget::new(suite, job.spent),
         broken: Cell::new(false),
     };
     for id in &job.workloads {
@@ -178,6 +214,17 @@ fn carry_out(job: &Job) -> Result<(), String> {
     Ok(())
 }
 
+/// What the opened device has, by id.
+fn plans(job: &Job, suite: Suite, device: &Device) -> HashMap<String, Plan> {
+    let choice = Choice { suite, footprint: job.footprint, seed: job.seed };
+    let plans = workload::plans(device, &choice).into_iter();
+    let paced = |plan| match job.options.pace {
+        Some(pace) => workload::paced(plan, pace),
+        None => Some(plan),
+    };
+    plans.filter_map(paced).map(|plan| (plan.key.id(), plan)).collect()
+}
+
 struct Worker<'a> {
     machine: &'a dyn Machine,
     sources: &'a Sources,
@@ -186,10 +233,16 @@ struct Worker<'a> {
     sampler: Option<Sampler>,
     suite: Suite,
     precision: Option<f64>,
+    /// Measurements begin at a gate.
+    together: bool,
+    /// Devices that began the measurement together.
+    started_with: Cell<Option<usize>>,
+    /// Why the measurement did not begin, and how its entry ends.
+    missed: RefCell<Option<(Outcome, String)>>,
     /// Best rate seen, by family and precision, to foresee what a launch takes.
     rates: HashMap<(&'static str, String), f64>,
-    begin: Nanos,
-    spent: Nanos,
+    started: Monotonic,
+    budget: Budget,
     /// The device is of no more use to this process.
     broken: Cell<bool>,
 }
@@ -205,28 +258,86 @@ impl Worker<'_> {
         };
         let profile = self.profile();
         let workload = plan.key.with(variant);
-        if let Some(reason) = self.out_of_time() {
+        // Whoever asks for a precision waits for it.
+        let refused = self.budget.refuses(profile.target(plan), plan.sustained, self.started.now());
+        if let Some(reason) = refused.filter(|_| self.precision.is_none()) {
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         }
         let within = SILENCE + Nanos(4 * profile.target(plan).0);
         tell(&Event::Begin { device: Box::new(device), workload, work: plan.work, within });
+        let begin = self.started.now();
         let context = Context {
             profile,
-            interrupted: &|| STOP.load(Ordering::Relaxed),
+            interrupted: &|| STOP.load(Ordering::Relaxed) || self.missed.borrow().is_some(),
             readings: &|from, to| self.readings(from, to),
             expected: self.expected(plan),
             ended: &|fault| self.broken.set(self.broken.get() || fault.is_final()),
-            phase: &|phase| tell(&Event::Phase { doing: phase.doing().into() }),
+            phase: &|phase| {
+                if phase == Phase::Time && self.together {
+                    self.wait_for_start();
+                }
+                tell(&Event::Phase { doing: phase.doing().into() });
+            },
         };
         let before = self.sources.others(&self.device);
         let mut entries = measure::measure(self.machine, plan, &variants, &context);
-        let neighbours = before.zip(self.sources.others(&self.device)).map(|(before, after)| Neighbours { before, after });
+        let after = self.sources.others(&self.device);
+        let lost = self.sources.lost(&self.device);
         for entry in &mut entries {
-            entry.neighbours = neighbours;
+            entry.neighbours = before.zip(after).map(|(before, after)| Neighbours {
+                before: before.processes,
+                after: after.processes,
+                utilisation_before: before.utilisation,
+                utilisation_after: after.utilisation,
+            });
             entry.device = self.device.clone();
+            if let Some(why) = &lost {
+                report_lost(entry, why);
+            }
             self.learn(plan, entry);
         }
-        entries
+        let launching = entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.seconds).sum();
+        self.budget.needed(self.started.now().since(begin).since(Nanos::from_seconds(launching)));
+        self.from_gate(entries)
+    }
+
+    /// Comes to the start gate and waits until it is told to start, at a time that all are told, or not to.
+    fn wait_for_start(&self) {
+        *PASS.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        tell(&Event::Ready);
+        loop {
+            let order = PASS.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match order {
+                Some(Order::Go { at, devices }) => {
+                    self.started_with.set(Some(devices));
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| Nanos::from(since).0);
+                    // Whoever sets the system's clock meanwhile delays nobody for long.
+                    let rest = Nanos(at.saturating_sub(now).min(Nanos::from(BEAT).0));
+                    return self.started.wait_exactly_until(self.started.now() + rest);
+                }
+                Some(Order::Miss { outcome, why }) => return *self.missed.borrow_mut() = Some((outcome, why)),
+                Some(Order::Stop) | None => {}
+            }
+            if STOP.load(Ordering::Relaxed) {
+                return *self.missed.borrow_mut() = Some((Outcome::Skipped, "interrupted at the start gate".into()));
+            }
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// Says of entries how many devices began together; of those that did not begin, why.
+    fn from_gate(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let (with, missed) = (self.started_with.take(), self.missed.take());
+        let each = |mut entry: Entry| {
+            if let Some((outcome, why)) = &missed {
+                return Entry::without(entry.device, entry.workload, entry.work, *outcome, why.clone());
+            }
+            if let Some(devices) = with {
+                entry.load = format!("together({devices})");
+            }
+            entry
+        };
+        entries.into_iter().map(each).collect()
     }
 
     fn profile(&self) -> Profile {
@@ -235,17 +346,9 @@ impl Worker<'_> {
     }
 
     fn readings(&self, from: Nanos, to: Nanos) -> Readings {
-        let taken = |sampler: &Sampler| Readings { source: sampler.source(), readings: sampler.between(from, to) };
+        let slowdown = self.device.facts.get("celsius_slowdown").and_then(|fact| fact.parse().ok()).map(Celsius);
+        let taken = |sampler: &Sampler| Readings { source: sampler.source(), readings: sampler.between(from, to), slowdown };
         self.sampler.as_ref().map(taken).unwrap_or_default()
-    }
-
-    fn out_of_time(&self) -> Option<String> {
-        // Whoever asks for a precision waits for it.
-        let budget = self.suite.budget.filter(|_| self.precision.is_none())?;
-        let spent = self.spent + self.machine.clock().now().since(self.begin);
-        let name = self.suite.name;
-        (spent > budget)
-            .then(|| format!("the {name} suite's {budget} for a device are spent. Use --only to choose, or --suite standard"))
     }
 
     fn expected(&self, plan: &Plan) -> Option<Nanos> {
@@ -259,6 +362,16 @@ impl Worker<'_> {
             let best = self.rates.entry((plan.key.family, plan.key.precision.clone())).or_default();
             *best = best.max(rate);
         }
+    }
+}
+
+/// The driver lost the device: what was measured meanwhile is worth nothing.
+fn report_lost(entry: &mut Entry, why: &str) {
+    if entry.outcome == Outcome::Measured {
+        entry.outcome = Outcome::Invalid;
+    }
+    if matches!(entry.outcome, Outcome::Invalid | Outcome::Failed) {
+        entry.reason = Some(entry.reason.take().map_or_else(|| why.to_owned(), |reason| format!("{reason}; {why}")));
     }
 }
 

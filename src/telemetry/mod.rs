@@ -8,6 +8,10 @@ mod monitor;
 mod node;
 #[cfg(feature = "nvml")]
 mod nvml;
+#[cfg(feature = "nvml")]
+mod nvml_sys;
+#[cfg(feature = "nvml")]
+mod rows;
 mod sampler;
 #[cfg(feature = "nvml")]
 mod vitals;
@@ -22,13 +26,14 @@ use crate::{
     contract::Probe,
     record::{Device, Kind},
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{cell::Cell, collections::BTreeMap, path::Path, sync::mpsc, thread, time::Duration};
 
 /// A build that was made without the feature `nvml`: no library is ever found, so no value of this type exists.
 #[cfg(not(feature = "nvml"))]
 mod nvml {
     use super::{BTreeMap, Device, Path, Probe};
 
+    #[derive(Clone, Copy)]
     pub enum Library {}
 
     impl Library {
@@ -52,7 +57,11 @@ mod nvml {
             match *self {}
         }
 
-        pub fn others(&self, _: &Device) -> Option<u64> {
+        pub fn others(&self, _: &Device) -> Option<super::Others> {
+            match *self {}
+        }
+
+        pub fn lost(&self, _: &Device) -> Option<String> {
             match *self {}
         }
 
@@ -62,11 +71,34 @@ mod nvml {
     }
 }
 
+/// What others do on a device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Others {
+    /// Processes other than this one that hold it.
+    pub processes: u64,
+    /// Share of the last second or less in which some kernel ran, 0 to 1.
+    pub utilisation: Option<f64>,
+}
+
+/// Loading a vendor's library takes this long at the most: a driver that keeps no state initialises every card.
+const LOADING: Duration = Duration::from_secs(20);
+/// A question between two measurements takes this long at the most.
+const ASKING: Duration = Duration::from_secs(3);
+
 /// The telemetry sources of this machine. Opening loads the vendor's library, so it belongs in a worker process.
 pub struct Sources {
     nvml: Result<nvml::Library, String>,
     /// The library was named, and not merely found.
     named: bool,
+    /// It did not answer in time once, and is asked nothing more that could wait.
+    hangs: Cell<bool>,
+}
+
+/// What a call gives within the time; one that hangs is left behind on its thread.
+fn within<T: Send + 'static>(time: Duration, call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = mpsc::channel();
+    let asked = thread::Builder::new().name("question".into()).spawn(move || drop(tell.send(call())));
+    asked.ok().and_then(|_| told.recv_timeout(time).ok())
 }
 
 impl Sources {
@@ -74,7 +106,22 @@ impl Sources {
     /// is looked for.
     #[must_use]
     pub fn open(nvml_library: Option<&Path>) -> Self {
-        Self { nvml: nvml::Library::open(nvml_library), named: nvml_library.is_some() }
+        let path = nvml_library.map(Path::to_owned);
+        let opened = within(LOADING, move || nvml::Library::open(path.as_deref()));
+        let nvml = opened.unwrap_or_else(|| Err(format!("NVML did not answer within {} s", LOADING.as_secs())));
+        Self { nvml, named: nvml_library.is_some(), hangs: Cell::new(false) }
+    }
+
+    /// What the library says of a device, unless it does not answer in time.
+    fn ask<T: Send + 'static>(
+        &self,
+        device: &Device,
+        question: impl FnOnce(nvml::Library, &Device) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let (library, asked) = (*self.library(device)?, device.clone());
+        let answer = if self.hangs.get() { None } else { within(ASKING, move || question(library, &asked)) };
+        self.hangs.set(answer.is_none());
+        answer.ok_or_else(|| format!("NVML does not answer for {}", device.id))
     }
 
     /// Why NVML is not there, in words; blank when it is.
@@ -97,7 +144,14 @@ impl Sources {
     pub fn describe(&self, device: &mut Device) -> Result<(), String> {
         match device.kind {
             Kind::Cpu | Kind::Software => Ok(()),
-            _ => self.library(device)?.describe(device),
+            _ => {
+                let described = self.ask(device, |library, device| {
+                    let mut device = device.clone();
+                    library.describe(&mut device).map(|()| device)
+                })??;
+                *device = described;
+                Ok(())
+            }
         }
     }
 
@@ -108,7 +162,7 @@ impl Sources {
     pub fn probe(&self, device: &Device) -> Result<Box<dyn Probe>, String> {
         match device.kind {
             Kind::Cpu | Kind::Software => Ok(Box::new(host::Host::open()?)),
-            _ => self.library(device)?.probe(device),
+            _ => self.ask(device, |library, device| library.probe(device))?,
         }
     }
 
@@ -118,7 +172,7 @@ impl Sources {
     /// # Errors
     /// Why nothing will be told, in words.
     pub fn watch(&self, device: &Device, tell: impl FnMut(u32) + Send + 'static) -> Result<(), String> {
-        self.library(device)?.watch(device, tell)
+        self.ask(device, move |library, device| library.watch(device, tell))?
     }
 
     /// Reads everything that there is of a device, within a deadline.
@@ -128,15 +182,21 @@ impl Sources {
     pub fn monitor(&self, device: &Device) -> Result<Monitor, String> {
         let gauges: Box<dyn monitor::Gauges> = match device.kind {
             Kind::Cpu | Kind::Software => Box::new(host::HostGauges::new(host::Host::open()?)),
-            _ => Box::new(self.library(device)?.gauges(device)?),
+            _ => Box::new(self.ask(device, |library, device| library.gauges(device))??),
         };
         Monitor::new(gauges).map_err(|error| error.to_string())
     }
 
-    /// Processes other than this one that hold a device; blank where nobody tells.
+    /// What others do on a device; blank where nobody tells. Slow: nothing to ask while something is measured.
     #[must_use]
-    pub fn others(&self, device: &Device) -> Option<u64> {
-        self.library(device).ok()?.others(device)
+    pub fn others(&self, device: &Device) -> Option<Others> {
+        self.ask(device, |library, device| library.others(device)).ok()?
+    }
+
+    /// Words for a device that its driver has lost; blank where it is there, or nobody tells.
+    #[must_use]
+    pub fn lost(&self, device: &Device) -> Option<String> {
+        self.ask(device, |library, device| library.lost(device)).ok()?
     }
 
     /// NVML, for a device that it can know: a GPU, or a fake where a fake library was named too.

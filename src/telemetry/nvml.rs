@@ -3,7 +3,10 @@
 //! The library is found at run time, so a machine without the driver costs one sentence. Every getter may fail on its own (a
 //! data-center card has no fan, a MIG slice no power of its own, an old driver lacks a symbol): its field is then blank.
 
-use super::vitals::{CardGauges, plain};
+use super::{
+    Others,
+    vitals::{CardGauges, plain},
+};
 use crate::{
     contract::Probe,
     record::{Device, Reading},
@@ -49,6 +52,7 @@ const STORM: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The library, loaded and initialised.
+#[derive(Clone, Copy)]
 pub struct Library {
     /// Never unloaded: handles live in probes on other threads, and a driver's library does not survive being unloaded and
     /// loaded again as reliably as it survives the end of the process.
@@ -92,7 +96,11 @@ impl Library {
         fill(&mut device.boost_mhz, card.max_clock_info(Clock::SM).map(Megahertz));
         fill(&mut device.memory_mhz, card.max_clock_info(Clock::Memory).map(Megahertz));
         fill(&mut device.ecc, card.is_ecc_enabled().map(|mode| mode.currently_enabled));
+        fill(&mut device.bus_bits, card.memory_bus_width());
         device.facts.extend(facts(&card));
+        if slice.mig_is_mig_device_handle().unwrap_or(false) {
+            share(&slice, &card, device);
+        }
         Ok(())
     }
 
@@ -101,15 +109,22 @@ impl Library {
     /// # Errors
     /// Why NVML does not know the device.
     pub fn probe(&self, device: &Device) -> Result<Box<dyn Probe>, String> {
-        let (slice, card) = self.find(device)?;
-        Ok(Box::new(Sensors { slice, card }))
+        let (_, card) = self.find(device)?;
+        Ok(Box::new(Sensors { card }))
     }
 
-    /// Processes other than this one that hold a device.
-    pub fn others(&self, device: &Device) -> Option<u64> {
-        let (slice, _) = self.find(device).ok()?;
+    /// What others do on a device.
+    pub fn others(&self, device: &Device) -> Option<Others> {
+        let (slice, card) = self.find(device).ok()?;
         let processes = slice.running_compute_processes().ok()?;
-        Some(processes.iter().filter(|process| process.pid != std::process::id()).count() as u64)
+        let processes = processes.iter().filter(|process| process.pid != std::process::id()).count() as u64;
+        Some(Others { processes, utilisation: card.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0) })
+    }
+
+    /// Words for a device that fell off its bus, as far as the driver knows.
+    pub fn lost(&self, device: &Device) -> Option<String> {
+        let lost = matches!(self.find(device).ok()?.1.clock_info(Clock::SM), Err(NvmlError::GpuLost));
+        lost.then(|| format!("NVML says that {} is lost: it fell off its bus, or no longer answers", device.id))
     }
 
     /// Everything that NVML has of a device.
@@ -178,7 +193,6 @@ impl Library {
 
 /// Sensors of one device, read without ever failing whole.
 struct Sensors {
-    slice: Card<'static>,
     card: Card<'static>,
 }
 
@@ -200,8 +214,9 @@ impl Probe for Sensors {
             energy_j: fields.get(field_id::NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION).or_else(energy).map(|mj| Joules(mj * 1e-3)),
             celsius: card.temperature(TemperatureSensor::Gpu).ok().map(|celsius| Celsius(celsius.into())),
             memory_celsius: fields.get(field_id::NVML_FI_DEV_MEMORY_TEMP).map(Celsius),
-            utilisation: card.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0),
-            memory_used_bytes: self.slice.memory_info().ok().map(|memory| memory.used),
+            // What others do, and what they hold, is asked before and after: those calls are slow, and disturb.
+            utilisation: None,
+            memory_used_bytes: None,
             limits: limits(card).ok(),
             violation_ns: fields.violations(),
         }
@@ -271,6 +286,23 @@ fn facts(card: &Card) -> BTreeMap<String, String> {
         ("nvml_name", text(card.name())),
     ];
     found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// What of its card a MIG slice has, so that its peak is that of the slice: multiprocessors, and eighths of the memory, each with its part of
+/// the bus (NVIDIA MIG User Guide, GPU instance profiles). A backend may have told the slice's own already.
+fn share(slice: &Card, card: &Card, device: &mut Device) {
+    if let Ok(attributes) = slice.attributes() {
+        let units = attributes.multiprocessor_count;
+        device.facts.insert("mig_units".into(), units.to_string());
+        device.units = Some(device.units.map_or(units, |known| known.min(units)));
+    }
+    let memory = |card: &Card| card.memory_info().map(|memory| memory.total as f64);
+    let (Ok(own), Ok(all), Ok(bits)) = (memory(slice), memory(card), card.memory_bus_width()) else { return };
+    let eighths = (own / all * 8.0).round().clamp(1.0, 8.0) as u32;
+    device.facts.insert("mig_memory_eighths".into(), eighths.to_string());
+    if device.bus_bits == Some(bits) {
+        device.bus_bits = Some(bits * eighths / 8);
+    }
 }
 
 fn text<T: Display>(value: Result<T, NvmlError>) -> Option<String> {

@@ -1,139 +1,18 @@
-//! Every value that NVML has of a card, a row each.
-//!
-//! What one call reads together is read together. What is dear or has no use ten times a second (counters of errors, links, what
-//! runs there) is read only when all is asked for. Sources: NVML API Reference Guide, `nvml.h`.
+//! A card's rows, read.
 
 use super::{
     monitor::{Gauges, Pace},
-    nvml::limits,
+    rows::{Of, ROWS, Row},
 };
 use crate::record::{Absence, Vital};
 use nvml_wrapper::{
-    Device as Card,
-    enum_wrappers::device::{Clock, EccCounter, MemoryError, TemperatureSensor, TemperatureThreshold},
-    enums::device::SampleValue,
-    error::NvmlError,
+    Device as Card, enums::device::SampleValue, enums::gpm::GpmMetricId, error::NvmlError, gpm::gpm_metrics_get,
     structs::device::FieldId,
-    sys_exports::field_id,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, thread, time::Duration};
 
-/// NVLink has no more links than this on a card so far (`NVML_NVLINK_MAX_LINKS`).
-const LINKS: u32 = 18;
-
-/// How a row is read.
-enum Of {
-    /// A field of the batch, times a factor.
-    Field(u32, f64),
-    /// A call on the card.
-    Card(fn(&Card) -> Result<Vital, NvmlError>),
-    /// A call on the slice, where the device is one.
-    Slice(fn(&Card) -> Result<Vital, NvmlError>),
-}
-
-struct Row {
-    name: &'static str,
-    pace: Pace,
-    of: Of,
-}
-
-const fn often(name: &'static str, of: Of) -> Row {
-    Row { name, pace: Pace::Often, of }
-}
-
-const fn seldom(name: &'static str, of: Of) -> Row {
-    Row { name, pace: Pace::All, of }
-}
-
-const ROWS: &[Row] = &[
-    often("clock_sm_mhz", Of::Card(|card| number(card.clock_info(Clock::SM)))),
-    often("clock_memory_mhz", Of::Card(|card| number(card.clock_info(Clock::Memory)))),
-    often("clock_graphics_mhz", Of::Card(|card| number(card.clock_info(Clock::Graphics)))),
-    often("clock_video_mhz", Of::Card(|card| number(card.clock_info(Clock::Video)))),
-    often("power_instant_w", Of::Field(field_id::NVML_FI_DEV_POWER_INSTANT, 1e-3)),
-    often("power_average_w", Of::Card(|card| scaled(card.power_usage(), 1e-3))),
-    often("power_limit_w", Of::Card(|card| scaled(card.enforced_power_limit(), 1e-3))),
-    often("energy_joules_total", Of::Field(field_id::NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, 1e-3)),
-    often("temperature_c", Of::Card(|card| number(card.temperature(TemperatureSensor::Gpu)))),
-    often("temperature_memory_c", Of::Field(field_id::NVML_FI_DEV_MEMORY_TEMP, 1.0)),
-    often("clock_events", Of::Card(|card| limits(card).map(Vital::Names))),
-    often("clock_event_sw_power_cap_seconds_total", Of::Field(field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP, 1e-9)),
-    often("clock_event_sync_boost_seconds_total", Of::Field(field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_SYNC_BOOST, 1e-9)),
-    often(
-        "clock_event_sw_thermal_slowdown_seconds_total",
-        Of::Field(field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN, 1e-9),
-    ),
-    often(
-        "clock_event_hw_thermal_slowdown_seconds_total",
-        Of::Field(field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN, 1e-9),
-    ),
-    often(
-        "clock_event_hw_power_brake_slowdown_seconds_total",
-        Of::Field(field_id::NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN, 1e-9),
-    ),
-    often("utilisation_ratio", Of::Card(|card| scaled(card.utilization_rates().map(|rates| rates.gpu), 1e-2))),
-    often("utilisation_memory_ratio", Of::Card(|card| scaled(card.utilization_rates().map(|rates| rates.memory), 1e-2))),
-    often("memory_used_bytes", Of::Slice(|slice| large(slice.memory_info().map(|memory| memory.used)))),
-    often("memory_total_bytes", Of::Slice(|slice| large(slice.memory_info().map(|memory| memory.total)))),
-    often(
-        "performance_state",
-        Of::Card(|card| card.performance_state().map(|state| Vital::Text(format!("{state:?}").to_lowercase()))),
-    ),
-    often("pcie_generation", Of::Card(|card| number(card.current_pcie_link_gen()))),
-    often("pcie_width", Of::Card(|card| number(card.current_pcie_link_width()))),
-    seldom("clock_max_sm_mhz", Of::Card(|card| number(card.max_clock_info(Clock::SM)))),
-    seldom("clock_max_memory_mhz", Of::Card(|card| number(card.max_clock_info(Clock::Memory)))),
-    seldom("power_limit_default_w", Of::Card(|card| scaled(card.power_management_limit_default(), 1e-3))),
-    seldom("temperature_slowdown_c", Of::Card(|card| number(card.temperature_threshold(TemperatureThreshold::Slowdown)))),
-    seldom("pcie_generation_max", Of::Card(|card| number(card.max_pcie_link_gen()))),
-    seldom("pcie_width_max", Of::Card(|card| number(card.max_pcie_link_width()))),
-    seldom("pcie_replays_total", Of::Card(|card| number(card.pcie_replay_counter()))),
-    seldom("pcie_errors_fatal_total", Of::Field(field_id::NVML_FI_DEV_PCIE_COUNT_FATAL_ERROR, 1.0)),
-    seldom("pcie_errors_non_fatal_total", Of::Field(field_id::NVML_FI_DEV_PCIE_COUNT_NON_FATAL_ERROR, 1.0)),
-    seldom("ecc_mode", Of::Card(|card| switch(card.is_ecc_enabled().map(|mode| mode.currently_enabled)))),
-    seldom("ecc_corrected_total", Of::Card(|card| large(card.total_ecc_errors(MemoryError::Corrected, EccCounter::Volatile)))),
-    seldom("ecc_uncorrected_total", Of::Card(|card| large(card.total_ecc_errors(MemoryError::Uncorrected, EccCounter::Volatile)))),
-    seldom(
-        "ecc_uncorrected_lifetime_total",
-        Of::Card(|card| large(card.total_ecc_errors(MemoryError::Uncorrected, EccCounter::Aggregate))),
-    ),
-    seldom("rows_remapped_corrected", Of::Field(field_id::NVML_FI_DEV_REMAPPED_COR, 1.0)),
-    seldom("rows_remapped_uncorrected", Of::Field(field_id::NVML_FI_DEV_REMAPPED_UNC, 1.0)),
-    seldom("row_remap_pending", Of::Field(field_id::NVML_FI_DEV_REMAPPED_PENDING, 1.0)),
-    seldom("row_remap_failed", Of::Field(field_id::NVML_FI_DEV_REMAPPED_FAILURE, 1.0)),
-    seldom("pages_retired_pending", Of::Field(field_id::NVML_FI_DEV_RETIRED_PENDING, 1.0)),
-    seldom("nvlink_active", Of::Card(links)),
-    seldom("recovery_action", Of::Field(field_id::NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, 1.0)),
-    seldom("mig_mode", Of::Card(|card| switch(card.mig_mode().map(|mode| mode.current != 0)))),
-    seldom("persistence_mode", Of::Card(|card| switch(card.is_in_persistent_mode()))),
-    seldom(
-        "processes",
-        Of::Card(|card| number(card.running_compute_processes().map(|all| u32::try_from(all.len()).unwrap_or(u32::MAX)))),
-    ),
-];
-
-fn number(value: Result<u32, NvmlError>) -> Result<Vital, NvmlError> {
-    scaled(value, 1.0)
-}
-
-fn scaled(value: Result<u32, NvmlError>, factor: f64) -> Result<Vital, NvmlError> {
-    value.map(|value| Vital::Number(f64::from(value) * factor))
-}
-
-fn large(value: Result<u64, NvmlError>) -> Result<Vital, NvmlError> {
-    value.map(|value| Vital::Number(value as f64))
-}
-
-fn switch(value: Result<bool, NvmlError>) -> Result<Vital, NvmlError> {
-    value.map(|on| Vital::Text(if on { "on" } else { "off" }.into()))
-}
-
-/// Links that are up; not supported where the first cannot be asked.
-fn links(card: &Card) -> Result<Vital, NvmlError> {
-    let first = card.link_wrapper_for(0).is_active()?;
-    let others = (1..LINKS).map_while(|link| card.link_wrapper_for(link).is_active().ok()).filter(|up| *up).count();
-    Ok(Vital::Number(others as f64 + f64::from(u8::from(first))))
-}
+/// Between the two samples of the performance monitor that its counters are the difference of.
+const GPM_WINDOW: Duration = Duration::from_millis(50);
 
 /// Why a call gave nothing. A call that an old driver lacks is one that it does not support.
 fn absent(error: &NvmlError) -> Vital {
@@ -186,6 +65,28 @@ impl CardGauges {
     }
 }
 
+impl CardGauges {
+    /// Counters of the performance monitor (Hopper and newer) over [`GPM_WINDOW`], in the order of their rows.
+    fn counters(&self, pace: Pace) -> impl Iterator<Item = Result<f64, NvmlError>> {
+        let metric = |row: &&Row| if let Of::Gpm(id, _) = row.of { Some(id) } else { None };
+        let wanted: Vec<GpmMetricId> = ROWS.iter().filter(|row| row.pace <= pace).filter_map(|row| metric(&row)).collect();
+        let read = || {
+            let first = self.card.gpm_sample()?;
+            thread::sleep(GPM_WINDOW);
+            let second = self.card.gpm_sample()?;
+            gpm_metrics_get(self.card.nvml(), &first, &second, &wanted)
+        };
+        let values: Vec<_> = match if wanted.is_empty() { Ok(Vec::new()) } else { read() } {
+            Ok(results) => results.into_iter().map(|result| result.map(|metric| metric.value)).collect(),
+            Err(error) => {
+                let why = absent(&error);
+                wanted.iter().map(|_| Err(again(&why))).collect()
+            }
+        };
+        values.into_iter()
+    }
+}
+
 /// The failure of a whole batch, once for each of its fields: errors of the wrapper cannot be copied.
 fn again(why: &Vital) -> NvmlError {
     match why.absence() {
@@ -204,9 +105,11 @@ impl Gauges for CardGauges {
 
     fn read(&mut self, pace: Pace, tell: &mut dyn FnMut(&'static str, Vital)) {
         let mut fields = self.fields(pace);
+        let mut counters = self.counters(pace);
         for row in ROWS.iter().filter(|row| row.pace <= pace) {
             let value = match row.of {
                 Of::Field(_, factor) => fields.next().unwrap_or(Err(NvmlError::Unknown)).map(|value| Vital::Number(value * factor)),
+                Of::Gpm(_, factor) => counters.next().unwrap_or(Err(NvmlError::Unknown)).map(|value| Vital::Number(value * factor)),
                 Of::Card(call) => call(&self.card),
                 Of::Slice(call) => call(&self.slice),
             };

@@ -10,7 +10,7 @@ mod stream;
 mod transfer;
 
 use crate::{
-    plan::Plan,
+    plan::{Plan, Submit},
     record::{Device, Kind},
     units::Nanos,
 };
@@ -44,6 +44,10 @@ pub struct Suite {
     pub sustained: Nanos,
     /// Time for a device; what does not fit is skipped, with that reason. Blank: as long as it takes.
     pub budget: Option<Nanos>,
+    /// Of that, time in which nothing is launched for its rate: preparing, verifying. Once it is spent, bursts are skipped.
+    pub setup: Option<Nanos>,
+    /// What a decision hangs on is also measured on all devices of the node at once.
+    pub together: bool,
     /// More shapes and finer ladders.
     pub thorough: bool,
 }
@@ -57,6 +61,8 @@ pub const SUITES: &[Suite] = &[
         burst: Nanos(3 * SECOND / 10),
         sustained: Nanos(5 * SECOND),
         budget: Some(Nanos(60 * SECOND)),
+        setup: Some(Nanos(15 * SECOND)),
+        together: false,
         thorough: false,
     },
     Suite {
@@ -64,9 +70,19 @@ pub const SUITES: &[Suite] = &[
         burst: Nanos(SECOND),
         sustained: Nanos(30 * SECOND),
         budget: Some(Nanos(600 * SECOND)),
+        setup: None,
+        together: true,
         thorough: true,
     },
-    Suite { name: "soak", burst: Nanos(0), sustained: Nanos(600 * SECOND), budget: None, thorough: false },
+    Suite {
+        name: "soak",
+        burst: Nanos(0),
+        sustained: Nanos(600 * SECOND),
+        budget: None,
+        setup: None,
+        together: true,
+        thorough: false,
+    },
 ];
 
 /// What a person chose.
@@ -87,6 +103,16 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
         plans.retain(|plan| plan.sustained);
     }
     plans
+}
+
+/// The same with a launch due each `period`, whether or not the one before is done: its shape says so, since a rate at a pace is none of
+/// the device. Nothing of what is not launched one by one.
+#[must_use]
+pub fn paced(mut plan: Plan, period: Nanos) -> Option<Plan> {
+    let by_one = plan.submit == Submit::Stream;
+    plan.key.shape = format!("{}-each-{}us", plan.key.shape, period.0 / 1_000);
+    plan.submit = Submit::Paced(period);
+    by_one.then_some(plan)
 }
 
 /// Bytes of an array that no cache holds: `max(4 × last cache, min(1 GiB, memory / 8))`, rounded down to whole segments.
@@ -172,6 +198,14 @@ mod tests {
     #[test]
     fn a_soak_holds_only_what_a_decision_hangs_on() {
         assert!(plans(&device(Kind::Cpu, 24 << 30, 32 << 20), &choice(2)).iter().all(|plan| plan.sustained));
+    }
+
+    #[test]
+    fn a_paced_plan_has_a_name_of_its_own() {
+        let plan = plans(&device(Kind::Cpu, 24 << 30, 32 << 20), &choice(0)).remove(0);
+        let paced = paced(plan.clone(), Nanos(2_500_000)).expect("a stream of launches");
+        assert_eq!((paced.key.id(), paced.submit), (format!("{}-each-2500us", plan.key.id()), Submit::Paced(Nanos(2_500_000))));
+        assert!(super::paced(Plan { submit: Submit::Graph(2), ..plan }, Nanos(1_000)).is_none());
     }
 
     #[test]

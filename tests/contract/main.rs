@@ -155,6 +155,45 @@ fn a_paced_plan_is_told_from_the_intended_start() {
 }
 
 #[test]
+fn a_backlog_is_carried_from_slice_to_slice() {
+    // Launches take twice the period: after 150 of them the last is 150 periods late, whatever the harness did meanwhile.
+    let paced = Plan { submit: Submit::Paced(Nanos(MILLISECOND)), ..plan("overload") };
+    let latency = alone(&Scripted::new(|_, _| 2 * MILLISECOND), &paced).latency.expect("latency");
+    let (service, response) = (latency.service.expect("service"), latency.response.expect("response"));
+    let expected = (service.count + 1) * MILLISECOND;
+    assert!(response.max.0.abs_diff(expected) < expected / 50, "{} launches, {response:?}", service.count);
+    assert!(service.count > 100 && service.max.0 < 2_010_000, "{service:?}");
+}
+
+#[test]
+fn a_measurement_that_its_sensors_speak_against_goes_on_and_is_not_steady() {
+    let long = Plan { sustained: true, ..plan("gate") };
+    let measured = |clock: fn(u64) -> u32| {
+        let readings = |from: Nanos, to: Nanos| {
+            let each = (from.0 / 100_000_000..to.0 / 100_000_000).map(|tenth| Reading {
+                at: Nanos(tenth * 100_000_000),
+                sm_mhz: Some(Megahertz(clock(tenth))),
+                ..Reading::default()
+            });
+            Readings { source: "nvml", readings: each.collect(), ..Readings::default() }
+        };
+        let profile = Profile { burst: Nanos(0), sustained: Nanos(0), precision: None }.precise(0.005);
+        let context =
+            Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &|_| {}, phase: &|_| {} };
+        measure(&Scripted::new(|_, _| MILLISECOND), &long, &[Variant::own("a")], &context).remove(0)
+    };
+    let calm = measured(|_| 1_500);
+    let (rate, sampling) = (calm.rate.expect("a rate"), calm.sampling.expect("sampling"));
+    assert_eq!((rate.status, sampling.stopped_by.as_str()), (Status::Steady, "precision"));
+    assert!(sampling.seconds < 10.0 && calm.gate.is_some_and(|gate| gate.against.is_empty()));
+    let sinking = measured(|tenth| 1_500 - (tenth / 4) as u32);
+    let (rate, sampling) = (sinking.rate.expect("a rate"), sinking.sampling.expect("sampling"));
+    assert_eq!((rate.status, rate.steady, sampling.stopped_by.as_str()), (Status::NotSteady, false, "time"));
+    let gate = sinking.gate.expect("sensors");
+    assert!(sampling.seconds >= 30.0 && gate.against.len() == 1 && gate.checked.contains("clock"), "{gate:?}");
+}
+
+#[test]
 fn a_replayed_trace_gives_burst_and_sustained_apart() {
     // Two seconds of boost, then a third slower; what the trace holds is what is told.
     let machine = Scripted::new(|_, index| if index < 2_000 { MILLISECOND } else { 3 * MILLISECOND / 2 });
@@ -243,6 +282,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
             Reading { at: from, power_mw: Some(Milliwatts(300_000)), ..Reading::default() },
             Reading { at: to + Nanos(1), power_mw: Some(Milliwatts(500_000)), ..Reading::default() },
         ],
+        ..Readings::default()
     };
     let profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND), precision: None };
     let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None, ended: &|_| {}, phase: &|_| {} };

@@ -2,7 +2,11 @@
 
 use crate::fake::{Fake, text};
 use assay::record::Outcome;
-use std::process::Output;
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
 
 /// Three workloads, so that it shows what was before and comes after.
 const THREE: [&str; 4] = ["--only", "stream/*/{copy,scale,add}/*", "--footprint", "1MiB"];
@@ -38,16 +42,39 @@ fn ended(fake: &Fake, script: &str, output: &Output) {
     let stderr = text(&output.stderr);
     assert!(fake.fired(script), "{script} never happened: {}", fake.log());
     assert!(!stderr.contains("panicked"), "{script}: {stderr}");
-    let log = fake.path("log");
-    let mark = format!("ASSAY_FAKE_LOG={}", log.display());
-    let left: Vec<_> = std::fs::read_dir("/proc")
-        .expect("Linux")
-        .filter_map(Result::ok)
-        .filter(|process| {
-            std::fs::read(process.path().join("environ")).is_ok_and(|all| text(&all).split('\0').any(|one| one == mark))
-        })
-        .collect();
+    let left = left(fake);
     assert!(left.is_empty(), "{script}: {left:?} outlived the run");
+}
+
+/// Processes of a run that are there: the fake's log is named in the environment of each.
+fn left(fake: &Fake) -> Vec<PathBuf> {
+    let mark = format!("ASSAY_FAKE_LOG={}", fake.path("log").display());
+    let is_ours =
+        |process: &PathBuf| std::fs::read(process.join("environ")).is_ok_and(|all| text(&all).split('\0').any(|one| one == mark));
+    std::fs::read_dir("/proc").expect("Linux").filter_map(|process| Some(process.ok()?.path())).filter(is_ours).collect()
+}
+
+#[test]
+fn a_killed_parent_leaves_no_worker_in_whatever_state_it_is() {
+    // One that stands still, and one that waits for work which never ends.
+    for script in ["stop@launch/copy:60", "hang@launch/copy:3"] {
+        let fake = Fake::new(&format!("end-orphan-{}", &script[..4]), "87").failing(script);
+        let mut command = fake.assay();
+        command.args(["run", "--backend", "cuda", "--force", "-o"]).arg(fake.path("run.jsonl")).args(THREE);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !fake.fired(script) {
+            assert!(Instant::now() < deadline, "{script} never happened");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        run.kill().expect("own child");
+        run.wait().expect("own child");
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while !left(&fake).is_empty() {
+            assert!(Instant::now() < deadline, "{script}: {:?} outlived their parent", left(&fake));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod listing;
 mod quick;
 mod runs;
 mod sensors;
+mod together;
 
 use fake::{Fake, text};
 

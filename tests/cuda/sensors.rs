@@ -1,6 +1,9 @@
 //! What NVML and the kernel's log say while something is measured, and what becomes of the entries.
 
-use crate::fake::{Fake, text};
+use crate::{
+    fake::{Fake, text},
+    library,
+};
 use assay::record::{Document, Outcome, Severity};
 use std::{
     fs::OpenOptions,
@@ -36,8 +39,10 @@ fn readings_are_joined_by_uuid_and_stand_in_the_entry() {
     assert_eq!(telemetry.watts.map(|watts| watts.mean), Some(333.0));
     assert_eq!(telemetry.memory_celsius.map(|celsius| celsius.mean), Some(71.0));
     assert_eq!(telemetry.sm_mhz.map(|clock| clock.high), Some(1333.0));
-    // The fake always tells of one process besides whoever asks.
-    assert_eq!(entry.neighbours.map(|others| (others.before, others.after)), Some((1, 1)));
+    // The fake always tells of one process besides whoever asks, and of a quarter of the time in use.
+    let others = entry.neighbours.expect("told");
+    assert_eq!((others.before, others.after, others.utilisation_before, others.utilisation_after), (1, 1, Some(0.25), Some(0.25)));
+    assert_eq!(telemetry.utilisation, None, "nor is it asked in between");
     let faults = entry.faults.as_ref().expect("watched");
     assert!(faults.watched.contains("nvml") && faults.xids.is_empty(), "{faults:?}");
 }
@@ -54,7 +59,7 @@ fn a_power_cap_is_seen_and_named() {
 
 #[test]
 fn what_cannot_be_read_is_blank_and_costs_nothing() {
-    for (name, script) in [("denied", "4@any:1+"), ("unsupported", "3@any:1+"), ("lost", "lost@nvmlDeviceGetClockInfo:3")] {
+    for (name, script) in [("denied", "4@any:1+"), ("unsupported", "3@any:1+"), ("broken", "999@any:1+")] {
         let (document, code) = with(name, script);
         assert_eq!((outcomes(&document), code), (GOOD.to_vec(), Some(0)), "{name}");
         let last = document.entries[1].telemetry.as_ref();
@@ -63,11 +68,65 @@ fn what_cannot_be_read_is_blank_and_costs_nothing() {
 }
 
 #[test]
+fn a_card_that_is_lost_in_mid_run_makes_what_was_measured_invalid() {
+    let (document, code) = with("lost", "lost@nvmlDeviceGetClockInfo:6");
+    assert_eq!((outcomes(&document), code), (vec![Outcome::Invalid; 2], Some(1)));
+    for entry in &document.entries {
+        assert!(entry.reason.as_ref().is_some_and(|reason| reason.contains("lost")), "{:?}", entry.reason);
+    }
+    // From then on it is blank, and never zero.
+    let last = document.entries[1].telemetry.as_ref();
+    assert!(last.is_none_or(|telemetry| telemetry.watts.is_none() && telemetry.limits.is_none()), "{last:?}");
+}
+
+#[test]
+fn an_old_driver_leaves_blank_what_it_lacks() {
+    let fake = Fake::new("sensors-old", "87").with_nvml("");
+    let old = library::without("fake_nvml", "nvmlDeviceGetFieldValues");
+    std::fs::write(fake.path("libnvidia-ml.so.1"), old).expect("writes");
+    let output = fake.run(&TWO);
+    assert_eq!((outcomes(&fake.record()), output.status.code()), (GOOD.to_vec(), Some(0)), "{}", text(&output.stderr));
+    let telemetry = fake.record().entries[0].telemetry.clone().expect("readings");
+    // The older call gives the mean of a second; nothing stands in for the memory's temperature.
+    assert_eq!((telemetry.watts.map(|watts| watts.mean), telemetry.memory_celsius), (Some(333.0), None));
+}
+
+#[test]
+fn a_fault_around_a_lost_worker_stands_in_its_entry() {
+    // A worker that stands still is given up after ten seconds: time enough to write the kernel's log.
+    let fake = Fake::new("sensors-struck", "87").failing("stop@launch/copy:60").with_kernel_log();
+    let (mut command, log) = (fake.assay(), fake.path("kmsg"));
+    command.args(["run", "--backend", "cuda", "--force", "-o"]).arg(fake.path("run.jsonl")).args(TWO);
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    while !fake.fired("stop@launch/copy:60") && run.try_wait().expect("own child").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut log = OpenOptions::new().append(true).open(log).expect("its own file");
+    writeln!(log, "3,9,9,-;NVRM: Xid (PCI:0000:01:00): 119, timeout waiting for RPC").expect("writes");
+    assert_eq!(run.wait().expect("own child").code(), Some(1));
+    let document = fake.record();
+    assert_eq!(outcomes(&document), [Outcome::Failed, Outcome::Measured]);
+    let first = &document.entries[0];
+    assert_eq!(first.faults.iter().flat_map(|faults| &faults.xids).map(|xid| xid.xid).collect::<Vec<_>>(), [119]);
+    let reason = first.reason.clone().unwrap_or_default();
+    assert!(reason.contains("no sign of life") && reason.contains("Xid 119"), "{reason}");
+}
+
+#[test]
 fn a_slow_library_delays_nothing() {
-    let (document, code) = with("slow", "slow=2000@nvmlDeviceGetFieldValues:2+");
-    assert_eq!((outcomes(&document), code), (GOOD.to_vec(), Some(0)));
-    let setup = document.entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.setup);
-    assert!(setup.clone().all(|seconds| seconds < 1.5), "{:?}", setup.collect::<Vec<_>>());
+    for (name, script) in [
+        ("fields", "slow=2000@nvmlDeviceGetFieldValues:2+"),
+        ("processes", "slow=60000@nvmlDeviceGetComputeRunningProcesses_v3:1"),
+        ("describing", "slow=60000@nvmlDeviceGetName:1"),
+    ] {
+        let begin = std::time::Instant::now();
+        let (document, code) = with(&format!("slow-{name}"), script);
+        assert_eq!((outcomes(&document), code), (GOOD.to_vec(), Some(0)), "{script}");
+        let setup = document.entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.setup);
+        assert!(setup.clone().all(|seconds| seconds < 1.5), "{script}: {:?}", setup.collect::<Vec<_>>());
+        assert!(begin.elapsed().as_secs() < 40, "{script} took {:?}", begin.elapsed());
+        assert!(name == "fields" || document.entries[1].neighbours.is_none(), "{script}: what was not told is blank");
+    }
 }
 
 #[test]

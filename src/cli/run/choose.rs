@@ -39,24 +39,55 @@ fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
     }
     let choice = Choice { suite, footprint: arguments.footprint, seed: arguments.seed };
     let chosen = |plan: &Plan| arguments.only.is_empty() || arguments.only.iter().any(|glob| means(glob, &plan.key.id()));
-    let plans: Vec<Plan> = workload::plans(&device, &choice).into_iter().filter(chosen).collect();
-    let suite = shared(suite, plans.len());
+    let paced = |plan: Plan| match arguments.pace {
+        Some(pace) => workload::paced(plan, pace),
+        None => Some(plan),
+    };
+    let plans: Vec<Plan> = workload::plans(&device, &choice).into_iter().filter(chosen).filter_map(paced).collect();
     let target = |plan: &Plan| if plan.sustained { suite.sustained } else { suite.burst };
-    let workloads = plans.iter().map(|plan| Item { id: plan.key.id(), target: target(plan) }).collect();
+    let item = |plan: &Plan| Item { id: plan.key.id(), target: target(plan), sustained: plan.sustained };
+    let workloads = plans.iter().map(item).collect();
     let options = Options {
         nvml_library: arguments.nvml_lib.clone(),
         kernel_log: arguments.kernel_log.clone(),
         precision: arguments.precision,
+        pace: arguments.pace,
     };
     Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }
 
-/// A soak's time is that of the device: its workloads share it.
-fn shared(suite: Suite, workloads: usize) -> Suite {
-    if suite.budget.is_some() {
-        return suite;
+/// Preparing and verifying a workload is taken to need this on top of its time.
+const SETUP: Nanos = Nanos(2_000_000_000);
+
+/// What is measured on all devices of the node at once: what a decision hangs on, where at least two of them have it. The time for it is
+/// taken off that of each device; a soak's time is shared by all that it measures on a device.
+pub fn together(tasks: &mut [Task]) -> Vec<Task> {
+    let every: Vec<Device> = tasks.iter().map(|task| task.device.clone()).collect();
+    let every: Vec<&Device> = every.iter().collect();
+    let takes_part = |task: &Task| task.suite.together && task.device.twin(&every).is_none();
+    let has = |task: &Task, id: &str| takes_part(task) && task.workloads.iter().any(|item| item.sustained && item.id == id);
+    let shared = |item: &Item| item.sustained && tasks.iter().filter(|task| has(task, &item.id)).count() > 1;
+    let part = |task: &Task| {
+        let suite = Suite { budget: None, ..task.suite };
+        let workloads = task.workloads.iter().filter(|item| takes_part(task) && shared(item)).cloned().collect();
+        Task { suite, workloads, ..task.clone() }
+    };
+    let mut at_once: Vec<Task> = tasks.iter().map(part).collect();
+    for (task, part) in tasks.iter_mut().zip(&mut at_once) {
+        if let Some(budget) = &mut task.suite.budget {
+            let needed = part.workloads.iter().map(|item| item.target + SETUP).sum();
+            *budget = budget.since(needed);
+        } else {
+            let measured = (task.workloads.len() + part.workloads.len()).max(1) as u64;
+            let each = Nanos(task.suite.sustained.0 / measured);
+            for task in [task, part] {
+                task.suite.sustained = each;
+                task.workloads.iter_mut().for_each(|item| item.target = each);
+            }
+        }
     }
-    Suite { sustained: Nanos(suite.sustained.0 / workloads.max(1) as u64), ..suite }
+    at_once.retain(|task| !task.workloads.is_empty());
+    at_once
 }
 
 /// Whether a glob means a workload; `*` takes in whatever stands between, slashes too.
@@ -99,6 +130,46 @@ fn preferred(devices: Vec<&Device>) -> Vec<&Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn task(id: &str, bus: &str, suite: &str, workloads: &[(&str, bool)]) -> Task {
+        let suite = crate::runner::suite(suite, None).expect("a suite");
+        let target = |sustained| if sustained { suite.sustained } else { suite.burst };
+        let item = |(id, sustained): &(&str, bool)| Item { id: (*id).into(), target: target(*sustained), sustained: *sustained };
+        let device = Device { bus: Some(bus.into()), ..Device::new(id, &id[..4], Kind::Gpu, "x") };
+        let workloads = workloads.iter().map(item).collect();
+        Task { device, workloads, suite, footprint: None, seed: 1, options: Options::default() }
+    }
+
+    const ALL: [(&str, bool); 3] = [("a", true), ("b", true), ("c", false)];
+
+    #[test]
+    fn what_a_decision_hangs_on_is_measured_on_all_devices_at_once_within_the_time() {
+        let mut tasks = [task("cuda:0", "1", "standard", &ALL), task("cuda:1", "2", "standard", &ALL[1..])];
+        let at_once = together(&mut tasks);
+        let ids = |task: &Task| task.workloads.iter().map(|item| item.id.clone()).collect::<Vec<_>>();
+        assert_eq!(at_once.iter().map(ids).collect::<Vec<_>>(), [["b"], ["b"]], "only what two of them have");
+        assert_eq!(tasks[0].suite.budget, Some(Nanos(568_000_000_000)), "600 s less 32 s");
+        assert_eq!((at_once[0].suite.budget, tasks[0].workloads.len()), (None, 3));
+    }
+
+    #[test]
+    fn a_soak_shares_its_time_among_all_that_it_measures() {
+        let mut tasks = [task("cuda:0", "1", "soak", &ALL[..2]), task("cuda:1", "2", "soak", &ALL[..2])];
+        let at_once = together(&mut tasks);
+        assert_eq!(
+            (at_once.len(), at_once[1].suite.sustained, tasks[1].suite.sustained),
+            (2, Nanos(150_000_000_000), Nanos(150_000_000_000))
+        );
+        let mut alone = [task("cuda:0", "1", "soak", &ALL[..2])];
+        assert!(together(&mut alone).is_empty());
+        assert_eq!((alone[0].suite.sustained, alone[0].workloads[0].target), (Nanos(300_000_000_000), Nanos(300_000_000_000)));
+    }
+
+    #[test]
+    fn one_card_that_two_backends_see_is_not_loaded_twice_and_a_quick_run_is_always_alone() {
+        assert!(together(&mut [task("cuda:0", "1", "standard", &ALL), task("wgpu:0", "1", "standard", &ALL)]).is_empty());
+        assert!(together(&mut [task("cuda:0", "1", "quick", &ALL), task("cuda:1", "2", "quick", &ALL)]).is_empty());
+    }
 
     #[test]
     fn a_star_takes_in_slashes_and_braces_choose() {

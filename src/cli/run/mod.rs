@@ -41,6 +41,9 @@ pub struct Arguments {
     /// End a sustained measurement once its 95 % interval is this narrow to either side, after 30 s at the latest
     #[arg(long, value_name = "0.5%|1%", value_parser = parse_precision)]
     precision: Option<f64>,
+    /// Begin a launch each TIME, for example 2ms, whether or not the one before is done, and tell how long each took from then
+    #[arg(long, value_name = "TIME", value_parser = parse_pace, conflicts_with_all = ["trace", "precision"])]
+    pace: Option<Nanos>,
     /// Devices by id, UUID or bus address, as `assay devices` lists them; all of the chosen backend by default
     #[arg(long, value_name = "DEVICE")]
     device: Vec<String>,
@@ -103,6 +106,10 @@ fn parse_time(text: &str) -> Result<Nanos, String> {
     super::parse_time(text, 1.0)
 }
 
+fn parse_pace(text: &str) -> Result<Nanos, String> {
+    super::parse_time(text, 1e-5).map(|pace| Nanos(pace.0 / 1_000 * 1_000))
+}
+
 fn parse_precision(text: &str) -> Result<f64, String> {
     match text {
         "0.5%" => Ok(0.005),
@@ -129,7 +136,8 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         writable(path, arguments.force)?;
     }
     let listings = runner::list();
-    let tasks = choose::tasks(arguments, suite, &listings)?;
+    let mut tasks = choose::tasks(arguments, suite, &listings)?;
+    let at_once = choose::together(&mut tasks);
     let header = header(suite.name, telemetry::node(), listings.into_iter().flat_map(|listing| listing.devices).collect());
     let path = arguments.output.clone().map_or_else(|| store::new_record(&header.started_at, &header.id), Ok)?;
     let mut writer = Writer::create(&path, arguments.force, header.clone()).map_err(|error| unwritable(&path, &error))?;
@@ -141,8 +149,8 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     })
     .context("catching Ctrl-C")?;
     let mut document = Document { header, end: None, entries: Vec::new(), warnings: Vec::new() };
-    let mut progress = Progress::new(&tasks, arguments.quiet, arguments.no_progress);
-    let measured = measure(&tasks, &mut writer, &mut document, &mut progress);
+    let mut progress = Progress::new(&tasks, &at_once, arguments.quiet, arguments.no_progress);
+    let measured = measure(&tasks, &at_once, &mut writer, &mut document, &mut progress);
     progress.finish();
     measured?;
     let end = end(&document.entries);
@@ -205,25 +213,30 @@ fn kept(path: &Path, entries: usize, error: &std::io::Error) -> anyhow::Error {
     anyhow!("{}: {error}. The run ended there; {entries} entries are kept in the record", path.display())
 }
 
-fn measure(tasks: &[Task], writer: &mut Writer, document: &mut Document, progress: &mut Progress) -> Result<()> {
-    for task in tasks {
-        runner::carry_out(task, &interrupted, &mut |news| {
-            match news {
-                News::Begin(workload) => progress.begin(workload),
-                News::Entry(entry) => {
-                    let line = Line::Entry(entry);
-                    let written = writer.line(&line);
-                    written.map_err(|error| kept(writer.path(), document.entries.len(), &error))?;
-                    if let Line::Entry(entry) = line {
-                        progress.entry(&entry);
-                        document.entries.push(*entry);
-                    }
+/// Every device alone, one after the other; then all of them at once.
+fn measure(tasks: &[Task], at_once: &[Task], writer: &mut Writer, document: &mut Document, progress: &mut Progress) -> Result<()> {
+    let mut news = |news: News| {
+        match news {
+            News::Begin(workload) => progress.begin(workload),
+            News::Entry(entry) => {
+                let line = Line::Entry(entry);
+                let written = writer.line(&line);
+                written.map_err(|error| kept(writer.path(), document.entries.len(), &error))?;
+                if let Line::Entry(entry) = line {
+                    progress.entry(&entry);
+                    document.entries.push(*entry);
                 }
             }
-            Ok(())
-        })?;
+        }
+        Ok(())
+    };
+    for task in tasks {
+        runner::carry_out(task, &interrupted, &mut news)?;
     }
-    Ok(())
+    if at_once.is_empty() || interrupted() {
+        return Ok(());
+    }
+    runner::carry_out_together(at_once, &interrupted, &mut news)
 }
 
 fn count(entries: &[Entry], outcome: Outcome) -> u64 {

@@ -1,6 +1,6 @@
 //! What a person sees while it measures: a bar on a terminal, plain lines elsewhere, on stderr.
 
-use super::Task;
+use super::{Item, Task};
 use crate::{
     record::{Entry, Workload},
     report,
@@ -22,6 +22,8 @@ pub struct Progress {
     begin: Instant,
     /// Time that each workload was given, of those that are to come.
     targets: HashMap<String, Nanos>,
+    /// Of those that are measured on several devices at once, so many take the time of one.
+    devices_at_once: usize,
     done: usize,
     total: usize,
     /// Seconds of launches in entries that are done.
@@ -31,27 +33,52 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new(tasks: &[Task], quiet: bool, plain: bool) -> Self {
-        let items =
-            || tasks.iter().flat_map(|task| task.workloads.iter().map(move |item| (key(&task.device.id, &item.id), item.target)));
-        let total = items().count();
+    pub fn new(tasks: &[Task], at_once: &[Task], quiet: bool, plain: bool) -> Self {
+        let items = |tasks: &[Task], load: &str| -> Vec<(String, Nanos)> {
+            let of = |task: &Task| task.workloads.iter().map(|item| (key(&task.device.id, &item.id, load), item.target)).collect();
+            tasks.iter().flat_map(|task| -> Vec<_> { of(task) }).collect()
+        };
+        let (alone, together) = (items(tasks, ALONE), items(at_once, TOGETHER));
+        let total = alone.len() + together.len();
         let terminal = std::io::stderr().is_terminal() && !plain;
+        let at_once_take = at_once.iter().map(|task| spent(&task.workloads)).fold(0.0, f64::max);
         let progress = Self {
             bar: (terminal && !quiet).then(|| bar(total)),
             lines: !terminal && !quiet,
             begin: Instant::now(),
-            targets: items().collect(),
+            targets: alone.into_iter().chain(together).collect(),
+            devices_at_once: at_once.len().max(1),
             done: 0,
             total,
             measured: 0.0,
-            budget: tasks.iter().map(|task| task.suite.budget.map(Nanos::seconds)).sum(),
+            budget: tasks
+                .iter()
+                .map(|task| task.suite.budget.map(Nanos::seconds))
+                .sum::<Option<f64>>()
+                .map(|all| all + at_once_take),
         };
-        if let Some(task) = tasks.first() {
-            let names: Vec<_> = tasks.iter().map(|task| format!("{} ({})", task.device.id, task.device.model)).collect();
-            let (suite, left) = (task.suite.name, progress.left());
-            progress.say(&format!("{suite} suite: {total} workloads on {}, about {left}", names.join(", ")));
-        }
+        progress.announce(tasks, at_once);
         progress
+    }
+
+    /// What will be spent, said before it is.
+    fn announce(&self, tasks: &[Task], at_once: &[Task]) {
+        let Some(suite) = tasks.first().map(|task| task.suite) else { return };
+        let names: Vec<_> = tasks.iter().map(|task| format!("{} ({})", task.device.id, task.device.model)).collect();
+        self.say(&format!("{} suite: {} workloads on {}, about {}", suite.name, self.total, names.join(", "), self.left()));
+        for task in tasks {
+            let (sustained, bursts): (Vec<_>, Vec<_>) = task.workloads.iter().partition(|item| item.sustained);
+            let each = |items: &[&Item], what: &str| {
+                items.first().map(|item| format!("{} {what} of {}", items.len(), in_words(item.target.seconds())))
+            };
+            let parts: Vec<_> = [each(&sustained, "sustained"), each(&bursts, "bursts")].into_iter().flatten().collect();
+            let most = task.suite.budget.map(|budget| format!(", at most {}", in_words(budget.seconds()))).unwrap_or_default();
+            self.say(&format!("  {}: {}{most}", task.device.id, parts.join(", ")));
+        }
+        if let Some(first) = at_once.first() {
+            let (count, each) = (first.workloads.len(), in_words(first.suite.sustained.seconds()));
+            self.say(&format!("  then together on {} devices: {count} sustained of {each}", at_once.len()));
+        }
     }
 
     pub fn begin(&mut self, workload: &Workload) {
@@ -62,7 +89,8 @@ impl Progress {
 
     pub fn entry(&mut self, entry: &Entry) {
         self.done += 1;
-        self.targets.remove(&key(&entry.device.id, &entry.workload.id));
+        let load = if entry.load == ALONE { ALONE } else { TOGETHER };
+        self.targets.remove(&key(&entry.device.id, &entry.workload.id, load));
         self.measured += entry.sampling.as_ref().map_or(0.0, |sampling| sampling.seconds);
         if let Some(bar) = &self.bar {
             bar.inc(1);
@@ -90,16 +118,26 @@ impl Progress {
     fn left(&self) -> String {
         let elapsed = self.begin.elapsed().as_secs_f64();
         let beyond = if self.done == 0 { SETUP } else { (elapsed - self.measured).max(0.0) / self.done as f64 };
-        let targets = self.targets.values().copied().sum::<Nanos>().seconds();
-        let left = targets + beyond * self.targets.len() as f64;
-        let left = self.budget.map_or(left, |budget| left.min((budget - elapsed).max(0.0)));
-        let seconds = left.ceil() as u64;
-        if seconds >= 90 { format!("{} min", seconds.div_ceil(60)) } else { format!("{seconds} s") }
+        let share = |key: &str| if key.starts_with(TOGETHER) { 1.0 / self.devices_at_once as f64 } else { 1.0 };
+        let left: f64 = self.targets.iter().map(|(key, target)| (target.seconds() + beyond) * share(key)).sum();
+        in_words(self.budget.map_or(left, |budget| left.min((budget - elapsed).max(0.0))).ceil())
     }
 }
 
-fn key(device: &str, workload: &str) -> String {
-    format!("{device} {workload}")
+/// Seconds that workloads are given, and what they need beyond.
+fn spent(items: &[Item]) -> f64 {
+    items.iter().map(|item| item.target.seconds() + SETUP).sum()
+}
+
+fn in_words(seconds: f64) -> String {
+    if seconds >= 90.0 { format!("{} min", (seconds / 60.0).ceil()) } else { format!("{} s", (seconds * 10.0).round() / 10.0) }
+}
+
+const ALONE: &str = "alone";
+const TOGETHER: &str = "together";
+
+fn key(device: &str, workload: &str, load: &str) -> String {
+    format!("{load} {device} {workload}")
 }
 
 fn bar(total: usize) -> ProgressBar {

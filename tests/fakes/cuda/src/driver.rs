@@ -68,6 +68,8 @@ pub struct Driver {
     /// By device: an error that no call gets past.
     pub poison: Vec<Option<Status>>,
     calls: BTreeMap<&'static str, u64>,
+    /// By device: which of the processes that held it this one is.
+    holder: BTreeMap<u32, usize>,
     lost: bool,
     next: Handle,
 }
@@ -106,6 +108,7 @@ impl Driver {
             pinned: BTreeMap::new(),
             memo: Memo::default(),
             calls: BTreeMap::new(),
+            holder: BTreeMap::new(),
             lost: false,
             next: 0x10_0000,
         }
@@ -139,7 +142,8 @@ impl Driver {
     /// # Errors
     /// That of the failure, if the call is what fails; else what becomes of the work.
     pub fn meet(&mut self, matches: impl Fn(&str) -> bool) -> Result<Option<What>, Status> {
-        let Some((what, text)) = self.script.pass(matches) else { return Ok(None) };
+        let holder = self.holder();
+        let Some((what, text)) = self.script.pass(matches, holder) else { return Ok(None) };
         self.log.write(&format!("fired {text}"));
         match what {
             What::Fails(status) => Err(status),
@@ -153,6 +157,18 @@ impl Driver {
             }
             later => Ok(Some(later)),
         }
+    }
+
+    /// The current device and which of its processes this one is, by the log that they share; only where the script asks for it.
+    fn holder(&mut self) -> Option<(u32, usize)> {
+        let device = current().filter(|_| self.script.asks_for_holders())?;
+        let log = &self.log;
+        let number = self.holder.entry(device).or_insert_with(|| {
+            let line = format!("holds {device}");
+            log.write(&line);
+            log.text().lines().filter(|other| *other == line).count()
+        });
+        Some((device, *number))
     }
 
     fn enter(&mut self, name: &'static str, needs: Needs) -> Result<(), Status> {

@@ -20,6 +20,7 @@ const NOT_FOUND: c_int = 6;
 const INSUFFICIENT_SIZE: c_int = 7;
 const TIMEOUT: c_int = 10;
 const GPU_IS_LOST: c_int = 15;
+const ARGUMENT_VERSION_MISMATCH: c_int = 25;
 /// `NVML_VALUE_TYPE_UNSIGNED_LONG_LONG`, `nvmlEventTypeXidCriticalError`.
 const UNSIGNED: c_uint = 3;
 const XID: c_ulonglong = 8;
@@ -83,6 +84,15 @@ pub struct FieldValue {
     kind: c_uint,
     result: c_int,
     value: c_ulonglong,
+}
+
+/// `nvmlDeviceAttributes_t` of `nvml.h`: multiprocessors, shared engines, slices of both kinds, memory in MB.
+#[repr(C)]
+pub struct Attributes {
+    units: c_uint,
+    engines: [c_uint; 5],
+    slices: [c_uint; 2],
+    memory: c_ulonglong,
 }
 
 /// `nvmlEventData_t` of `nvml.h`.
@@ -202,9 +212,25 @@ export! {
         give(out, std::ptr::from_ref(&CARDS[1]).cast())
     }
     fn nvmlDeviceGetMemoryInfo_v2(device: Handle, out: *mut Memory) {
-        let (version, total, used) = (0, 10_000, 4_000);
-        if is_slice(device) { give(out, Memory { version, total, reserved: 0, free: total - used, used }) } else { NOT_SUPPORTED }
+        let (version, total, used) = (0, if is_slice(device) { 10_000 } else { 80_000 }, 4_000);
+        give(out, Memory { version, total, reserved: 0, free: total - used, used })
     }
+    fn nvmlDeviceGetMemoryBusWidth(_device: Handle, out: *mut c_uint) { give(out, 5_120) }
+    fn nvmlDeviceGetAttributes_v2(device: Handle, out: *mut Attributes) {
+        let (units, memory) = (16, 10_000);
+        let attributes = Attributes { units, engines: [1; 5], slices: [1; 2], memory };
+        if is_slice(device) { give(out, attributes) } else { NOT_SUPPORTED }
+    }
+    fn nvmlDeviceGetPowerManagementLimitConstraints(_device: Handle, least: *mut c_uint, most: *mut c_uint) {
+        give(least, 200_000) | give(most, 700_000)
+    }
+    fn nvmlDeviceGetMarginTemperature(device: Handle, out: *mut [c_uint; 2]) {
+        // SAFETY: callers of NVML pass a structure that may be read, with its size and version first.
+        let version = unsafe { out.read() }[0];
+        if version != 8 | 1 << 24 { return ARGUMENT_VERSION_MISMATCH }
+        give(out, [version, 91 - card(device).celsius])
+    }
+    fn nvmlDeviceGetRowRemapperHistogram(_device: Handle, out: *mut [c_uint; 5]) { give(out, [639, 1, 0, 0, 0]) }
     fn nvmlDeviceGetPowerUsage(device: Handle, out: *mut c_uint) {
         if is_slice(device) { NOT_SUPPORTED } else { give(out, card(device).milliwatts) }
     }

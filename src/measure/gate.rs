@@ -40,7 +40,7 @@ pub fn gate(readings: &[Reading], slowdown: Option<Celsius>) -> Gate {
 }
 
 /// Whether the medians of the clock drift; blank where there are too few.
-fn clock(readings: &[Reading], at: impl Fn(&Reading) -> f64) -> Option<Option<String>> {
+fn clock(readings: &[Reading], at: impl Fn(&Reading) -> f64) -> Option<Vec<String>> {
     let mut medians: Vec<(f64, f64)> = Vec::new();
     let known: Vec<(f64, f64)> = readings.iter().filter_map(|r| Some((at(r), f64::from(r.sm_mhz?.0)))).collect();
     for block in known.chunk_by(|a, b| (a.0 / BLOCK).floor() == (b.0 / BLOCK).floor()) {
@@ -50,11 +50,12 @@ fn clock(readings: &[Reading], at: impl Fn(&Reading) -> f64) -> Option<Option<St
     }
     let Line { mean, change, half, .. } = Line::through(&medians)?;
     let drifts = change.abs() > DRIFT * mean && change.abs() > half;
-    Some(drifts.then(|| format!("the clock drifts by {change:+.0} MHz within the window, from a mean of {mean:.0} MHz")))
+    let words = || format!("the clock drifts by {change:+.0} MHz within the window, from a mean of {mean:.0} MHz");
+    Some(drifts.then(words).into_iter().collect())
 }
 
 /// Whether a limit of power or heat came or went; blank where limits are not readable.
-fn limits(readings: &[Reading]) -> Option<Option<String>> {
+fn limits(readings: &[Reading]) -> Option<Vec<String>> {
     let known: Vec<&BTreeSet<String>> = readings.iter().filter_map(|reading| reading.limits.as_ref()).collect();
     if known.len() < FEWEST {
         return None;
@@ -65,23 +66,24 @@ fn limits(readings: &[Reading]) -> Option<Option<String>> {
         let all = changes(&held);
         let throughout = held.chunks(held.len().div_ceil(3)).all(|third| changes(third) >= OFTEN);
         let share = held.iter().filter(|held| **held).count() as f64 / held.len() as f64;
-        (all > 0 && !throughout).then(|| format!("{reason} held for {:.0} % of the window and changed {all} times", share * 100.0))
+        let times = if all == 1 { "once".into() } else { format!("{all} times") };
+        (all > 0 && !throughout).then(|| format!("{reason} held for {:.0} % of the window and changed {times}", share * 100.0))
     });
-    let changed: Vec<String> = changed.collect();
-    Some((!changed.is_empty()).then(|| changed.join("; ").replace("changed 1 times", "changed once")))
+    Some(changed.collect())
 }
 
 /// Whether the temperature is about to reach that of slowdown; blank where either is not known.
-fn heat(readings: &[Reading], at: impl Fn(&Reading) -> f64, slowdown: Option<Celsius>) -> Option<Option<String>> {
+fn heat(readings: &[Reading], at: impl Fn(&Reading) -> f64, slowdown: Option<Celsius>) -> Option<Vec<String>> {
     let limit = slowdown?.0;
     let known: Vec<(f64, f64)> = readings.iter().filter_map(|r| Some((at(r), r.celsius?.0))).collect();
     let line = Line::through(&known)?;
     let ahead = line.last + line.change / line.span * AHEAD;
     let rises = line.change > line.half && ahead >= limit;
-    Some(rises.then(|| {
+    let words = || {
         let (last, slope) = (line.last, line.change / line.span);
         format!("{last:.0} °C and rising by {slope:.2} °C a second: {limit:.0} °C, where clocks are slowed down, are near")
-    }))
+    };
+    Some(rises.then(words).into_iter().collect())
 }
 
 /// The straight line through values over time, by least squares.
@@ -171,7 +173,8 @@ mod tests {
         // It flickers only from the middle on.
         assert_eq!(against(&readings(|_| 1_500, |_| 60.0, |index| index > 50 && index % 7 < 2)).len(), 1);
         let idle = |mut reading: Reading| {
-            reading.limits = Some(BTreeSet::from([if reading.at.0 % 200_000_000 == 0 { "gpu_idle" } else { "bit_40" }.to_owned()]));
+            reading.limits =
+                Some(BTreeSet::from([if reading.at.0.is_multiple_of(200_000_000) { "gpu_idle" } else { "bit_40" }.to_owned()]));
             reading
         };
         let others: Vec<_> = readings(|_| 1_500, |_| 60.0, |_| false).into_iter().map(idle).collect();

@@ -298,7 +298,7 @@ impl Worker<'_> {
         }
         let launching = entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.seconds).sum();
         self.budget.needed(self.started.now().since(begin).since(Nanos::from_seconds(launching)));
-        self.from_gate(entries)
+        self.with_start(entries)
     }
 
     /// Comes to the start gate and waits until it is told to start, at a time that all are told, or not to.
@@ -326,7 +326,7 @@ impl Worker<'_> {
     }
 
     /// Says of entries how many devices began together; of those that did not begin, why.
-    fn from_gate(&self, entries: Vec<Entry>) -> Vec<Entry> {
+    fn with_start(&self, entries: Vec<Entry>) -> Vec<Entry> {
         let (with, missed) = (self.started_with.take(), self.missed.take());
         let each = |mut entry: Entry| {
             if let Some((outcome, why)) = &missed {

@@ -41,32 +41,32 @@ mod nvml {
             Err("this assay was built without NVML (cargo feature `nvml`)".into())
         }
 
-        pub fn versions(&self) -> BTreeMap<String, String> {
-            match *self {}
+        pub fn versions(self) -> BTreeMap<String, String> {
+            match self {}
         }
 
-        pub fn describe(&self, _: &mut Device) -> Result<(), String> {
-            match *self {}
+        pub fn describe(self, _: &mut Device) -> Result<(), String> {
+            match self {}
         }
 
-        pub fn probe(&self, _: &Device) -> Result<Box<dyn Probe>, String> {
-            match *self {}
+        pub fn probe(self, _: &Device) -> Result<Box<dyn Probe>, String> {
+            match self {}
         }
 
-        pub fn watch(&self, _: &Device, _: impl FnMut(u32)) -> Result<(), String> {
-            match *self {}
+        pub fn watch(self, _: &Device, _: impl FnMut(u32)) -> Result<(), String> {
+            match self {}
         }
 
-        pub fn others(&self, _: &Device) -> Option<super::Others> {
-            match *self {}
+        pub fn others(self, _: &Device) -> Option<super::Others> {
+            match self {}
         }
 
-        pub fn lost(&self, _: &Device) -> Option<String> {
-            match *self {}
+        pub fn lost(self, _: &Device) -> Option<String> {
+            match self {}
         }
 
-        pub fn gauges(&self, _: &Device) -> Result<super::host::HostGauges, String> {
-            match *self {}
+        pub fn gauges(self, _: &Device) -> Result<super::host::HostGauges, String> {
+            match self {}
         }
     }
 }
@@ -133,7 +133,7 @@ impl Sources {
     /// Versions of the driver and its libraries, by name; empty where there is no NVML.
     #[must_use]
     pub fn versions(&self) -> BTreeMap<String, String> {
-        self.nvml.as_ref().map(nvml::Library::versions).unwrap_or_default()
+        self.nvml.as_ref().map(|library| library.versions()).unwrap_or_default()
     }
 
     /// Adds what the device's driver knows: model, UUID, bus, driver, clocks, ECC; and as facts by name VBIOS, limits, MIG mode.
@@ -162,7 +162,7 @@ impl Sources {
     pub fn probe(&self, device: &Device) -> Result<Box<dyn Probe>, String> {
         match device.kind {
             Kind::Cpu | Kind::Software => Ok(Box::new(host::Host::open()?)),
-            _ => self.ask(device, |library, device| library.probe(device))?,
+            _ => self.ask(device, nvml::Library::probe)?,
         }
     }
 
@@ -182,7 +182,7 @@ impl Sources {
     pub fn monitor(&self, device: &Device) -> Result<Monitor, String> {
         let gauges: Box<dyn monitor::Gauges> = match device.kind {
             Kind::Cpu | Kind::Software => Box::new(host::HostGauges::new(host::Host::open()?)),
-            _ => Box::new(self.ask(device, |library, device| library.gauges(device))??),
+            _ => Box::new(self.ask(device, nvml::Library::gauges)??),
         };
         Monitor::new(gauges).map_err(|error| error.to_string())
     }
@@ -190,13 +190,13 @@ impl Sources {
     /// What others do on a device; blank where nobody tells. Slow: nothing to ask while something is measured.
     #[must_use]
     pub fn others(&self, device: &Device) -> Option<Others> {
-        self.ask(device, |library, device| library.others(device)).ok()?
+        self.ask(device, nvml::Library::others).ok()?
     }
 
     /// Words for a device that its driver has lost; blank where it is there, or nobody tells.
     #[must_use]
     pub fn lost(&self, device: &Device) -> Option<String> {
-        self.ask(device, |library, device| library.lost(device)).ok()?
+        self.ask(device, nvml::Library::lost).ok()?
     }
 
     /// NVML, for a device that it can know: a GPU, or a fake where a fake library was named too.

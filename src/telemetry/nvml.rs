@@ -71,7 +71,7 @@ impl Library {
     }
 
     /// Versions of the driver, of NVML itself and of the newest CUDA that the driver runs.
-    pub fn versions(&self) -> BTreeMap<String, String> {
+    pub fn versions(self) -> BTreeMap<String, String> {
         let cuda = |version| format!("{}.{}", version / 1000, version % 1000 / 10);
         let found = [
             ("nvidia_driver", self.nvml.sys_driver_version().ok()),
@@ -85,7 +85,7 @@ impl Library {
     ///
     /// # Errors
     /// Why NVML does not know the device.
-    pub fn describe(&self, device: &mut Device) -> Result<(), String> {
+    pub fn describe(self, device: &mut Device) -> Result<(), String> {
         let (slice, card) = self.find(device)?;
         if device.model.is_empty() {
             device.model = slice.name().unwrap_or_default();
@@ -108,13 +108,13 @@ impl Library {
     ///
     /// # Errors
     /// Why NVML does not know the device.
-    pub fn probe(&self, device: &Device) -> Result<Box<dyn Probe>, String> {
+    pub fn probe(self, device: &Device) -> Result<Box<dyn Probe>, String> {
         let (_, card) = self.find(device)?;
         Ok(Box::new(Sensors { card }))
     }
 
     /// What others do on a device.
-    pub fn others(&self, device: &Device) -> Option<Others> {
+    pub fn others(self, device: &Device) -> Option<Others> {
         let (slice, card) = self.find(device).ok()?;
         let processes = slice.running_compute_processes().ok()?;
         let processes = processes.iter().filter(|process| process.pid != std::process::id()).count() as u64;
@@ -122,7 +122,7 @@ impl Library {
     }
 
     /// Words for a device that fell off its bus, as far as the driver knows.
-    pub fn lost(&self, device: &Device) -> Option<String> {
+    pub fn lost(self, device: &Device) -> Option<String> {
         let lost = matches!(self.find(device).ok()?.1.clock_info(Clock::SM), Err(NvmlError::GpuLost));
         lost.then(|| format!("NVML says that {} is lost: it fell off its bus, or no longer answers", device.id))
     }
@@ -131,7 +131,7 @@ impl Library {
     ///
     /// # Errors
     /// Why NVML does not know the device.
-    pub fn gauges(&self, device: &Device) -> Result<CardGauges, String> {
+    pub fn gauges(self, device: &Device) -> Result<CardGauges, String> {
         let (slice, card) = self.find(device)?;
         Ok(CardGauges { slice, card })
     }
@@ -140,7 +140,7 @@ impl Library {
     ///
     /// # Errors
     /// Why NVML tells of none.
-    pub fn watch(&self, device: &Device, mut tell: impl FnMut(u32) + Send + 'static) -> Result<(), String> {
+    pub fn watch(self, device: &Device, mut tell: impl FnMut(u32) + Send + 'static) -> Result<(), String> {
         let (_, card) = self.find(device)?;
         let nvml = self.nvml;
         let (ready, begun) = mpsc::channel();
@@ -171,7 +171,7 @@ impl Library {
     }
 
     /// The device itself, and the card it is on: the same but for a MIG slice, which has no sensors of its own.
-    fn find(&self, device: &Device) -> Result<(Card<'static>, Card<'static>), String> {
+    fn find(self, device: &Device) -> Result<(Card<'static>, Card<'static>), String> {
         let slice = self.handle(device)?;
         let card = if slice.mig_is_mig_device_handle().unwrap_or(false) {
             slice.mig_parent_device().map_err(|error| format!("NVML does not tell which card {} is on: {error}", device.id))?
@@ -181,7 +181,7 @@ impl Library {
         Ok((slice, card))
     }
 
-    fn handle(&self, device: &Device) -> Result<Card<'static>, String> {
+    fn handle(self, device: &Device) -> Result<Card<'static>, String> {
         let (name, found) = match (&device.uuid, &device.bus) {
             (Some(uuid), _) => (uuid, self.nvml.device_by_uuid(uuid.as_str())),
             (None, Some(bus)) => (bus, self.nvml.device_by_pci_bus_id(bus.as_str())),

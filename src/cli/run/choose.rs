@@ -70,7 +70,7 @@ pub fn together(tasks: &mut [Task]) -> Vec<Task> {
     let part = |task: &Task| {
         let suite = Suite { budget: None, ..task.suite };
         let workloads = task.workloads.iter().filter(|item| takes_part(task) && shared(item)).cloned().collect();
-        Task { suite, workloads, ..task.clone() }
+        Task { workloads, suite, ..task.clone() }
     };
     let mut at_once: Vec<Task> = tasks.iter().map(part).collect();
     for (task, part) in tasks.iter_mut().zip(&mut at_once) {

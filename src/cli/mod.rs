@@ -9,6 +9,7 @@ mod man;
 mod run;
 mod schema;
 mod show;
+mod units;
 mod watch;
 mod worker;
 
@@ -36,6 +37,7 @@ enum Command {
     Devices(devices::Arguments),
     Run(run::Arguments),
     Show(show::Arguments),
+    Units(units::Arguments),
     Watch(watch::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -71,6 +73,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Units(arguments) => units::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -17,7 +17,7 @@ pub struct Constants {
     pub attention: f64,
     /// Seconds a layer and step: dependent launches.
     pub layer: f64,
-    /// Seconds of an all-reduce; two a layer where a model is split.
+    /// Seconds of an all-reduce, for each doubling of the GPUs that a model is split over; two a layer.
     pub all_reduce: f64,
     /// Seconds a request and step: scheduling and sampling.
     pub request: f64,
@@ -55,10 +55,11 @@ impl Weights {
         }
     }
 
-    /// Bytes a value of the cache of keys and values.
+    /// Bytes a value of the cache of keys and values, as an engine keeps it unless told otherwise: vLLM and SGLang in the model's own
+    /// bf16 (`kv_cache_dtype` is `auto`), TensorRT-LLM in fp8 where its checkpoint is quantised.
     #[must_use]
-    pub fn cache_bytes(self) -> f64 {
-        if self == Self::Bf16 { 2.0 } else { 1.0 }
+    pub fn cache_bytes(self, engine: &str) -> f64 {
+        if self == Self::Bf16 || ["vllm", "sglang"].contains(&engine) { 2.0 } else { 1.0 }
     }
 
     #[must_use]
@@ -77,6 +78,8 @@ pub struct Serving<'a> {
     pub model: &'a Model,
     pub gpu: &'a Gpu,
     pub weights: Weights,
+    /// Bytes a value of the cache of keys and values.
+    pub cache: f64,
     pub width: f64,
     pub prompt: f64,
     pub answer: f64,
@@ -107,16 +110,16 @@ impl Serving<'_> {
     #[must_use]
     pub fn most(&self) -> f64 {
         let free = USABLE * (self.width * self.gpu.memory - self.model.parameters * self.weights.bytes());
-        free / (self.model.kept() * self.weights.cache_bytes() * (self.prompt + self.answer))
+        free / (self.model.kept() * self.cache * (self.prompt + self.answer))
     }
 
-    /// Seconds in which `values` of a layer are summed over the GPUs, twice in each layer.
-    fn exchange(&self, values: f64) -> f64 {
+    /// Seconds in which `tokens` are summed over the GPUs, twice in each layer: `2 (n - 1) / n` of the bytes pass each GPU's link.
+    fn exchange(&self, tokens: f64) -> f64 {
         if self.width <= 1.0 {
             return 0.0;
         }
-        2.0 * self.model.layers * 2.0 * (self.width - 1.0) / self.width * 2.0 * values * self.model.width
-            / (self.width * self.gpu.link)
+        let bytes = 2.0 * tokens * self.model.width;
+        2.0 * self.model.layers * 2.0 * (self.width - 1.0) / self.width * bytes / self.gpu.link
     }
 
     /// Seconds of a step in which each of `batch` sequences gets one token.
@@ -126,9 +129,9 @@ impl Serving<'_> {
         let context = self.prompt + self.answer / 2.0;
         let products = (model.parameters * weights.bytes() / (width * gpu.hbm))
             .max(2.0 * model.multiplied() * batch / (width * weights.rate(gpu)));
-        let cache = batch * model.kept() * weights.cache_bytes() * context / (width * gpu.hbm);
+        let cache = batch * model.kept() * self.cache * context / (width * gpu.hbm);
         let scores = 4.0 * model.layers * model.heads * model.head * context * batch / (width * gpu.bf16);
-        let sums = if *width > 1.0 { 2.0 * constants.all_reduce } else { 0.0 };
+        let sums = 2.0 * width.log2() * constants.all_reduce;
         products / constants.gemm
             + cache.max(scores) / constants.attention
             + self.exchange(batch)
@@ -136,13 +139,19 @@ impl Serving<'_> {
             + constants.request * batch.min(FITTED_BATCH)
     }
 
-    /// Seconds to read one prompt.
+    /// Seconds below which no engine reads one prompt on this hardware, if its matmuls and its memory do what was measured of them.
     #[must_use]
-    pub fn read(&self, constants: &Constants) -> f64 {
+    pub fn least_read(&self) -> f64 {
         let Self { model, gpu, weights, width, prompt, .. } = self;
         let (dense, scores) = model.prefill_flops(*prompt);
         let products = (dense / (width * weights.rate(gpu))).max(model.parameters * weights.bytes() / (width * gpu.hbm));
-        (products + scores / (width * gpu.bf16) + self.exchange(*prompt)) / constants.prefill
+        products + scores / (width * gpu.bf16)
+    }
+
+    /// Seconds to read one prompt.
+    #[must_use]
+    pub fn read(&self, constants: &Constants) -> f64 {
+        (self.least_read() + self.exchange(self.prompt)) / constants.prefill
     }
 
     /// Seconds per output token at `batch` requests at a time: a step, and its share of the others' prompts.

@@ -8,11 +8,13 @@ mod prometheus;
 mod rates;
 mod sheet;
 mod table;
+mod validation;
 mod vitals;
 
 pub use json::json;
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
+pub use validation::{calibration, validation};
 pub use vitals::{health, look};
 
 use anstyle::Style;

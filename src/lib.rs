@@ -7,7 +7,8 @@ pub mod dtype;
 pub mod units;
 // 1: what a run leaves behind
 pub mod record;
-// 2: physical rates; what is to be measured, what carries it out must offer, where runs live
+// 2: physical rates; what is to be measured, what carries it out must offer, where runs live, what rates are worth
+pub mod capacity;
 pub mod chips;
 pub mod contract;
 pub mod plan;

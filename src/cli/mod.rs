@@ -16,6 +16,7 @@ mod run;
 mod schema;
 mod show;
 mod size;
+mod units;
 mod watch;
 mod worker;
 
@@ -61,6 +62,7 @@ enum Command {
     Peers(peers::Arguments),
     Import(import::Arguments),
     Size(size::Arguments),
+    Units(units::Arguments),
     Watch(watch::Arguments),
     RecordTrace(record_trace::Arguments),
     Schema(schema::Arguments),
@@ -188,6 +190,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Peers(arguments) => peers::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Size(arguments) => size::run(&arguments),
+        Command::Units(arguments) => units::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::RecordTrace(arguments) => record_trace::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -19,6 +19,7 @@ mod size_pictures;
 mod svg;
 mod table;
 mod trend;
+mod validation;
 mod vitals;
 
 pub use bencher::{bencher, bigger_is_better};
@@ -33,6 +34,7 @@ pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
 pub use size::{sizing, swings};
 pub use size_pictures::{costs, cover, tornado};
+pub use validation::{calibration, validation};
 pub use vitals::{health, look};
 
 use anstyle::Style;

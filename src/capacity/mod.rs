@@ -1,0 +1,53 @@
+//! What a device is worth: capacity units of a workload class, and what they come to in tokens and days.
+//!
+//! One unit of a class is the rate at which a frozen vector of rates would do the class's work. `docs/units.md` says it for a buyer.
+
+mod fit;
+mod model;
+mod published;
+mod serve;
+
+pub use fit::{Observed, fit};
+pub use model::{Gpu, Model};
+pub use published::{Answer, Errors, Pair, Row, answer, calibrate, pairs, rows, summary};
+pub use serve::{Constants, FITTED_BATCH, Serving, Weights};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What cannot be taken, or cannot be said, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Wrong(pub String);
+
+/// Constants of an engine, and how many rows they were fitted to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Engine {
+    pub engine: String,
+    pub rows: usize,
+    #[serde(flatten)]
+    pub constants: Constants,
+}
+
+/// Stands for an engine of which no row was seen: fitted to all rows together.
+pub const ANY: &str = "any";
+
+/// The constants that are shipped, fitted to `results/validation/latency.csv` in November 2026.
+///
+/// # Panics
+/// When the shipped table is broken, which a test rules out.
+#[must_use]
+pub fn shipped() -> Vec<Engine> {
+    serde_json::from_str(include_str!("constants.json")).expect("a shipped table is whole")
+}
+
+/// The engine of that name, else the one that stands for all.
+///
+/// # Panics
+/// When there are no engines at all.
+#[must_use]
+pub fn engine<'a>(engines: &'a [Engine], name: &str) -> &'a Engine {
+    let name = if name == "nim" { "trtllm" } else { name };
+    let found = engines.iter().find(|engine| engine.engine == name);
+    found.or_else(|| engines.last()).expect("at least one engine")
+}

@@ -1,0 +1,165 @@
+//! Shapes of models and published rates of GPUs, as tables, and the names that people give them.
+
+use super::Wrong;
+use serde::Deserialize;
+use std::sync::LazyLock;
+
+const MODELS: &str = include_str!("models.csv");
+const GPUS: &str = include_str!("gpus.csv");
+
+/// Shape of a decoder-only transformer, by the fields of its published `config.json`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Model {
+    pub name: String,
+    pub parameters: f64,
+    /// Parameters that one token is multiplied by; fewer than all in a mixture of experts.
+    pub active: f64,
+    pub vocabulary: f64,
+    pub width: f64,
+    pub layers: f64,
+    pub heads: f64,
+    pub kv_heads: f64,
+    pub head: f64,
+    pub experts: f64,
+    pub used: f64,
+}
+
+impl Model {
+    /// Parameters multiplied per token: all but the input table, which is a gather.
+    #[must_use]
+    pub fn multiplied(&self) -> f64 {
+        self.active - self.vocabulary * self.width
+    }
+
+    /// Keys and values that one token leaves in all layers, for one byte a value.
+    #[must_use]
+    pub fn kept(&self) -> f64 {
+        2.0 * self.layers * self.kv_heads * self.head
+    }
+
+    /// Operations to train on one token of a sequence of `length`: `6 P + 6 L H d s`, attention causal.
+    #[must_use]
+    pub fn training_flops(&self, length: f64) -> f64 {
+        6.0 * self.multiplied() + 6.0 * self.layers * self.heads * self.head * length
+    }
+
+    /// Operations to read a prompt of `length`, its last token alone through the output table.
+    #[must_use]
+    pub fn prefill_flops(&self, length: f64) -> (f64, f64) {
+        let table = self.vocabulary * self.width;
+        let dense = 2.0 * (self.multiplied() - table).max(0.0) * length + 2.0 * table;
+        (dense, 2.0 * self.layers * self.heads * self.head * length * length)
+    }
+
+    #[must_use]
+    pub fn mixture(&self) -> bool {
+        self.experts > 1.0
+    }
+
+    /// # Errors
+    /// When no table of ours has that model.
+    pub fn named(name: &str) -> Result<&'static Self, Wrong> {
+        static TABLE: LazyLock<Vec<Model>> = LazyLock::new(|| table(MODELS));
+        let wanted = family(name);
+        TABLE.iter().find(|model| family(&model.name) == wanted).ok_or_else(|| {
+            Wrong(format!("model `{name}` is not in the table of shapes; give its config.json fields in a class of your own"))
+        })
+    }
+}
+
+/// Published rates of a GPU: best measured matmul, and 0.92 of its memory's peak.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Gpu {
+    pub name: String,
+    pub generation: String,
+    /// Dense bf16 of the datasheet, which the use of a model's operations is a share of.
+    #[serde(rename = "peak.bf16")]
+    pub peak: f64,
+    #[serde(rename = "mm.bf16")]
+    pub bf16: f64,
+    #[serde(rename = "mm.fp8")]
+    pub fp8: f64,
+    #[serde(rename = "mm.fp4")]
+    pub fp4: f64,
+    pub hbm: f64,
+    /// Bus bandwidth of a long all-reduce, as nccl-tests counts it: about 0.89 of the link's rate in one direction.
+    #[serde(rename = "link.ar_bw")]
+    pub link: f64,
+    #[serde(rename = "mem.free")]
+    pub memory: f64,
+    pub source: String,
+}
+
+impl Gpu {
+    /// # Errors
+    /// When no published rates of that GPU are shipped.
+    pub fn named(name: &str) -> Result<&'static Self, Wrong> {
+        let wanted = name.to_ascii_lowercase().replace(['-', ' '], "_");
+        let wanted = wanted.strip_prefix("nvidia_").unwrap_or(&wanted).to_owned();
+        let wanted = wanted.replace("sxm4", "sxm").replace("sxm5", "sxm").replace("_80gb", "").replace("_hbm3", "");
+        Self::all()
+            .iter()
+            .find(|gpu| gpu.name == wanted || gpu.name.strip_suffix("_sxm") == Some(&wanted))
+            .ok_or_else(|| Wrong(format!("no published rates of GPU `{name}` are shipped; give its own with --rates")))
+    }
+
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        static TABLE: LazyLock<Vec<Gpu>> = LazyLock::new(|| table(GPUS));
+        &TABLE
+    }
+}
+
+fn table<Row: for<'a> Deserialize<'a>>(text: &str) -> Vec<Row> {
+    csv::Reader::from_reader(text.as_bytes()).into_deserialize().map(|row| row.expect("a shipped table is whole")).collect()
+}
+
+/// A model's family and sizes without what does not change its shape: owner, tuning, dtype, minor version of Llama 3.
+fn family(name: &str) -> (String, Vec<String>) {
+    const IDLE: &[&str] =
+        &["meta", "instruct", "it", "base", "chat", "hf", "bf16", "fp16", "fp8", "fp4", "nvfp4", "mxfp4", "dense"];
+    let name = name.to_ascii_lowercase();
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let (mut words, mut sizes) = (String::new(), Vec::new());
+    for word in name.split(['-', '_', ' ']).filter(|word| !IDLE.contains(word)) {
+        let size = word.strip_suffix('b').is_some_and(|rest| rest.trim_start_matches('a').parse::<f64>().is_ok());
+        let edition = word.starts_with("v0") || word.len() == 4 && word.parse::<u32>().is_ok();
+        if size {
+            sizes.push(word.to_owned());
+        } else if !edition {
+            words.push_str(&word.replace('.', ""));
+        }
+    }
+    if words.starts_with("llama3") {
+        words = "llama3".into();
+    }
+    (words, sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_model_lead_to_one_shape() {
+        for name in ["llama33-70b", "meta-llama/Llama-3.1-70B-Instruct", "Llama-3-70B", "llama31-70b-fp8"] {
+            assert_eq!(Model::named(name).expect("known").name, "llama-3-70b", "{name}");
+        }
+        assert_eq!(Model::named("qwen3-235b-a22b").expect("known").layers, 94.0);
+        assert!(Model::named("llama9-1t").is_err() && Model::named("qwen3-33b").is_err());
+        assert_eq!(Gpu::named("H100").expect("known").name, "h100_sxm");
+        assert_eq!(Gpu::named("NVIDIA H100 NVL").expect("known").name, "h100_nvl");
+        assert!(Gpu::named("v100").is_err());
+    }
+
+    #[test]
+    fn counted_operations_are_those_that_were_published() {
+        // Tokens a second and GPU, and TFLOP/s of the model: NVIDIA Megatron-Bridge, performance summary.
+        for (name, tokens, published) in
+            [("llama-3-8b", 14_451.0, 744.0), ("llama-3-70b", 1602.0, 719.0), ("llama-3-405b", 292.0, 737.0)]
+        {
+            let found = Model::named(name).expect("known").training_flops(8192.0) * tokens / 1e12;
+            assert_eq!(found.round(), published, "{name}: {found}");
+        }
+    }
+}

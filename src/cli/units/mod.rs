@@ -1,0 +1,32 @@
+//! `assay units`: what devices are worth.
+
+mod validate;
+
+use super::Ending;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+/// Says what devices are worth, in units of a class of work
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  assay units validate results/validation/latency.csv\n  assay units calibrate mine.csv --json")]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Says what the serving model predicts of each row of a file of published figures, and how wrong it is
+    Validate(validate::Arguments),
+    /// Fits the constants of the serving model to measured times per output token, and says how well
+    Calibrate(validate::Arguments),
+}
+
+/// # Errors
+/// When an input is not what it should be.
+pub fn run(arguments: &Arguments) -> Result<Ending> {
+    match &arguments.command {
+        Command::Validate(arguments) => validate::validate(arguments),
+        Command::Calibrate(arguments) => validate::calibrate(arguments),
+    }
+}

@@ -1,0 +1,53 @@
+//! `assay units validate` and `calibrate`: the serving model beside published or own figures.
+
+use crate::{
+    capacity::{self, Answer},
+    report::{self, Paper},
+};
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use std::{io::Write, path::PathBuf};
+
+/// Says what the model predicts of each row of a file of published figures, and how wrong it is
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// CSV with the columns id, hardware, gpus, model, dtype, setting, metric, published_value, unit
+    file: PathBuf,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// # Errors
+/// When the file is not what it should be.
+pub fn validate(arguments: &Arguments) -> Result<super::Ending> {
+    let engines = capacity::shipped();
+    let answers: Vec<Answer> = capacity::rows(&arguments.file)?.iter().map(|row| capacity::answer(row, &engines)).collect();
+    let pairs = capacity::pairs(&answers);
+    let groups = capacity::summary(&answers, &pairs);
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let document = json!({ "rows": answers, "pairs": pairs, "errors": groups, "constants": engines });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+    } else {
+        out.write_all(report::validation(&answers, &groups, Paper::of_environment()).as_bytes())?;
+    }
+    let answered = answers.iter().any(|answer| answer.predicted.is_some());
+    Ok(if answered { super::Ending::Good } else { super::Ending::Nothing })
+}
+
+/// # Errors
+/// When the file is not what it should be, or has too few usable rows.
+pub fn calibrate(arguments: &Arguments) -> Result<super::Ending> {
+    let (engines, within, unseen) = capacity::calibrate(&capacity::rows(&arguments.file)?)?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let document = json!({ "constants": engines, "errors": within, "errors_left_out": unseen });
+        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+    } else {
+        let text = report::calibration(&engines, &within, unseen.as_ref(), Paper::of_environment());
+        out.write_all(text.as_bytes())?;
+    }
+    Ok(super::Ending::Good)
+}

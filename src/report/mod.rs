@@ -8,11 +8,13 @@ mod prometheus;
 mod rates;
 mod sheet;
 mod table;
+mod units;
 mod vitals;
 
 pub use json::json;
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
+pub use units::units;
 pub use vitals::{health, look};
 
 use anstyle::Style;

@@ -17,7 +17,7 @@ pub struct Observed<'a> {
 
 const COMMON: usize = 3;
 /// gemm, attention, prefill; then layer, all-reduce and request in seconds.
-const START: [f64; 6] = [0.9, 0.9, 0.76, 45e-6, 9e-6, 36e-6];
+const START: [f64; 6] = [0.9, 0.9, 0.76, 45e-6, 3e-6, 36e-6];
 /// Weight of the pull, against one row's residual.
 const PULL: f64 = 3.0;
 /// Residual from which a row counts linearly.

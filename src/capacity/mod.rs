@@ -14,7 +14,7 @@ mod unit;
 pub use basis::{Batch, Class, Definition, Overlap, Phase, Reference, Source, Structural, Vector, definition};
 pub use fit::{Observed, fit};
 pub use model::{Gpu, Model};
-pub use published::{Answer, Errors, Pair, Row, answer, calibrate, errors, pairs, rows};
+pub use published::{Answer, Errors, Pair, Row, answer, calibrate, pairs, rows, summary};
 pub use rates::{Measured, Rates, rates};
 pub use serve::{Constants, FITTED_BATCH, Serving, Weights};
 pub use unit::{Appraisal, Cell, Question, Time, Together, Unit, Valued, appraise, slowest, time, units};
@@ -40,6 +40,9 @@ pub struct Engine {
 pub const ANY: &str = "any";
 
 /// The constants that are shipped, fitted to `results/validation/latency.csv` in November 2026.
+///
+/// # Panics
+/// When the shipped table is broken, which a test rules out.
 #[must_use]
 pub fn shipped() -> Vec<Engine> {
     serde_json::from_str(include_str!("constants.json")).expect("a shipped table is whole")

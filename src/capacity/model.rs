@@ -72,6 +72,9 @@ impl Model {
 pub struct Gpu {
     pub name: String,
     pub generation: String,
+    /// Dense bf16 of the datasheet, which the use of a model's operations is a share of.
+    #[serde(rename = "peak.bf16")]
+    pub peak: f64,
     #[serde(rename = "mm.bf16")]
     pub bf16: f64,
     #[serde(rename = "mm.fp8")]
@@ -79,6 +82,7 @@ pub struct Gpu {
     #[serde(rename = "mm.fp4")]
     pub fp4: f64,
     pub hbm: f64,
+    /// Bus bandwidth of a long all-reduce, as nccl-tests counts it: about 0.89 of the link's rate in one direction.
     #[serde(rename = "link.ar_bw")]
     pub link: f64,
     #[serde(rename = "mem.free")]

@@ -32,6 +32,8 @@ pub struct Answer {
     pub predicted: Option<f64>,
     pub published: f64,
     pub unit: String,
+    /// What the figure cannot be below: of time to first token, one prompt read at the measured rates with nothing in the way.
+    pub bound: Option<f64>,
     /// Why nothing is predicted.
     pub skipped: Option<String>,
     pub low: Option<f64>,
@@ -91,6 +93,11 @@ impl<'a> Setting<'a> {
         self.0.contains_key(name)
     }
 
+    /// Its engine without the version. NVIDIA's own figures name none where it is theirs.
+    fn engine(&self) -> &'a str {
+        self.0.get("engine").map_or("trtllm", |name| name.split('-').next().unwrap_or_default())
+    }
+
     fn number(&self, names: &[&str]) -> Result<f64, Wrong> {
         let text = names.iter().find_map(|name| self.0.get(name));
         let number = text.and_then(|text| text.parse::<f64>().ok()).filter(|number| *number >= 1.0 && number.is_finite());
@@ -107,10 +114,11 @@ impl<'a> Setting<'a> {
 }
 
 /// How a row is served: the serving, requests at a time in each copy, copies.
-fn served<'a>(row: &Row, setting: &Setting<'a>) -> Result<(Serving<'static>, Option<f64>, f64), Wrong> {
+fn served(row: &Row, setting: &Setting) -> Result<(Serving<'static>, Option<f64>, f64), Wrong> {
     let (prompt, answer) = setting.lengths()?;
     let (model, gpu, weights) = (Model::named(&row.model)?, Gpu::named(&row.hardware)?, Weights::named(&row.dtype)?);
-    let on = |width: f64| Serving { model, gpu, weights, width, prompt, answer };
+    let cache = weights.cache_bytes(setting.engine());
+    let on = |width: f64| Serving { model, gpu, weights, cache, width, prompt, answer };
     let narrowest = || {
         let widths = [1.0, 2.0, 4.0, 8.0].into_iter().filter(|width| *width <= row.gpus);
         widths.map(on).find(|serving| serving.check().is_ok()).map_or(row.gpus, |serving| serving.width)
@@ -137,6 +145,11 @@ fn serving(row: &Row, setting: &Setting, engine: &Engine) -> Result<f64, Wrong> 
     }
 }
 
+fn bound(row: &Row, setting: &Setting) -> Option<f64> {
+    let first = row.metric.starts_with("ttft") && row.unit == "ms";
+    first.then(|| served(row, setting).ok()).flatten().map(|(serving, ..)| 1e3 * serving.least_read())
+}
+
 fn training(row: &Row, setting: &Setting) -> Result<f64, Wrong> {
     let (model, gpu, weights) = (Model::named(&row.model)?, Gpu::named(&row.hardware)?, Weights::named(&row.dtype)?);
     if model.mixture() {
@@ -151,6 +164,8 @@ fn training(row: &Row, setting: &Setting) -> Result<f64, Wrong> {
     match row.metric.as_str() {
         "train_tokens_per_gpu" => Ok(each),
         "model_tflops_per_gpu" => Ok(rate / 1e12),
+        // Of fp8 and fp4 runs, authors divide by one peak or the other.
+        "mfu" if weights == Weights::Bf16 => Ok(100.0 * rate / gpu.peak),
         "train_throughput" => Ok(each * row.gpus),
         "train_days" => Ok(setting.number(&["tokens"])? / (each * row.gpus) / 86_400.0),
         "gpu_hours" => Ok(setting.number(&["tokens"])? / (each * KEPT) / 3600.0),
@@ -162,10 +177,10 @@ fn training(row: &Row, setting: &Setting) -> Result<f64, Wrong> {
 #[must_use]
 pub fn answer(row: &Row, engines: &[Engine]) -> Answer {
     let setting = Setting::of(&row.setting);
-    let name = setting.0.get("engine").map_or("trtllm", |name| name.split('-').next().unwrap_or_default());
+    let name = setting.engine();
     let constants = engine(engines, name);
     let train = setting.has("train");
-    let known = ["ms", "token/s", "token/s/gpu", "TFLOP/s/gpu", "day", "GPU-h"].contains(&row.unit.as_str());
+    let known = ["ms", "token/s", "token/s/gpu", "TFLOP/s/gpu", "day", "GPU-h", "percent"].contains(&row.unit.as_str());
     let predicted = match () {
         () if !known => Err(Wrong(format!("unit `{}` is not one that is predicted", row.unit))),
         () if train => training(row, &setting),
@@ -176,13 +191,14 @@ pub fn answer(row: &Row, engines: &[Engine]) -> Answer {
         id: row.id.clone(),
         predicted: predicted.as_ref().ok().copied(),
         published: row.published_value,
+        bound: bound(row, &setting),
         unit: row.unit.clone(),
         low: predicted.as_ref().ok().map(|value| value / FACTOR),
         high: predicted.as_ref().ok().map(|value| value * FACTOR),
         constants: predicted.is_ok().then_some(origin),
         skipped: predicted.err().map(|wrong| wrong.0),
         hardware: row.hardware.clone(),
-        rest: format!("{}|{}|{}|{}|{}", row.model, row.dtype, row.gpus, row.setting.replace(name, ""), row.metric),
+        rest: format!("{}|{}|{}|{}|{}", row.model, row.dtype, row.gpus, row.setting, row.metric),
         metric: format!("{name} {}", row.metric),
     }
 }
@@ -229,6 +245,21 @@ pub fn errors(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Errors> {
     (rows > 0).then(|| Errors { rows, mean: off.iter().sum::<f64>() / rows as f64, median, coverage: inside as f64 / rows as f64 })
 }
 
+/// Errors of what was answered: of each engine's metric, and of its ratios between two GPUs.
+#[must_use]
+pub fn summary(answers: &[Answer], pairs: &[Pair]) -> BTreeMap<String, Errors> {
+    let mut groups: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    for answer in answers {
+        if let Some(predicted) = answer.predicted {
+            groups.entry(answer.metric.clone()).or_default().push((predicted, answer.published));
+        }
+    }
+    for pair in pairs {
+        groups.entry(format!("{} {}", pair.engine, pair.hardware)).or_default().push((pair.predicted, pair.published));
+    }
+    groups.into_iter().filter_map(|(name, pairs)| Some((name, errors(pairs.into_iter())?))).collect()
+}
+
 /// Constants fitted to the rows of time per output token of dense models, with how well, and those fitted with each pair of model and
 /// GPU left out in turn: the error to expect of a pair that was never seen.
 ///
@@ -263,8 +294,7 @@ fn observed(row: &Row) -> Option<Observed<'static>> {
         return None;
     }
     let (serving, batch, _) = served(row, &setting).ok()?;
-    let engine = setting.0.get("engine")?.split('-').next()?.to_owned();
-    Some(Observed { serving, batch: batch?, engine, seconds: row.published_value / 1e3 })
+    Some(Observed { serving, batch: batch?, engine: setting.engine().to_owned(), seconds: row.published_value / 1e3 })
 }
 
 fn engines(rows: &[Observed]) -> Vec<Engine> {
@@ -315,6 +345,13 @@ mod tests {
         assert!(reason(Row { model: "qwen3-235b-a22b".into(), ..row.clone() }).contains("mixture"));
         assert!(reason(Row { hardware: "v100".into(), ..row.clone() }).contains("v100"));
         assert!(reason(Row { metric: "ttft_mean".into(), ..row.clone() }).contains("first token"));
+        let first = Row { metric: "ttft_mean".into(), ..row.clone() };
+        let bound = answer(&first, &engines).bound.expect("a serving that is known");
+        assert!(
+            bound > 0.0
+                && answer(&Row { gpus: 2.0, setting: first.setting.replace("tp=1", "tp=2"), ..first }, &engines).bound
+                    < Some(bound)
+        );
         assert!(reason(Row { unit: "h".into(), ..row }).contains("unit"));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Gpu, Model, Wrong};
 use serde::{Deserialize, Serialize};
 
-/// Concurrency up to which the constants were fitted; nothing is extrapolated beyond it.
+/// Most requests at a time that are reckoned with. The fitted rows reach 224; nothing is said far beyond them.
 pub const FITTED_BATCH: f64 = 256.0;
 /// Share of memory that an engine gives to weights and cache.
 const USABLE: f64 = 0.9;
@@ -17,7 +17,7 @@ pub struct Constants {
     pub attention: f64,
     /// Seconds a layer and step: dependent launches.
     pub layer: f64,
-    /// Seconds of an all-reduce; two a layer where a model is split.
+    /// Seconds of an all-reduce, for each doubling of the GPUs that a model is split over; two a layer.
     pub all_reduce: f64,
     /// Seconds a request and step: scheduling and sampling.
     pub request: f64,
@@ -55,10 +55,11 @@ impl Weights {
         }
     }
 
-    /// Bytes a value of the cache of keys and values.
+    /// Bytes a value of the cache of keys and values, as an engine keeps it unless told otherwise: vLLM and SGLang in the model's own
+    /// bf16 (`kv_cache_dtype` is `auto`), TensorRT-LLM in fp8 where its checkpoint is quantised.
     #[must_use]
-    pub fn cache_bytes(self) -> f64 {
-        if self == Self::Bf16 { 2.0 } else { 1.0 }
+    pub fn cache_bytes(self, engine: &str) -> f64 {
+        if self == Self::Bf16 || ["vllm", "sglang"].contains(&engine) { 2.0 } else { 1.0 }
     }
 
     #[must_use]
@@ -77,6 +78,8 @@ pub struct Serving<'a> {
     pub model: &'a Model,
     pub gpu: &'a Gpu,
     pub weights: Weights,
+    /// Bytes a value of the cache of keys and values.
+    pub cache: f64,
     pub width: f64,
     pub prompt: f64,
     pub answer: f64,
@@ -107,16 +110,16 @@ impl Serving<'_> {
     #[must_use]
     pub fn most(&self) -> f64 {
         let free = USABLE * (self.width * self.gpu.memory - self.model.parameters * self.weights.bytes());
-        free / (self.model.kept() * self.weights.cache_bytes() * (self.prompt + self.answer))
+        free / (self.model.kept() * self.cache * (self.prompt + self.answer))
     }
 
-    /// Seconds in which `values` of a layer are summed over the GPUs, twice in each layer.
-    fn exchange(&self, values: f64) -> f64 {
+    /// Seconds in which `tokens` are summed over the GPUs, twice in each layer: `2 (n - 1) / n` of the bytes pass each GPU's link.
+    fn exchange(&self, tokens: f64) -> f64 {
         if self.width <= 1.0 {
             return 0.0;
         }
-        2.0 * self.model.layers * 2.0 * (self.width - 1.0) / self.width * 2.0 * values * self.model.width
-            / (self.width * self.gpu.link)
+        let bytes = 2.0 * tokens * self.model.width;
+        2.0 * self.model.layers * 2.0 * (self.width - 1.0) / self.width * bytes / self.gpu.link
     }
 
     /// Seconds of a step in which each of `batch` sequences gets one token.
@@ -126,9 +129,9 @@ impl Serving<'_> {
         let context = self.prompt + self.answer / 2.0;
         let products = (model.parameters * weights.bytes() / (width * gpu.hbm))
             .max(2.0 * model.multiplied() * batch / (width * weights.rate(gpu)));
-        let cache = batch * model.kept() * weights.cache_bytes() * context / (width * gpu.hbm);
+        let cache = batch * model.kept() * self.cache * context / (width * gpu.hbm);
         let scores = 4.0 * model.layers * model.heads * model.head * context * batch / (width * gpu.bf16);
-        let sums = if *width > 1.0 { 2.0 * constants.all_reduce } else { 0.0 };
+        let sums = 2.0 * width.log2() * constants.all_reduce;
         products / constants.gemm
             + cache.max(scores) / constants.attention
             + self.exchange(batch)
@@ -136,13 +139,19 @@ impl Serving<'_> {
             + constants.request * batch.min(FITTED_BATCH)
     }
 
-    /// Seconds to read one prompt.
+    /// Seconds below which no engine reads one prompt on this hardware, if its matmuls and its memory do what was measured of them.
     #[must_use]
-    pub fn read(&self, constants: &Constants) -> f64 {
+    pub fn least_read(&self) -> f64 {
         let Self { model, gpu, weights, width, prompt, .. } = self;
         let (dense, scores) = model.prefill_flops(*prompt);
         let products = (dense / (width * weights.rate(gpu))).max(model.parameters * weights.bytes() / (width * gpu.hbm));
-        (products + scores / (width * gpu.bf16) + self.exchange(*prompt)) / constants.prefill
+        products + scores / (width * gpu.bf16)
+    }
+
+    /// Seconds to read one prompt.
+    #[must_use]
+    pub fn read(&self, constants: &Constants) -> f64 {
+        (self.least_read() + self.exchange(self.prompt)) / constants.prefill
     }
 
     /// Seconds per output token at `batch` requests at a time: a step, and its share of the others' prompts.
@@ -177,5 +186,47 @@ impl Serving<'_> {
             }
         }
         low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Constants = Constants { gemm: 1.0, attention: 1.0, layer: 0.0, all_reduce: 0.0, request: 0.0, prefill: 1.0 };
+
+    fn serving(width: f64, cache: f64) -> Serving<'static> {
+        let (model, gpu) = (Model::named("llama-3-70b").expect("known"), Gpu::named("h100_sxm").expect("known"));
+        Serving { model, gpu, weights: Weights::Fp8, cache, width, prompt: 1024.0, answer: 1024.0 }
+    }
+
+    #[test]
+    fn sums_take_what_one_card_sends_and_a_doubling_each() {
+        // 80 layers, twice, 8192 values of two bytes, 2 (8 - 1) / 8 of them over a link of 400 GB/s.
+        let bytes = 80.0 * 2.0 * 1.75 * 2.0 * 8192.0;
+        assert!((serving(8.0, 1.0).exchange(1.0) / (bytes / 400e9) - 1.0).abs() < 1e-12);
+        assert!(serving(1.0, 1.0).exchange(1.0).abs() < 1e-30);
+        let waits = |width| {
+            let serving = serving(width, 1.0);
+            serving.step(&Constants { all_reduce: 1e-6, ..NOTHING }, 1.0) - serving.step(&NOTHING, 1.0)
+        };
+        assert!((waits(8.0) / waits(2.0) - 3.0).abs() < 1e-6 && waits(1.0).abs() < 1e-30);
+    }
+
+    #[test]
+    fn a_cache_of_two_bytes_takes_twice_the_room_and_longer_steps() {
+        assert!((serving(2.0, 1.0).most() / serving(2.0, 2.0).most() - 2.0).abs() < 1e-12);
+        assert!(serving(2.0, 2.0).step(&NOTHING, 64.0) > serving(2.0, 1.0).step(&NOTHING, 64.0));
+        let kept = |weights: Weights| ["trtllm", "vllm", "sglang"].map(|engine| weights.cache_bytes(engine));
+        assert_eq!((kept(Weights::Fp8), kept(Weights::Bf16)), ([1.0, 2.0, 2.0], [2.0; 3]));
+    }
+
+    #[test]
+    fn the_most_requests_that_meet_a_target_meet_it_and_one_more_does_not() {
+        let (serving, constants) = (serving(4.0, 1.0), super::super::shipped()[0].constants);
+        let most = serving.concurrency(&constants, 0.04);
+        assert!(most > 1.0 && most < FITTED_BATCH, "{most}");
+        assert!(serving.per_token(&constants, most) <= 0.04 && serving.per_token(&constants, most + 1.0) > 0.04);
+        assert_eq!(serving.concurrency(&constants, 1e-6), 0.0);
     }
 }

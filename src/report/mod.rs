@@ -9,12 +9,14 @@ mod rates;
 mod sheet;
 mod table;
 mod units;
+mod validation;
 mod vitals;
 
 pub use json::json;
 pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
 pub use units::units;
+pub use validation::{calibration, validation};
 pub use vitals::{health, look};
 
 use anstyle::Style;

@@ -2,15 +2,22 @@
 //!
 //! One unit of a class is the rate at which a frozen vector of rates would do the class's work. `docs/units.md` says it for a buyer.
 
+mod basis;
 mod fit;
 mod model;
 mod published;
+mod rates;
 mod serve;
+mod spread;
+mod unit;
 
+pub use basis::{Batch, Class, Definition, Overlap, Phase, Reference, Source, Structural, Vector, definition};
 pub use fit::{Observed, fit};
 pub use model::{Gpu, Model};
 pub use published::{Answer, Errors, Pair, Row, answer, calibrate, pairs, rows, summary};
+pub use rates::{Measured, Rates, rates};
 pub use serve::{Constants, FITTED_BATCH, Serving, Weights};
+pub use unit::{Appraisal, Cell, Question, Time, Together, Unit, Valued, appraise, slowest, time, units};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

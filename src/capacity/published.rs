@@ -198,7 +198,7 @@ pub fn answer(row: &Row, engines: &[Engine]) -> Answer {
         constants: predicted.is_ok().then_some(origin),
         skipped: predicted.err().map(|wrong| wrong.0),
         hardware: row.hardware.clone(),
-        rest: format!("{}|{}|{}|{}|{}", row.model, row.dtype, row.gpus, row.setting.replace(name, ""), row.metric),
+        rest: format!("{}|{}|{}|{}|{}", row.model, row.dtype, row.gpus, row.setting, row.metric),
         metric: format!("{name} {}", row.metric),
     }
 }

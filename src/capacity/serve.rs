@@ -3,7 +3,7 @@
 use super::{Gpu, Model, Wrong};
 use serde::{Deserialize, Serialize};
 
-/// Concurrency up to which the constants were fitted; nothing is extrapolated beyond it.
+/// Most requests at a time that are reckoned with. The fitted rows reach 224; nothing is said far beyond them.
 pub const FITTED_BATCH: f64 = 256.0;
 /// Share of memory that an engine gives to weights and cache.
 const USABLE: f64 = 0.9;
@@ -186,5 +186,47 @@ impl Serving<'_> {
             }
         }
         low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Constants = Constants { gemm: 1.0, attention: 1.0, layer: 0.0, all_reduce: 0.0, request: 0.0, prefill: 1.0 };
+
+    fn serving(width: f64, cache: f64) -> Serving<'static> {
+        let (model, gpu) = (Model::named("llama-3-70b").expect("known"), Gpu::named("h100_sxm").expect("known"));
+        Serving { model, gpu, weights: Weights::Fp8, cache, width, prompt: 1024.0, answer: 1024.0 }
+    }
+
+    #[test]
+    fn sums_take_what_one_card_sends_and_a_doubling_each() {
+        // 80 layers, twice, 8192 values of two bytes, 2 (8 - 1) / 8 of them over a link of 400 GB/s.
+        let bytes = 80.0 * 2.0 * 1.75 * 2.0 * 8192.0;
+        assert!((serving(8.0, 1.0).exchange(1.0) / (bytes / 400e9) - 1.0).abs() < 1e-12);
+        assert!(serving(1.0, 1.0).exchange(1.0).abs() < 1e-30);
+        let waits = |width| {
+            let serving = serving(width, 1.0);
+            serving.step(&Constants { all_reduce: 1e-6, ..NOTHING }, 1.0) - serving.step(&NOTHING, 1.0)
+        };
+        assert!((waits(8.0) / waits(2.0) - 3.0).abs() < 1e-6 && waits(1.0).abs() < 1e-30);
+    }
+
+    #[test]
+    fn a_cache_of_two_bytes_takes_twice_the_room_and_longer_steps() {
+        assert!((serving(2.0, 1.0).most() / serving(2.0, 2.0).most() - 2.0).abs() < 1e-12);
+        assert!(serving(2.0, 2.0).step(&NOTHING, 64.0) > serving(2.0, 1.0).step(&NOTHING, 64.0));
+        let kept = |weights: Weights| ["trtllm", "vllm", "sglang"].map(|engine| weights.cache_bytes(engine));
+        assert_eq!((kept(Weights::Fp8), kept(Weights::Bf16)), ([1.0, 2.0, 2.0], [2.0; 3]));
+    }
+
+    #[test]
+    fn the_most_requests_that_meet_a_target_meet_it_and_one_more_does_not() {
+        let (serving, constants) = (serving(4.0, 1.0), super::super::shipped()[0].constants);
+        let most = serving.concurrency(&constants, 0.04);
+        assert!(most > 1.0 && most < FITTED_BATCH, "{most}");
+        assert!(serving.per_token(&constants, most) <= 0.04 && serving.per_token(&constants, most + 1.0) > 0.04);
+        assert_eq!(serving.concurrency(&constants, 1e-6), 0.0);
     }
 }

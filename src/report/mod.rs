@@ -19,6 +19,7 @@ mod size_pictures;
 mod svg;
 mod table;
 mod trend;
+mod units;
 mod validation;
 mod vitals;
 
@@ -34,6 +35,7 @@ pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
 pub use size::{sizing, swings};
 pub use size_pictures::{costs, cover, tornado};
+pub use units::units;
 pub use validation::{calibration, validation};
 pub use vitals::{health, look};
 

@@ -1,5 +1,6 @@
 //! `assay units`: what devices are worth.
 
+mod appraise;
 mod validate;
 
 use super::Ending;
@@ -8,10 +9,15 @@ use clap::{Args, Subcommand};
 
 /// Says what devices are worth, in units of a class of work
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  assay units validate results/validation/latency.csv\n  assay units calibrate mine.csv --json")]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Examples:\n  assay units node.jsonl --price 6.75 --currency USD\n  assay units node.jsonl --class stream --allow-degraded\n  assay units validate results/validation/latency.csv\n  assay units calibrate mine.csv --json"
+)]
 pub struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    record: appraise::Arguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +32,8 @@ enum Command {
 /// When an input is not what it should be.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     match &arguments.command {
-        Command::Validate(arguments) => validate::validate(arguments),
-        Command::Calibrate(arguments) => validate::calibrate(arguments),
+        Some(Command::Validate(arguments)) => validate::validate(arguments),
+        Some(Command::Calibrate(arguments)) => validate::calibrate(arguments),
+        None => appraise::run(&arguments.record),
     }
 }

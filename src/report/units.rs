@@ -1,0 +1,158 @@
+//! What devices are worth, as a table: a line a class, with a bar of where its time goes, and the reasons of what is withheld.
+
+use super::{
+    HEADING, Paper, WIDTH, figure,
+    table::{Align, Table, folded},
+};
+use crate::{
+    capacity::{Appraisal, Cell, Unit, Valued},
+    record::Interval,
+};
+use std::{collections::BTreeMap, fmt::Write};
+
+/// Columns of a bar of shares.
+const BAR: usize = 16;
+/// Where time goes: begin of a key, what it is called, how it is drawn with and without block characters.
+const PARTS: [(&str, &str, char, char); 4] =
+    [("mm.", "products", '█', 'P'), ("hbm.", "memory", '▒', 'M'), ("launch.", "launches", '░', 'l'), ("link.", "link", '·', 'n')];
+
+/// The whole appraisal; a price is named in `currency`.
+#[must_use]
+pub fn units(appraisal: &Appraisal, currency: Option<&str>, paper: Paper) -> String {
+    let Appraisal { definition, reference, suite, .. } = appraisal;
+    let mut text = String::new();
+    let name = format!("{definition}@{}", reference.name);
+    let mark = if reference.provisional { " (provisional)" } else { "" };
+    let _ = writeln!(text, "{HEADING}Capacity units {name}{mark}{HEADING:#}, from a record of suite {}", paper.text(suite));
+    if reference.provisional {
+        let _ = writeln!(text, "{}", folded(&format!("provisional: {}", reference.why), WIDTH));
+    }
+    for device in &appraisal.devices {
+        text.push_str(&section(device, paper));
+    }
+    text.push_str(&together(appraisal, paper));
+    for refused in &appraisal.refused {
+        let _ = writeln!(text, "\n{}: that stands for no hardware, and is worth no units", paper.text(refused));
+    }
+    let drawn =
+        |(_, name, block, letter): (&str, &str, char, char)| format!("{} {name}", if paper.unicode { block } else { letter });
+    if let Some(currency) = currency {
+        let _ = writeln!(text, "\ncost/h: {} for a firm unit and an hour", paper.text(currency));
+    }
+    let _ = writeln!(text, "\ntime: {}. Units of different classes never add up.", PARTS.map(drawn).join(", "));
+    text
+}
+
+fn section(valued: &Valued, paper: Paper) -> String {
+    let columns = [
+        ("class", Align::Left),
+        ("typical", Align::Right),
+        ("", Align::Close),
+        ("firm", Align::Right),
+        ("cost/h", Align::Right),
+        ("time", Align::Left),
+        ("bound by", Align::Left),
+    ];
+    let mut table = Table::new(paper, &columns);
+    for unit in &valued.units {
+        table.row(&row(unit, paper));
+    }
+    let mut text = format!("\n{HEADING}{} {}{HEADING:#}\n", paper.text(&valued.device), paper.text(&valued.model));
+    for line in table.lines(WIDTH) {
+        let _ = writeln!(text, "{line}");
+    }
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in valued.units.iter().flat_map(|unit| [&unit.typical.reason, &unit.firm.reason]).flatten() {
+        if !reasons.contains(&reason.as_str()) {
+            reasons.push(reason);
+        }
+    }
+    for unit in valued.units.iter().filter(|unit| !unit.via_vendor.is_empty()) {
+        let _ = writeln!(text, "{} via vendor: {}", unit.class, unit.via_vendor.join(", "));
+    }
+    for reason in reasons {
+        let _ = writeln!(text, "{}", folded(&paper.text(reason), WIDTH));
+    }
+    text
+}
+
+fn row(unit: &Unit, paper: Paper) -> Vec<String> {
+    let half = unit.low.zip(unit.high).map_or(0.0, |(low, high)| (high - low) / 2.0);
+    let spread = unit.typical.value.zip(unit.low.zip(unit.high)).map(|(value, (low, high))| Interval { value, low, high });
+    let most = unit.shares.iter().max_by(|a, b| a.1.total_cmp(b.1));
+    vec![
+        unit.class.clone(),
+        cell(&unit.typical, half),
+        spread.map(figure::spread).unwrap_or_default(),
+        cell(&unit.firm, half),
+        unit.cost.as_ref().map(|cost| cell(cost, 0.0)).unwrap_or_default(),
+        bar(&unit.shares, paper),
+        most.map(|(key, share)| format!("{key} {:.0}%", 100.0 * share)).unwrap_or_default(),
+    ]
+}
+
+/// A figure, the code of why there is none, or both.
+fn cell(cell: &Cell, half: f64) -> String {
+    let value = cell.value.map(|value| figure::digits(value, half));
+    [value.as_deref(), cell.code()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Shares of the time in `BAR` columns, the whole always full.
+fn bar(shares: &BTreeMap<String, f64>, paper: Paper) -> String {
+    let mut text = String::new();
+    let (mut sum, mut drawn) = (0.0, 0);
+    for (begin, _, block, letter) in PARTS {
+        sum += shares.iter().filter(|(key, _)| key.starts_with(begin)).map(|(_, share)| share).sum::<f64>();
+        let until = (sum * BAR as f64).round() as usize;
+        text.extend(std::iter::repeat_n(if paper.unicode { block } else { letter }, until.saturating_sub(drawn)));
+        drawn = until.max(drawn);
+    }
+    text
+}
+
+fn together(appraisal: &Appraisal, paper: Paper) -> String {
+    let mut text = String::new();
+    let mut of = None;
+    for node in &appraisal.nodes {
+        let head = (&node.backend, node.devices);
+        if of != Some(head) {
+            let _ = writeln!(text, "\n{HEADING}{} devices of {}{HEADING:#}, measured one at a time", head.1, paper.text(head.0));
+            of = Some(head);
+        }
+        let (replicas, synchronous) = (cell(&node.replicas, 0.0), cell(&node.synchronous, 0.0));
+        let _ = writeln!(text, "{:<16} replicas {replicas:>12}   in step {synchronous:>12}", node.class);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::{self, Question};
+    use std::path::Path;
+
+    #[test]
+    fn a_bar_is_full_and_shows_each_part() {
+        let shares = |of: &[(&str, f64)]| of.iter().map(|(key, share)| ((*key).to_owned(), *share)).collect();
+        let plain = Paper { unicode: false };
+        assert_eq!(bar(&shares(&[("hbm.read", 0.5), ("mm.bf16", 0.25), ("launch.dep", 0.25)]), plain), "PPPPMMMMMMMMllll");
+        assert_eq!(bar(&shares(&[("hbm.triad", 1.0)]), Paper { unicode: true }), "▒".repeat(BAR));
+        assert_eq!(bar(&BTreeMap::new(), plain), "");
+    }
+
+    #[test]
+    fn a_withheld_figure_shows_its_reason_in_its_place() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/amd-epyc-2-cores.cpu.standard.jsonl");
+        let document = crate::record::read(&path).expect("committed");
+        let shown = |degraded| {
+            let question = Question { degraded, ..Question::default() };
+            units(&capacity::appraise(&document, &question).expect("hardware"), None, Paper { unicode: false })
+        };
+        let line = |text: &str| text.lines().find(|line| line.starts_with("stream")).map(str::to_owned).expect("a class");
+        let (strict, degraded) = (line(&shown(false)), line(&shown(true)));
+        assert!(strict.contains("unsteady") && !strict.contains("0.0"), "{strict}");
+        assert!(degraded.contains("0.020 unsteady") && degraded.contains(&"M".repeat(BAR)), "{degraded}");
+        let text = shown(true);
+        assert!(text.contains("cu/1@REF-0 (provisional)") && text.contains("unsteady: hbm.triad varies by 16.8 %"), "{text}");
+    }
+}

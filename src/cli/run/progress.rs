@@ -119,7 +119,9 @@ impl Progress {
         let elapsed = self.begin.elapsed().as_secs_f64();
         let beyond = if self.done == 0 { SETUP } else { (elapsed - self.measured).max(0.0) / self.done as f64 };
         let share = |key: &str| if key.starts_with(TOGETHER) { 1.0 / self.devices_at_once as f64 } else { 1.0 };
-        let left: f64 = self.targets.iter().map(|(key, target)| (target.seconds() + beyond) * share(key)).sum();
+        let each = self.targets.iter().map(|(key, target)| (target.seconds() + beyond) * share(key));
+        // A sum of nothing would be a negative zero.
+        let left = each.fold(0.0, |sum, one| sum + one);
         in_words(self.budget.map_or(left, |budget| left.min((budget - elapsed).max(0.0))).ceil())
     }
 }

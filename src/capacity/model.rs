@@ -159,7 +159,8 @@ mod tests {
             [("llama-3-8b", 14_451.0, 744.0), ("llama-3-70b", 1602.0, 719.0), ("llama-3-405b", 292.0, 737.0)]
         {
             let found = Model::named(name).expect("known").training_flops(8192.0) * tokens / 1e12;
-            assert_eq!(found.round(), published, "{name}: {found}");
+            // Tokens are published in whole, so that the product is known to three digits.
+            assert!((found - published).abs() < 1e-3 * published, "{name}: {found}");
         }
     }
 }

@@ -224,9 +224,9 @@ mod tests {
     #[test]
     fn the_most_requests_that_meet_a_target_meet_it_and_one_more_does_not() {
         let (serving, constants) = (serving(4.0, 1.0), super::super::shipped()[0].constants);
-        let most = serving.concurrency(&constants, 0.04);
-        assert!(most > 1.0 && most < FITTED_BATCH, "{most}");
-        assert!(serving.per_token(&constants, most) <= 0.04 && serving.per_token(&constants, most + 1.0) > 0.04);
+        let target = serving.per_token(&constants, 100.0);
+        assert!(serving.most() > 101.0 && serving.per_token(&constants, 101.0) > target);
+        assert_eq!(serving.concurrency(&constants, target), 100.0);
         assert_eq!(serving.concurrency(&constants, 1e-6), 0.0);
     }
 }

@@ -152,7 +152,7 @@ pub struct Question<'a> {
 /// When the record's figures are not of our own kernels, or are of nothing that stands for hardware.
 pub fn appraise(document: &Document, question: &Question) -> Result<Appraisal, Wrong> {
     let header = &document.header;
-    if header.assay.method == 0 || header.suite == "imported" {
+    if header.assay.imported.is_some() {
         return Err(Wrong("an imported record: units come from rates of our own kernels alone; measure with `assay run`".into()));
     }
     let definition = definition();

@@ -134,6 +134,7 @@ fn what_stands_for_no_hardware_is_refused() {
         assert!(refused(&other).contains(word));
     }
     let mut imported = committed("amd-epyc-2-cores.cpu.standard.jsonl");
-    imported.header.assay.method = 0;
+    let origin = record::Origin { tool: "nvbandwidth".into(), version: None, measured_at: None };
+    imported.header.assay = record::Software::reading(origin);
     assert!(refused(&imported).contains("imported"));
 }

@@ -74,7 +74,7 @@ pub fn costs(problem: &Problem, evaluation: &Evaluation) -> String {
     let least = evaluation.by_scenario.iter().copied().fold(f64::INFINITY, f64::min);
     let most = evaluation.by_scenario.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let width = ((most - least) / BARS as f64).max(most.abs() * 1e-3).max(1e-6);
-    let mut bars = vec![0.0; BARS];
+    let mut bars = [0.0; BARS];
     for (cost, scenario) in evaluation.by_scenario.iter().zip(&problem.scenarios) {
         bars[(((cost - least) / width) as usize).min(BARS - 1)] += 100.0 * scenario.probability;
     }

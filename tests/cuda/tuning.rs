@@ -37,7 +37,7 @@ fn the_fastest_candidate_is_found_once_kept_and_told() {
     );
     let anew = copy(&fake, &["--tuning", "anew"]);
     assert_eq!(anew.workload.variant, "vec4x4");
-    assert!(anew.reason.is_some_and(|said| said.contains("the fastest of 2 tried on this device")));
+    assert!(anew.reason.is_some_and(|said| said.contains("the fastest of 3 tried on this device")));
     assert!(anew.counters["tuning.seconds"] > 0.0 && anew.counters["tuning.seconds"] < 3.0);
     let kept = std::fs::read_to_string(fake.path("cache/assay/tuned/fake-sm-90-4.json")).expect("kept");
     assert!(kept.contains("\"stream/fp64/copy/1MiB\": \"vec4x4\""), "{kept}");
@@ -57,7 +57,7 @@ fn every_candidate_and_slow_twin_is_measured_where_all_are_asked_for() {
     let fake = Fake::new("all", "sm=90").with_ptx(compiled::ptx()).with_pace(&pace);
     let entries = measured(&fake, &["--kernels", "all"]);
     let variants: Vec<&str> = entries.iter().map(|entry| entry.workload.variant.as_str()).collect();
-    assert_eq!(variants, ["vec4x8", "vec4x4", "slow"]);
+    assert_eq!(variants, ["vec4x8", "vec4x4", "bulk/p16x6", "slow", "bulk/slow"]);
     let rate = |entry: &Entry| entry.rate.as_ref().and_then(|rate| rate.burst).expect("a burst").value;
-    assert!(entries.iter().all(|entry| entry.outcome == Outcome::Measured) && rate(&entries[0]) > 1.9 * rate(&entries[2]));
+    assert!(entries.iter().all(|entry| entry.outcome == Outcome::Measured) && rate(&entries[0]) > 1.9 * rate(&entries[3]));
 }

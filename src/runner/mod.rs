@@ -242,7 +242,11 @@ impl Attendance<'_> {
                     self.tell(*entry, news)?;
                 }
                 Heard::Event(Event::Broken { why }) => return self.nothing_opened(&why, news),
-                Heard::Event(Event::Done) => return Ok(()),
+                Heard::Event(Event::Done) => {
+                    // A driver may have something to put in order when its process ends.
+                    child.end();
+                    return Ok(());
+                }
                 Heard::Event(Event::Listed { .. } | Event::Looked { .. } | Event::Alive) => {}
                 Heard::Silence => {
                     if let Some(why) = vigil.lost(Instant::now()) {

@@ -36,6 +36,8 @@ use std::{
 
 /// The parent asked for an end.
 static STOP: AtomicBool = AtomicBool::new(false);
+/// All is told: the process ends of itself.
+static DONE: AtomicBool = AtomicBool::new(false);
 /// What the parent said to one that waits at the start gate.
 static PASS: Mutex<Option<Order>> = Mutex::new(None);
 
@@ -49,6 +51,7 @@ const GLANCE: Duration = Duration::from_millis(1);
 const SILENCE: Nanos = Nanos(120_000_000_000);
 
 fn tell(event: &Event) {
+    DONE.fetch_or(matches!(event, Event::Done), Ordering::Relaxed);
     // A parent that no longer listens is gone, and this process ends with its input.
     if let Ok(mut text) = serde_json::to_string(event) {
         text.push('\n');
@@ -69,7 +72,9 @@ fn receive<T: serde::de::DeserializeOwned>() -> Result<T, String> {
                 Err(_) => {}
             }
         }
-        leave();
+        if !DONE.load(Ordering::Relaxed) {
+            leave();
+        }
     });
     serde_json::from_str(&line).map_err(|error| error.to_string())
 }

@@ -13,7 +13,7 @@ use crate::{
     device::BACKENDS,
     measure::{self, Context, Phase, Profile, Readings},
     plan::{Plan, Variant},
-    record::{Device, Entry, Kind, Neighbours, Outcome, RateUnit, Vitals},
+    record::{Device, Entry, Kind, Outcome, RateUnit, Vitals},
     telemetry::{Monitor, Pace, Sampler, Sources},
     units::{Celsius, Nanos},
     workload::Suite,
@@ -302,28 +302,27 @@ impl Worker<'_> {
         entries.extend(unpaired);
         let after = self.sources.others(&self.device);
         let lost = self.sources.lost(&self.device);
+        let neighbours = before.zip(after).map(|(before, after)| before.until(after));
         for entry in &mut entries {
-            entry.neighbours = before.zip(after).map(|(before, after)| Neighbours {
-                before: before.processes,
-                after: after.processes,
-                utilisation_before: before.utilisation,
-                utilisation_after: after.utilisation,
-            });
-            entry.device = self.device.clone();
-            if let Some(why) = &lost {
-                faults::lost(entry, why);
-            }
-            self.learn(plan, entry);
-            if let Some(path) = &self.options.trace
-                && let Err(why) = taped.write(Path::new(path), entry, &|from, to| self.readings(from, to).readings)
-            {
-                entry.reason = Some(entry.reason.take().unwrap_or(why));
-                entry.outcome = if entry.outcome == Outcome::Measured { Outcome::Failed } else { entry.outcome };
-            }
+            entry.neighbours = neighbours;
+            lost.iter().for_each(|why| faults::lost(entry, why));
+            self.complete(entry, plan, &taped);
         }
         let launching = entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.seconds).sum();
         self.budget.needed(self.started.now().since(begin).since(Nanos::from_seconds(launching)));
         self.with_start(entries)
+    }
+
+    /// Adds to an entry what only this side knows, and writes its trace where one is wanted.
+    fn complete(&mut self, entry: &mut Entry, plan: &Plan, taped: &Taped) {
+        entry.device = self.device.clone();
+        self.learn(plan, entry);
+        if let Some(path) = &self.options.trace
+            && let Err(why) = taped.write(Path::new(path), entry, &|from, to| self.readings(from, to).readings)
+        {
+            entry.reason = Some(entry.reason.take().unwrap_or(why));
+            entry.outcome = if entry.outcome == Outcome::Measured { Outcome::Failed } else { entry.outcome };
+        }
     }
 
     /// Comes to the start gate and waits until it is told to start, at a time that all are told, or not to.

@@ -24,7 +24,7 @@ pub use xid::{KERNEL_LOG, KernelLog, known as known_xid};
 
 use crate::{
     contract::Probe,
-    record::{Device, Kind},
+    record::{Device, Kind, Neighbours},
 };
 use std::{cell::Cell, collections::BTreeMap, path::Path, sync::mpsc, thread, time::Duration};
 
@@ -78,6 +78,19 @@ pub struct Others {
     pub processes: u64,
     /// Share of the last second or less in which some kernel ran, 0 to 1.
     pub utilisation: Option<f64>,
+}
+
+impl Others {
+    /// What a record says of them, before and after a measurement.
+    #[must_use]
+    pub fn until(self, after: Self) -> Neighbours {
+        Neighbours {
+            before: self.processes,
+            after: after.processes,
+            utilisation_before: self.utilisation,
+            utilisation_after: after.utilisation,
+        }
+    }
 }
 
 /// Loading a vendor's library takes this long at the most: a driver that keeps no state initialises every card.

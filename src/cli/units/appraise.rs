@@ -20,7 +20,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     class: Vec<String>,
     /// Price of a device for an hour, to show what a firm unit costs
-    #[arg(long, requires = "currency", value_parser = price)]
+    #[arg(long, requires = "currency", value_parser = price, allow_negative_numbers = true)]
     price: Option<f64>,
     /// Currency of the price, for example USD
     #[arg(long, requires = "price", value_parser = currency)]

@@ -305,7 +305,9 @@ impl Worker<'_> {
         let neighbours = before.zip(after).map(|(before, after)| before.until(after));
         for entry in &mut entries {
             entry.neighbours = neighbours;
-            lost.iter().for_each(|why| faults::lost(entry, why));
+            if let Some(why) = &lost {
+                faults::lost(entry, why);
+            }
             self.complete(entry, plan, &taped);
         }
         let launching = entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.seconds).sum();

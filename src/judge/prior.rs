@@ -25,8 +25,8 @@ impl Default for Prior {
 }
 
 impl Prior {
-    /// Learned from many metrics: the middle of their variances, the closer to the default the fewer they are. Nothing where fewer
-    /// than three metrics have runs enough.
+    /// Learned from many metrics: the middle of their variances, and how far these agree, the closer to the default the fewer they are
+    /// (Smyth 2004). Nothing where fewer than three metrics have runs enough.
     #[must_use]
     pub fn learned(metrics: &[Pooled]) -> Option<Self> {
         const FEWEST: usize = 3;
@@ -34,13 +34,46 @@ impl Prior {
         const WORTH: f64 = 4.0;
         // The median of χ² over its degrees of freedom (Wilson and Hilferty 1931).
         let middle = |df: f64| (1.0 - 2.0 / (9.0 * df)).powi(3);
-        let known = metrics.iter().filter(|pooled| pooled.df >= 1.0 && pooled.squares > 0.0);
-        let logs: Vec<f64> = known.map(|pooled| (pooled.squares / pooled.df / middle(pooled.df)).ln()).collect();
+        let known: Vec<&Pooled> = metrics.iter().filter(|pooled| pooled.df >= 1.0 && pooled.squares > 0.0).collect();
+        let logs: Vec<f64> = known.iter().map(|pooled| (pooled.squares / pooled.df / middle(pooled.df)).ln()).collect();
         let usual = Self::default();
         let count = logs.len() as f64;
-        let learned = (quantile(&sorted(&logs), 0.5) * count + 2.0 * usual.sd.ln() * WORTH) / (count + WORTH);
-        (logs.len() >= FEWEST).then(|| Self { sd: (learned / 2.0).exp(), df: usual.df })
+        let own = quantile(&sorted(&logs), 0.5);
+        let learned = (own * count + 2.0 * usual.sd.ln() * WORTH) / (count + WORTH);
+        // By how much variances differ beyond what few runs each make them differ; told robustly, since a few metrics are wild.
+        let apart = logs.iter().map(|log| (log - own).abs()).collect::<Vec<_>>();
+        let differ = (1.4826 * quantile(&sorted(&apart), 0.5)).powi(2);
+        let by_chance = known.iter().map(|pooled| trigamma(pooled.df / 2.0)).sum::<f64>() / count;
+        let beyond = (differ - by_chance).max(0.0);
+        let df = degrees((beyond * count + trigamma(usual.df / 2.0) * WORTH) / (count + WORTH));
+        (logs.len() >= FEWEST).then(|| Self { sd: (learned / 2.0).exp(), df })
     }
+}
+
+/// Variance of the logarithm of a gamma variable of this shape; that of χ² over its degrees of freedom at half of them.
+fn trigamma(shape: f64) -> f64 {
+    // Recurrence up to where the asymptotic series holds (Abramowitz and Stegun 6.4.6, 6.4.12).
+    let (mut at, mut sum) = (shape, 0.0);
+    while at < 6.0 {
+        sum += 1.0 / (at * at);
+        at += 1.0;
+    }
+    sum + 1.0 / at + 0.5 / (at * at) + 1.0 / (6.0 * at.powi(3)) - 1.0 / (30.0 * at.powi(5))
+}
+
+/// Degrees of freedom by which the logarithms of variances vary by this much, between bounds: neither is a prior worth nothing, nor
+/// does it outweigh a dozen runs.
+fn degrees(variance: f64) -> f64 {
+    let (mut low, mut high) = (2.0_f64, 12.0_f64);
+    for _ in 0..40 {
+        let middle = f64::midpoint(low, high);
+        if trigamma(middle / 2.0) > variance {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
 }
 
 #[cfg(test)]
@@ -56,5 +89,17 @@ mod tests {
         let one = Pooled { squares: 8.0 * 0.3_f64.powi(2), df: 8.0 };
         let mixed = Prior::learned(&[vec![noisy; 20], vec![one; 3]].concat()).expect("many");
         assert!(mixed.sd < 0.011, "a few wild metrics do not decide it: {mixed:?}");
+    }
+
+    #[test]
+    fn metrics_that_agree_are_worth_more_degrees_of_freedom_than_metrics_that_do_not() {
+        let of = |sd: f64| Pooled { squares: 8.0 * sd.powi(2), df: 8.0 };
+        let agree = Prior::learned(&[of(0.01); 40]).expect("many").df;
+        let differ: Vec<Pooled> = (0..40).map(|at| of(0.01 * 10_f64.powf(f64::from(at % 5) / 2.0 - 1.0))).collect();
+        let differ = Prior::learned(&differ).expect("many").df;
+        assert!(differ < Prior::default().df && agree > 8.0 && agree <= 12.0, "{differ} {agree}");
+        assert!((trigamma(1.0) - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-6 && (degrees(trigamma(2.5)) - 5.0).abs() < 1e-6);
+        let few = Prior::learned(&[of(0.01); 3]).expect("three").df;
+        assert!(few > Prior::default().df && few < agree, "{few} {agree}");
     }
 }

@@ -160,7 +160,7 @@ pub fn next(check: &Check) -> Option<&'static str> {
 pub fn because(cause: pair::Cause) -> &'static str {
     match cause {
         pair::Cause::Clock => "as many cycles as before at another clock: power or clock policy",
-        pair::Cause::Thermal => "as many cycles as before at a clock that heat holds down",
+        pair::Cause::Thermal => "as many cycles as before at a clock that heat holds down: look at cooling",
         pair::Cause::Memory => "the memory's clock moved along",
         pair::Cause::PerClock => "more cycles for the same work: software, or a fault",
     }

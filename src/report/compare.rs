@@ -2,7 +2,7 @@
 
 use super::{
     HEADING, Paper, WIDTH,
-    check::change,
+    check::{because, change},
     table::{Align, Table, folded},
 };
 use crate::{
@@ -98,15 +98,6 @@ fn remarks(row: &Compared) -> Vec<String> {
         lines.push(format!("{name}: what else differs: {}", told(&row.notes)));
     }
     lines
-}
-
-fn because(cause: pair::Cause) -> &'static str {
-    match cause {
-        pair::Cause::Clock => "as many cycles as before at another clock: power or clock policy",
-        pair::Cause::Thermal => "as many cycles as before at a clock that heat holds down: look at cooling",
-        pair::Cause::Memory => "the memory's clock moved along",
-        pair::Cause::PerClock => "not the clocks: other software, or a fault",
-    }
 }
 
 #[derive(Serialize)]

@@ -63,6 +63,10 @@ pub fn peers(fleets: &[Fleet], paper: Paper) -> String {
         let _ = writeln!(text, "{}", folded(&paper.text(&said), WIDTH));
         if slow > 0 {
             table(judged, paper).lines(WIDTH).iter().for_each(|line| _ = writeln!(text, "{line}"));
+            for (outlier, cause) in judged.outliers.iter().filter_map(|outlier| Some((outlier, outlier.worst.cause?))) {
+                let what = format!("{}: {}", outlier.node, because(cause));
+                let _ = writeln!(text, "{}", folded(&paper.text(&what), WIDTH));
+            }
             let confirm = format!("measure again before anything is drained: {}", judged.confirm.join(", "));
             let _ = writeln!(text, "{}", folded(&paper.text(&confirm), WIDTH));
         }
@@ -117,6 +121,8 @@ struct Row<'a> {
     of: usize,
     percentile: f64,
     probability: f64,
+    /// Where the deficit comes from, by the clocks of all nodes; blank where they do not tell.
+    cause: Option<pair::Cause>,
     behind: &'a [nodes::Behind],
 }
 
@@ -148,6 +154,16 @@ struct Summary<'a> {
 struct Spread<'a> {
     metric: &'a str,
     sd: f64,
+}
+
+/// A cause in words, where a node is held against others.
+fn because(cause: pair::Cause) -> &'static str {
+    match cause {
+        pair::Cause::Clock => "as many cycles as its peers at a lower clock: power or clock policy",
+        pair::Cause::Thermal => "as many cycles as its peers at a clock that heat holds down: look at cooling",
+        pair::Cause::Memory => "its memory's clock is lower than its peers'",
+        pair::Cause::PerClock => "more cycles than its peers for the same work: software, or a fault",
+    }
 }
 
 /// One JSON document; a row a slow node.
@@ -193,6 +209,7 @@ fn row<'a>(fleet: &'a str, outlier: &'a nodes::Outlier) -> Row<'a> {
         of: *of,
         percentile: 100.0 * (*rank as f64 - 0.5) / *of as f64,
         probability: *probability,
+        cause: worst.cause,
         behind,
     }
 }

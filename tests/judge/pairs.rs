@@ -98,3 +98,20 @@ fn identical_runs_are_never_a_regression() {
         assert_eq!(judged.verdict, pair::Verdict::Ok);
     }
 }
+
+#[test]
+fn one_run_split_at_random_is_never_a_regression() {
+    let mut random = crate::random::Random::new(6);
+    let cases = draw(10, 250, Noise { within: 1.4, between: 1.0 });
+    for split in 0..1000 {
+        let case = &cases[split % cases.len()];
+        let samples = &case.baseline[split % case.baseline.len()];
+        let (mut before, mut after) = (vec![samples[0]], vec![samples[1]]);
+        for sample in &samples[2..] {
+            if random.chance(0.5) { before.push(*sample) } else { after.push(*sample) }
+        }
+        let run = |side: &[f64]| locate(side, case.higher_is_better).expect("samples");
+        let judged = pair::judge(&[run(&before)], &[run(&after)], &pair::Terms::default()).expect("both sides");
+        assert_ne!(judged.verdict, pair::Verdict::Regressed, "{} split {split}: {judged:?}", case.kind);
+    }
+}

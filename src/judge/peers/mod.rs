@@ -265,6 +265,32 @@ mod tests {
     }
 
     #[test]
+    fn a_node_at_a_lower_clock_is_told_from_one_that_takes_more_cycles() {
+        let mut fleet = peers(40);
+        let told = |sm_mhz| Sensors { sm_mhz: Some(sm_mhz), memory_mhz: Some(2_600.0), ..Sensors::default() };
+        fleet.sensors = vec![vec![told(1_700.0); 40]; 3];
+        fleet.memory_bound = vec![2];
+        fleet.logs[0][5] -= 0.12;
+        fleet.logs[1][5] -= 0.12;
+        fleet.logs[2][11] -= 0.12;
+        let causes = |fleet: &Peers| {
+            let mut outliers = judge(fleet).expect("enough").outliers;
+            outliers.sort_by(|a, b| a.node.cmp(&b.node));
+            outliers.into_iter().map(|outlier| outlier.worst.cause).collect::<Vec<_>>()
+        };
+        assert_eq!(causes(&fleet), [Some(Cause::PerClock); 2]);
+        fleet.sensors[2][11].memory_mhz = Some(2_330.0);
+        for metric in 0..2 {
+            fleet.sensors[metric][5].sm_mhz = Some(1_520.0);
+        }
+        assert_eq!(causes(&fleet), [Some(Cause::Memory), Some(Cause::Clock)]);
+        (0..2).for_each(|metric| fleet.sensors[metric][5].limit = Some(Limit::Thermal));
+        assert_eq!(causes(&fleet), [Some(Cause::Memory), Some(Cause::Thermal)]);
+        (0..2).for_each(|metric| fleet.sensors[metric][5].sm_mhz = None);
+        assert_eq!(causes(&fleet)[1], None, "a node that does not tell its clock has no cause");
+    }
+
+    #[test]
     fn what_is_missing_or_equal_is_no_fault_and_few_are_no_peers() {
         let mut fleet = peers(40);
         fleet.logs[0][3] = f64::NAN;

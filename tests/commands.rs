@@ -91,6 +91,21 @@ fn every_reading_command_reads_every_record() {
 }
 
 #[test]
+fn every_judging_command_reads_every_record_and_none_is_worse_than_itself() {
+    let invented = fixture::folder("commands-judged").join("invented.jsonl");
+    fs::write(&invented, fixture::text()).expect("a temporary file");
+    for path in results().iter().chain([&invented]) {
+        for (command, times) in [("compare", 2), ("history", 1), ("peers", 1)] {
+            let output = fixture::assay().arg(command).args(vec![path; times]).arg("--json").output().expect("starts");
+            // One run is neither a history nor a fleet, and a record may hold nothing that was measured.
+            assert!(matches!(output.status.code(), Some(0 | 3)), "{command} {}: {output:?}", path.display());
+            let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+            assert!(value["verdict"] != "regressed" && value.is_object(), "{command} {}", path.display());
+        }
+    }
+}
+
+#[test]
 fn results_are_of_real_machines() {
     for path in results() {
         let document = assay::record::read(&path).expect("a record");

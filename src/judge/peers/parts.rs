@@ -1,7 +1,6 @@
 //! Metrics that go together show the same part of a node, and are taken as one: what measuring adds to each of them falls out.
 
 use super::{Peers, spread};
-use crate::judge::sample::{quantile, sorted};
 
 /// Metrics that correlate more than this over the nodes show the same part.
 const TOGETHER: f64 = 0.6;
@@ -58,5 +57,15 @@ fn correlation(one: &[f64], other: &[f64]) -> f64 {
 
 /// Median of the finite values; not a number of none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
-    quantile(&sorted(&values.filter(|value| value.is_finite()).collect::<Vec<_>>()), 0.5)
+    quantile(&mut values.filter(|value| value.is_finite()).collect::<Vec<_>>(), 0.5)
+}
+
+/// Of values in any order, by selection: a large fleet is not sorted for it. Not a number of none.
+pub fn quantile(values: &mut [f64], q: f64) -> f64 {
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let position = q * last as f64;
+    let below = position as usize;
+    let (_, value, above) = values.select_nth_unstable_by(below, f64::total_cmp);
+    let next = above.iter().copied().fold(f64::INFINITY, f64::min);
+    if next.is_finite() { *value + (next - *value) * (position - below as f64) } else { *value }
 }

@@ -1,7 +1,6 @@
 //! Where healthy nodes of a fleet lie and what they vary by, part by part and together, when it is known how healthy each node is.
 
-use super::parts::{Parts, median};
-use crate::judge::sample::{quantile, sorted};
+use super::parts::{Parts, median, quantile};
 
 /// What a part usually varies by over nodes of one make, and how many nodes that knowledge is worth.
 const USUAL: f64 = 0.012;
@@ -99,14 +98,16 @@ fn products(rest: &[Vec<f64>], healthy: &[f64], count: f64) -> Vec<Vec<f64>> {
 
 /// By how much the lower side of a large fleet is wider than its standard deviation says: a long lower tail is no fault.
 fn skew(rest: &[f64], deviation: f64) -> f64 {
-    let ordered = sorted(&rest.iter().copied().filter(|rest| rest.is_finite()).collect::<Vec<_>>());
-    if ordered.len() < MANY || deviation <= 0.0 {
+    let mut there: Vec<f64> = rest.iter().copied().filter(|rest| rest.is_finite()).collect();
+    if there.len() < MANY || deviation <= 0.0 {
         return 1.0;
     }
-    let below = |q: f64| quantile(&ordered, 0.5) - quantile(&ordered, q);
+    let count = there.len() as f64;
+    let middle = quantile(&mut there, 0.5);
+    let mut below = |q: f64| middle - quantile(&mut there, q);
     // Slow nodes reach into these quantiles: each is held down by what one in a hundred would move it, and both by their error.
     let lower = (0.97 * below(0.1) / 1.2816).max(0.93 * below(0.025) / 1.96);
-    (lower / deviation - 1.0 / (ordered.len() as f64).sqrt()).max(1.0)
+    (lower / deviation - 1.0 / count.sqrt()).max(1.0)
 }
 
 /// By the median deviation from the median; zero of none.

@@ -54,7 +54,7 @@ fn together(cloud: &Cloud, healthy: &[f64]) -> Vec<f64> {
     let ways = ways(cloud.rest.len());
     let mut views: BTreeMap<Vec<usize>, View> = BTreeMap::new();
     let mut ratio = |node: usize| {
-        if cloud.rest.iter().all(|rest| !(rest[node] <= HARMLESS)) {
+        if !cloud.rest.iter().any(|rest| rest[node] <= HARMLESS) {
             return 0.0;
         }
         let present: Vec<usize> = (0..cloud.rest.len()).filter(|part| cloud.rest[*part][node].is_finite()).collect();
@@ -118,7 +118,7 @@ impl View {
         let left = (1.0 - healthy * square).max(1e-6);
         let parts = self.present.len() as f64;
         let degrees = (self.worth - healthy - parts + 1.0).max(1.0);
-        let power = (degrees + parts) / 2.0;
+        let power = f64::midpoint(degrees, parts);
         // A new node varies by what the healthy do, and by what is not known of their middle.
         let fresh = 1.0 + 1.0 / self.healthy.max(1.0);
         let log_density = |square: f64| -power * (square.max(0.0) / fresh).ln_1p();

@@ -68,7 +68,7 @@ pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
         if slow.contains(&node) {
             let lacks = -(1.0 - random.uniform(kind.severity.0, kind.severity.1)).ln();
             let part = random.unit();
-            compute -= if !(COMPUTE..=COMPUTE + BANDWIDTH).contains(&part) { lacks } else { 0.0 };
+            compute -= if (COMPUTE..=COMPUTE + BANDWIDTH).contains(&part) { 0.0 } else { lacks };
             bandwidth -= if part > COMPUTE { lacks } else { 0.0 };
         }
         for (metric, value) in [compute, compute, bandwidth].into_iter().enumerate() {

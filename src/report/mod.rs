@@ -35,7 +35,7 @@ pub use prometheus::prometheus;
 pub use sheet::{brief, sheet};
 pub use size::{sizing, swings};
 pub use size_pictures::{costs, cover, tornado};
-pub use units::units;
+pub use units::{Export, Shown, Statistic, export, unit_lines, units};
 pub use validation::{calibration, validation};
 pub use vitals::{health, look};
 

@@ -6,6 +6,7 @@ mod replay;
 
 use super::{Ending, now, unwritable, writable};
 use crate::{
+    capacity,
     measure::CAP,
     record::{Device, Document, End, Entry, Header, Line, Node, Outcome, SCHEMA, Software, Writer},
     report::{self, Paper},
@@ -277,7 +278,13 @@ fn show(arguments: &Arguments, document: &Document, path: &Path) -> Result<()> {
     if arguments.json {
         writeln!(std::io::stdout().lock(), "{}", report::json(document)?)?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::sheet(document, Paper::of_environment()))?;
+        let paper = Paper::of_environment();
+        let mut out = anstream::stdout().lock();
+        write!(out, "{}", report::sheet(document, paper))?;
+        // A replay, and an adapter that is software, is worth nothing, and says so when it is asked.
+        if let Ok(worth) = capacity::appraise(document, &capacity::Question::default()) {
+            write!(out, "{}", report::unit_lines(&worth, paper))?;
+        }
     }
     eprintln!("record: {}", path.display());
     Ok(())

@@ -191,6 +191,7 @@ fn hash(of: &impl Serialize) -> String {
     Sha256::digest(text.as_bytes()).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_one(width: &usize) -> bool {
     *width == 1
 }

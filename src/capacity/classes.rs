@@ -45,8 +45,8 @@ pub fn own_classes(text: &str, read: impl Fn(&Path) -> Result<String, Wrong>) ->
 }
 
 fn class(written: &Written<Value>, by: &Definition, read: &impl Fn(&Path) -> Result<String, Wrong>) -> Result<Class, Wrong> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if written.name.is_empty() || written.name.len() > NAME || !written.name.chars().all(fine) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if written.name.is_empty() || written.name.len() > NAME || !written.name.chars().all(allowed) {
         return Err(Wrong(format!("a name is 1 to {NAME} letters, digits, `-`, `_` and `.`")));
     }
     for (name, number) in written.work.numbers() {

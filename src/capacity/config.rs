@@ -109,7 +109,7 @@ fn latent_attention(fields: &Fields, width: f64, heads: f64, latent: f64) -> Res
         None => width * queries,
     };
     let answered = width * (latent + positional) + latent * heads * (plain + value);
-    Ok((asked + answered + heads * value * width, 1.0, (latent + positional) / 2.0))
+    Ok((asked + answered + heads * value * width, 1.0, f64::midpoint(latent, positional)))
 }
 
 /// Two products and a gate, but for the activations of the models that have none.

@@ -76,7 +76,7 @@ fn together(backend: &str, group: &[&Member], rates: &[Rates], class: &Class, qu
         // Worth nothing where a device lacks the format or the memory.
         let in_step = |some: &[Vector]| units(class, &slowest(some)).map_or(0.0, |units| some.len() as f64 * units);
         let groups = || vectors.chunks_exact(class.width).map(in_step).sum::<f64>();
-        let at_once = || if n % class.width == 0 { in_step(&vectors) } else { 0.0 };
+        let at_once = || if n.is_multiple_of(class.width) { in_step(&vectors) } else { 0.0 };
         let of = |value: f64| Cell { value: told.then_some(value), reason: reason.clone() };
         (of(groups()), of(at_once()))
     };
@@ -158,7 +158,7 @@ mod tests {
     fn appraised(document: &Document, degraded: bool) -> Appraisal {
         let class = |name: &str| definition().class(name).expect("shipped");
         let mix = vec![(class("stream"), 0.5), (class("portable-fp64"), 0.5)];
-        appraise(document, &Question { degraded, mix, ..Question::default() }).expect("hardware")
+        appraise(document, &Question { mix, degraded, ..Question::default() }).expect("hardware")
     }
 
     #[test]

@@ -54,14 +54,10 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watts: Option<f64>,
     /// Nobody is known to have measured it.
-    #[serde(default, skip_serializing_if = "is_not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub estimate: bool,
     /// What makes it no unit's.
     pub invalid: Vec<String>,
-}
-
-fn is_not(is: &bool) -> bool {
-    !is
 }
 
 impl Measured {

@@ -10,7 +10,7 @@ use super::{
 /// What takes a place's rate, and whether it is a time.
 struct Amount {
     place: usize,
-    amount: f64,
+    count: f64,
     each_batch: bool,
     is_time: bool,
 }
@@ -59,7 +59,7 @@ fn row(class: &Class, keys: &[String], reference: f64) -> Row {
     let amounts = |of: &Vector, each_batch: bool| {
         let one = |(key, amount): (&String, &f64)| {
             let place = keys.binary_search(key).expect("every key of every class has its place");
-            Amount { place, amount: *amount, each_batch, is_time: is_time(key) }
+            Amount { place, count: *amount, each_batch, is_time: is_time(key) }
         };
         of.iter().map(one).collect::<Vec<_>>()
     };
@@ -85,7 +85,7 @@ impl Row {
         for (overlap, amounts) in &self.phases {
             let mut longest = 0.0_f64;
             for amount in amounts {
-                let of_item = if amount.each_batch { amount.amount / batch } else { amount.amount };
+                let of_item = if amount.each_batch { amount.count / batch } else { amount.count };
                 let rate = places[amount.place];
                 let seconds = if amount.is_time { of_item * rate } else { of_item / rate };
                 if seconds.is_nan() {

@@ -13,7 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+// Else it is a group of the same name as that of the command that it is part of.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Arguments {
     /// Records of `assay run`
     records: Vec<PathBuf>,
@@ -115,7 +117,7 @@ fn known(path: Option<&Path>) -> Result<Vec<Class>> {
         let file = path.parent().unwrap_or(Path::new("")).join(name);
         super::own_text(&file).map_err(|error| Wrong(format!("{error:#}")))
     };
-    Ok(capacity::own_classes(&super::own_text(path)?, beside).with_context(|| path.display().to_string())?)
+    capacity::own_classes(&super::own_text(path)?, beside).with_context(|| path.display().to_string())
 }
 
 fn vectors(name: &str) -> Result<Vectors> {

@@ -72,10 +72,14 @@ fn section(valued: &Valued, shown: Shown, paper: Paper) -> String {
     for line in table.lines(WIDTH) {
         let _ = writeln!(text, "{line}");
     }
+    for mix in valued.units.iter().filter(|unit| short(&unit.class) != unit.class) {
+        let _ = writeln!(text, "{}", folded(&paper.text(&mix.class), WIDTH));
+    }
     for unit in &valued.units {
         for (what, keys) in [("via vendor", &unit.via_vendor), ("by estimates of", &unit.estimates)] {
             if !keys.is_empty() {
-                let _ = writeln!(text, "{}", folded(&paper.text(&format!("{} {what} {}", unit.class, keys.join(", "))), WIDTH));
+                let _ =
+                    writeln!(text, "{}", folded(&paper.text(&format!("{} {what} {}", short(&unit.class), keys.join(", "))), WIDTH));
             }
         }
         for (key, instead) in &unit.instead {
@@ -96,7 +100,7 @@ fn reasons(valued: &Valued, shown: Shown) -> Vec<&str> {
         let cells = [
             (shown != Shown::Firm).then_some(&unit.typical),
             (shown != Shown::Typical).then_some(&unit.firm),
-            unit.firm.value.is_some().then_some(&unit.per_kw),
+            unit.firm.value.is_some_and(|firm| firm > 0.0).then_some(&unit.per_kw),
         ];
         for reason in cells.into_iter().flatten().filter_map(|cell| cell.reason.as_deref()) {
             if !reasons.contains(&reason) {
@@ -120,6 +124,11 @@ fn sources(valued: &Valued, paper: Paper) -> String {
     text
 }
 
+/// A mix without its parts, which are told below.
+fn short(class: &str) -> &str {
+    if class.starts_with("mix ") { "mix" } else { class }
+}
+
 fn row(unit: &Unit, shown: Shown, paper: Paper) -> Vec<String> {
     let half = unit.low.zip(unit.high).map_or(0.0, |(low, high)| (high - low) / 2.0);
     let spread = unit.typical.value.zip(unit.low.zip(unit.high)).map(|(value, (low, high))| Interval { value, low, high });
@@ -127,12 +136,13 @@ fn row(unit: &Unit, shown: Shown, paper: Paper) -> Vec<String> {
     let when = |yes: bool, text: String| if yes { text } else { String::new() };
     let (typical, firm) = (shown != Shown::Firm, shown != Shown::Typical);
     vec![
-        unit.class.clone(),
+        short(&unit.class).to_owned(),
         when(typical, cell(&unit.typical, half)),
         when(typical, spread.map(figure::spread).unwrap_or_default()),
         when(firm, cell(&unit.firm, half)),
         when(firm, unit.cost.as_ref().map(|cost| cell(cost, 0.0)).unwrap_or_default()),
-        when(firm && unit.firm.value.is_some(), cell(&unit.per_kw, 0.0)),
+        // Where there is no firm figure its reason stands beside already.
+        when(firm && unit.firm.value.is_some_and(|firm| firm > 0.0), cell(&unit.per_kw, 0.0)),
         bar(&unit.shares, paper),
         most.map(|(key, share)| format!("{key} {:.0}%", 100.0 * share)).unwrap_or_default(),
     ]
@@ -177,7 +187,7 @@ fn together(appraisal: &Appraisal, shown: Shown, paper: Paper) -> String {
         let (typical, firm) = (shown != Shown::Firm, shown != Shown::Typical);
         for node in nodes() {
             table.row(&[
-                node.class.clone(),
+                short(&node.class).to_owned(),
                 when(typical, cell(&node.replicas, 0.0)),
                 when(firm, cell(&node.replicas_firm, 0.0)),
                 when(typical, cell(&node.synchronous, 0.0)),

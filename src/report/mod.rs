@@ -32,7 +32,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use peers::{Fleet, peers, peers_json};
 pub use prometheus::prometheus;
-pub use sheet::{brief, sheet};
+pub use sheet::{brief, fell, sheet};
 pub use size::{sizing, swings};
 pub use size_pictures::{costs, cover, tornado};
 pub use units::{Export, Shown, Statistic, export, unit_lines, units};

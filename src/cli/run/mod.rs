@@ -225,7 +225,8 @@ fn kept(path: &Path, entries: usize, error: &std::io::Error) -> anyhow::Error {
 fn measure(tasks: &[Task], at_once: &[Task], writer: &mut Writer, document: &mut Document, progress: &mut Progress) -> Result<()> {
     let mut news = |news: News| {
         match news {
-            News::Begin(workload) => progress.begin(workload),
+            News::Begin(workload) => progress.begin(&workload),
+            News::Fell { device, workload, decline } => progress.fell(&device, &workload, &decline),
             News::Entry(entry) => {
                 let line = Line::Entry(entry);
                 let written = writer.line(&line);

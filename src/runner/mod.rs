@@ -108,6 +108,8 @@ pub struct Item {
 #[derive(Clone, Debug)]
 pub struct Task {
     pub device: Device,
+    /// Ids of devices that are opened with it, for what several do at once.
+    pub peers: Vec<String>,
     /// In the order in which they are measured.
     pub workloads: Vec<Item>,
     pub suite: Suite,
@@ -146,7 +148,7 @@ fn work_off(
     while !left.is_empty() && !interrupted() {
         let job = Job {
             backend: task.device.backend.clone(),
-            devices: vec![task.device.id.clone()],
+            devices: std::iter::once(&task.device.id).chain(&task.peers).cloned().collect(),
             suite: task.suite.name.into(),
             time: Some(task.suite.sustained),
             footprint: task.footprint,

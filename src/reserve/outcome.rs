@@ -78,6 +78,15 @@ pub fn lines(problem: &Problem, plan: &[u32]) -> Vec<Line> {
 /// # Errors
 /// When the linear solver fails, or limits leave no plan at all.
 pub fn answer(problem: &Problem, effort: Effort) -> Result<(Answer, Solved), Failure> {
+    let (answer, solved, _) = answer_with(problem, effort)?;
+    Ok((answer, solved))
+}
+
+/// The same, with what each scenario's own best plan costs where that was sought.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_with(problem: &Problem, effort: Effort) -> Result<(Answer, Solved, Option<Vec<f64>>), Failure> {
     let mut solved = match solve(problem, effort) {
         Ok(solved) => solved,
         // Limits contradict each other: only a plan that breaks some can be told.
@@ -93,7 +102,9 @@ pub fn answer(problem: &Problem, effort: Effort) -> Result<(Answer, Solved), Fai
     let solved = solved;
     let flex_only = evaluate(&Problem { service: None, sides: Vec::new(), ..problem.clone() }, &vec![0; problem.slots.len()]);
     let flex_feasible = evaluate(problem, &vec![0; problem.slots.len()]).feasible();
-    let foreseen = foreseen(problem, effort)?;
+    let known = foreseen(problem, effort)?;
+    let mean = |known: &Vec<f64>| known.iter().zip(&problem.scenarios).map(|(cost, given)| cost * given.probability).sum::<f64>();
+    let foreseen = known.as_ref().map(|known| Micros::total(mean(known)));
     let cost = solved.evaluation.total();
     let answer = Answer {
         schema: ANSWER,
@@ -117,7 +128,7 @@ pub fn answer(problem: &Problem, effort: Effort) -> Result<(Answer, Solved), Fai
         broken: solved.evaluation.broken.clone(),
         relief: if solved.evaluation.feasible() { Vec::new() } else { elastic::relief(problem, effort)? },
     };
-    Ok((answer, solved))
+    Ok((answer, solved, known))
 }
 
 /// Whether the floor of service is kept.
@@ -130,19 +141,18 @@ fn shortfall(problem: &Problem, evaluation: &Evaluation) -> Vec<BTreeMap<String,
     evaluation.by_period.iter().map(|period| by_class(&period.probability)).collect()
 }
 
-/// Expected cost of the best plan of each scenario on its own.
-fn foreseen(problem: &Problem, effort: Effort) -> Result<Option<Micros>, Failure> {
+/// Cost of the best plan of each scenario on its own; where that is not proved, a bound from below.
+fn foreseen(problem: &Problem, effort: Effort) -> Result<Option<Vec<f64>>, Failure> {
     if problem.scenarios.len() * problem.slots.len() > FORESEEN {
         return Ok(None);
     }
-    let mut total = 0.0;
-    for (scenario, given) in problem.scenarios.iter().enumerate() {
-        total += given.probability
-            * match solve(&problem.foreseen(scenario), effort) {
-                Ok(solved) => solved.bound,
-                Err(Failure::Infeasible) => return Ok(None),
-                Err(failure) => return Err(failure),
-            };
+    let mut known = Vec::new();
+    for scenario in 0..problem.scenarios.len() {
+        known.push(match solve(&problem.foreseen(scenario), effort) {
+            Ok(solved) => solved.bound,
+            Err(Failure::Infeasible) => return Ok(None),
+            Err(failure) => return Err(failure),
+        });
     }
-    Ok(Some(Micros::total(total)))
+    Ok(Some(known))
 }

@@ -10,6 +10,7 @@ mod evaluator;
 mod exact;
 mod floor;
 mod generator;
+pub mod input;
 mod levels;
 mod lp;
 mod money;

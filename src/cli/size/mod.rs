@@ -1,5 +1,7 @@
 //! `assay size`: from capacity, demand and prices to a commitment plan with its cost, its risk and what would change it.
 
+mod cited;
+mod init;
 mod input;
 
 use super::Ending;
@@ -8,7 +10,8 @@ use crate::{
     reserve::{self, Answer, Effort, Failure, Shape, Swing},
 };
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
+use input::Given;
 use serde::Serialize;
 use std::{
     io::Write,
@@ -17,8 +20,10 @@ use std::{
 
 /// Sizes a reservation: what to order, on which terms, when
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
+#[command(arg_required_else_help = true, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
+  assay size init -o plan.toml
+  assay size plan.toml
   assay size case.json
   assay size case.json --json | jq .plan
   assay size case.json --explain --pictures pictures
@@ -26,7 +31,9 @@ use std::{
 
 Exit codes: 0 a plan was found, 1 no plan meets every constraint, 2 bad input")]
 pub struct Arguments {
-    /// Sizing case (assay-sizing-case/1)
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Plan (`assay size init` writes one; docs/plan.md), or sizing case (assay-sizing-case/1)
     #[arg(required_unless_present = "generate")]
     file: Option<PathBuf>,
     /// Also say what the cost hangs on, and where the first orders would change; this solves the case a hundred times or more
@@ -52,16 +59,24 @@ pub struct Arguments {
     plain: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Arguments),
+}
+
 /// # Errors
 /// When the input cannot be read or is ill-formed, saying where.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
+    if let Some(Command::Init(arguments)) = &arguments.command {
+        return init::run(arguments);
+    }
     if let Some((types, periods, scenarios)) = arguments.generate {
         let case = reserve::generate(arguments.seed, Shape { types, periods, scenarios, fleet: arguments.fleet as usize });
         writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&case)?)?;
         return Ok(Ending::Good);
     }
-    let file = arguments.file.as_deref().context("name a sizing case")?;
-    let (case, problem) = input::problem(file)?;
+    let file = arguments.file.as_deref().context("name a plan or a sizing case")?;
+    let Given { case, problem, planned } = input::given(file)?;
     let (answer, solved) = match reserve::answer(&problem, Effort::default()) {
         Ok(answered) => answered,
         Err(Failure::Infeasible) => {
@@ -70,21 +85,27 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         Err(failure) => return Err(failure.into()),
     };
     let swings = if arguments.explain { reserve::explain(&case, &reserve::drivers(), Effort::default())? } else { Vec::new() };
+    let shown = planned.as_ref().map_or_else(|| problem.clone(), |planned| cited::marked(&problem, planned));
     if let Some(folder) = &arguments.pictures {
         let mut pictures =
-            vec![("cover.svg", report::cover(&problem, &solved.plan)), ("costs.svg", report::costs(&problem, &solved.evaluation))];
-        pictures.extend(arguments.explain.then(|| ("tornado.svg", report::tornado(&problem, &swings, solved.evaluation.cost))));
+            vec![("cover.svg", report::cover(&shown, &solved.plan)), ("costs.svg", report::costs(&shown, &solved.evaluation))];
+        pictures.extend(arguments.explain.then(|| ("tornado.svg", report::tornado(&shown, &swings, solved.evaluation.cost))));
         draw(folder, &pictures)?;
     }
     if arguments.json {
         let document = Document { answer: &answer, swings: arguments.explain.then_some(swings.as_slice()) };
+        let mut document = serde_json::to_value(&document)?;
+        planned.iter().for_each(|planned| cited::cite(&mut document, planned));
         writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&document)?)?;
     } else {
         let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
         let mut out = anstream::stdout().lock();
-        write!(out, "{}", report::sizing(&problem, &answer, &solved, paper))?;
+        write!(out, "{}", report::sizing(&shown, &answer, &solved, paper))?;
         if arguments.explain {
             write!(out, "{}", report::swings(&swings, paper))?;
+        }
+        if let Some(planned) = &planned {
+            write!(out, "{}", report::inputs(planned, paper))?;
         }
     }
     Ok(if answer.feasible { Ending::Good } else { Ending::Bad })

@@ -14,7 +14,7 @@ mod unit;
 pub use basis::{Batch, Class, Definition, Overlap, Phase, Reference, Source, Structural, Vector, definition};
 pub use fit::{Observed, fit};
 pub use model::{Gpu, Model};
-pub use published::{Answer, Errors, Pair, Row, answer, calibrate, pairs, rows, summary};
+pub use published::{Answer, Errors, Pair, Row, TRAINING, answer, calibrate, pairs, rows, summary};
 pub use rates::{Measured, Rates, rates};
 pub use serve::{Constants, FITTED_BATCH, Serving, Weights};
 pub use unit::{Appraisal, Cell, Question, Time, Together, Unit, Valued, appraise, slowest, time, units};

@@ -29,7 +29,7 @@ const PRICE: f64 = 40_178.0 / 8.0;
 const TERMS: [(usize, usize, f64, f64); 4] = [(12, 0, 0.27, 0.0), (36, 1, 0.46, 0.3), (60, 2, 0.54, 0.5), (84, 4, 0.6, 0.7)];
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     fn share(&mut self) -> f64 {
@@ -40,7 +40,7 @@ impl Dice {
         ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + self.share() * (high - low)
     }
 }

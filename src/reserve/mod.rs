@@ -14,6 +14,7 @@ mod exact;
 mod figures;
 mod floor;
 mod generator;
+pub mod input;
 mod levels;
 mod limits;
 mod lp;

@@ -40,7 +40,7 @@ pub struct Arguments {
 /// When the input cannot be read or is ill-formed, saying where.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     let history = history(&arguments.history, arguments.column.as_deref())?;
-    let (case, _) = input::problem(&arguments.offers)?;
+    let case = input::given(&arguments.offers)?.case;
     let (before, horizon) = (usize::from(arguments.before), usize::from(arguments.horizon));
     if history.len() <= before {
         let has = history.len();

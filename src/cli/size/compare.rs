@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let [first, second] = given;
     let both = [first?, second?];
     let scenarios = match &arguments.scenarios {
-        Some(path) => input::problem(path)?.0,
+        Some(path) => input::given(path)?.case,
         None => both.iter().find_map(Given::case).cloned().context("both are answers; name their case by --scenarios")?,
     };
     let _progress = Progress::new("seeking plans", 0, !arguments.form.no_progress);
@@ -71,7 +71,7 @@ fn read(path: &Path) -> Result<Given> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     match serde_json::from_str::<Answered>(&text) {
         Ok(answer) if answer.schema == ANSWER => Ok(Given::Plan(answer.plan)),
-        _ => Ok(Given::Case(Box::new(input::problem(path)?.0))),
+        _ => Ok(Given::Case(Box::new(input::given(path)?.case))),
     }
 }
 

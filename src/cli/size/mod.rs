@@ -1,7 +1,9 @@
 //! `assay size`: from capacity, demand and prices to a commitment plan with its cost, its risk and what would change it.
 
 mod backtest;
+mod cited;
 mod compare;
+mod init;
 mod input;
 mod progress;
 
@@ -12,6 +14,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use input::Given;
 use progress::Progress;
 use serde::Serialize;
 use std::{
@@ -26,7 +29,8 @@ const SWINGS: u64 = 130;
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
-  assay size case.json
+  assay size init -o plan.toml
+  assay size plan.toml
   assay size case.json --json | jq .plan
   assay size case.json --explain --pictures pictures
   assay size compare case.json other.json       which of two plans costs and risks less
@@ -37,7 +41,7 @@ Exit codes: 0 a plan was found, 1 no plan meets every constraint, 2 bad input")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Option<Action>,
-    /// Sizing case (assay-sizing-case/1)
+    /// Plan (`assay size init` writes one; docs/plan.md), or sizing case (assay-sizing-case/1)
     #[arg(required_unless_present = "generate")]
     file: Option<PathBuf>,
     /// Also say what the cost hangs on, and where the first orders would change; this solves the case a hundred times or more
@@ -79,6 +83,7 @@ struct Form {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Init(init::Arguments),
     Compare(compare::Arguments),
     Backtest(backtest::Arguments),
 }
@@ -106,6 +111,7 @@ impl Form {
 /// When the input cannot be read or is ill-formed, saying where.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     match &arguments.action {
+        Some(Action::Init(arguments)) => return init::run(arguments),
         Some(Action::Compare(arguments)) => return compare::run(arguments),
         Some(Action::Backtest(arguments)) => return backtest::run(arguments),
         None => {}
@@ -115,18 +121,21 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&case)?)?;
         return Ok(Ending::Good);
     }
-    let file = arguments.file.as_deref().context("name a sizing case")?;
-    let (case, problem) = input::problem(file)?;
-    sized(&case, &problem, arguments)
+    let file = arguments.file.as_deref().context("name a plan or a sizing case")?;
+    sized(&input::given(file)?, arguments)
 }
 
 /// Solves a case and prints what it comes to.
-fn sized(case: &Case, problem: &Problem, arguments: &Arguments) -> Result<Ending> {
+fn sized(given: &Given, arguments: &Arguments) -> Result<Ending> {
     let form = &arguments.form;
+    let problem = &given.problem;
+    let planned = given.planned.as_ref();
+    let case = &planned.map_or_else(|| given.case.clone(), |planned| cited::sourced(&given.case, planned));
+    let shown = &planned.map_or_else(|| problem.clone(), |planned| cited::marked(problem, planned));
     let (answer, solved, figures) = {
         let _progress = Progress::new("seeking a plan", 0, !form.no_progress);
         let (answer, solved, known) = answered(case, problem)?;
-        let figures = reserve::figures(case, problem, &solved, known.as_deref(), Effort::default())?;
+        let figures = reserve::figures(case, shown, &solved, known.as_deref(), Effort::default())?;
         (answer, solved, figures)
     };
     let swings = if arguments.explain {
@@ -137,8 +146,8 @@ fn sized(case: &Case, problem: &Problem, arguments: &Arguments) -> Result<Ending
     };
     if let Some(folder) = &arguments.pictures {
         let mut pictures =
-            vec![("cover.svg", report::cover(problem, &solved.plan)), ("costs.svg", report::costs(problem, &solved.evaluation))];
-        pictures.extend(arguments.explain.then(|| ("tornado.svg", report::tornado(problem, &swings, solved.evaluation.cost))));
+            vec![("cover.svg", report::cover(shown, &solved.plan)), ("costs.svg", report::costs(shown, &solved.evaluation))];
+        pictures.extend(arguments.explain.then(|| ("tornado.svg", report::tornado(shown, &swings, solved.evaluation.cost))));
         draw(folder, &pictures)?;
     }
     let document = Document {
@@ -146,9 +155,14 @@ fn sized(case: &Case, problem: &Problem, arguments: &Arguments) -> Result<Ending
         figures: answer.feasible.then_some(&figures),
         swings: arguments.explain.then_some(swings.as_slice()),
     };
-    let mut leaves = report::sizing(problem, &answer, &figures, form.paper());
+    let mut document = serde_json::to_value(&document)?;
+    planned.iter().for_each(|planned| cited::cite(&mut document, planned));
+    let mut leaves = report::sizing(shown, &answer, &figures, form.paper());
     if arguments.explain {
         leaves.extend(report::swings(&swings, form.paper()));
+    }
+    if let Some(planned) = planned {
+        leaves.extend(report::inputs(planned, form.paper()));
     }
     form.print(&leaves, &document)?;
     Ok(if answer.feasible { Ending::Good } else { Ending::Bad })

@@ -71,8 +71,8 @@ fn a_card_that_is_written_out_gives_the_same_case() {
     let (with, without) = (folder.join("with.toml"), folder.join("without.toml"));
     size(&["init", "-o", utf8(&with), "--prices", utf8(&folder.join("card.csv"))]);
     size(&["init", "-o", utf8(&without)]);
-    let case = |path: &Path| serde_json::to_string(&input::plan(path).expect("good").case).expect("plain data");
-    assert_eq!(case(&with), case(&without));
+    let problem = |path: &Path| input::plan(path).expect("good").case.problem().expect("well formed");
+    assert!(problem(&with) == problem(&without));
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn one_type_and_one_offer_cost_what_a_hand_reckons() {
     let half = 12.0 * 2.0 * 730.0 / 2.0;
     let fees: f64 = (0..12).map(|month| half / 12.0 * 1.21_f64.powf(-f64::from(month) / 12.0)).sum();
     assert!(near(cost(&planned("upfront", &upfront).case), 3.0 * (half + fees)));
-    // A unit that is down a share of the time delivers so much less: four boxes are needed.
+    // A unit that is down a fifth of the time delivers so much less: three leave 0.4 CU unserved, which is cheaper than a fourth.
     let failing = SMALL.replace("source =", "failures = { per_node_day = 0.1, repair_days = 2.5 }\nsource =");
     assert!(near(planned("failing", &failing).case.types[0].cu["mine"], 4.0 / 1.25));
-    assert!(near(cost(&planned("failing", &failing).case), 4.0 * year));
+    assert!(near(cost(&planned("failing", &failing).case), 3.0 * year + 12.0 * 0.4 * 1000.0));
 }
 
 #[test]
@@ -205,8 +205,10 @@ fn every_key_is_described() {
     let keys = include_str!("../../src/reserve/input/file.rs")
         .lines()
         .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": "));
-    let keys: Vec<&str> =
-        keys.map(|(key, _)| key).filter(|key| !["of", "types", "offers", "demands", "regimes"].contains(key)).collect();
+    let keys: Vec<&str> = keys
+        .map(|(key, _)| key)
+        .filter(|key| !key.contains(' ') && !["of", "types", "offers", "demands", "regimes"].contains(key))
+        .collect();
     assert!(keys.len() > 60, "{keys:?}");
     for key in keys {
         let words = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));

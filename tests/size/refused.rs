@@ -191,12 +191,12 @@ fn a_history_that_is_none_is_refused_with_its_own_line() {
         (0..count).map(|month| format!("{}-{:02},{}\n", 2025 + month / 12, 1 + month % 12, 10 + month)).collect::<String>()
     };
     for (history, words) in [
-        (format!("month,value\n{}", months(8)), vec!["plan.toml, line 15", "8 months is too short", "24", "growth"]),
+        (format!("month,value\n{}", months(8)), vec!["plan.toml, line 13", "8 months is too short", "24", "growth"]),
         (format!("date,units\n{}", months(24)), vec!["demand.csv, line 1", "month,value"]),
         (format!("month,value\n{}", months(24).replace("2025-03", "2025-04")), vec!["demand.csv, line 4", "2025-03 is due"]),
         (format!("month,value\n{}", months(24).replace(",12\n", ",0\n")), vec!["demand.csv, line 4", "above 0"]),
         (format!("month,value\n{}", months(24).replace(",12\n", ",many\n")), vec!["demand.csv, line 4", "many"]),
-        (format!("month,value\n{}", months(30)), vec!["plan.toml, line 15", "ends in 2027-06", "starts in 2027-01"]),
+        (format!("month,value\n{}", months(30)), vec!["plan.toml, line 13", "ends in 2027-06", "starts in 2027-01"]),
     ] {
         std::fs::write(folder.join("demand.csv"), history).expect("written");
         let output = size(&[utf8(&folder.join("plan.toml"))]);

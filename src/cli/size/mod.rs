@@ -95,7 +95,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     if arguments.json {
         let document = Document { answer: &answer, swings: arguments.explain.then_some(swings.as_slice()) };
         let mut document = serde_json::to_value(&document)?;
-        planned.iter().for_each(|planned| cited::cite(&mut document, planned));
+        if let Some(planned) = &planned {
+            cited::cite(&mut document, planned);
+        }
         writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&document)?)?;
     } else {
         let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };

@@ -265,7 +265,7 @@ pub fn fan(forecast: &Forecast, count: usize, common: f64, seed: u64) -> Vec<Vec
     let mut own = vec![vec![0.0_f64; count]; months];
     for scenario in 0..count {
         let mut before = 0.0;
-        for month in own.iter_mut() {
+        for month in &mut own {
             let drawn = normal_quantile(dice.between(1e-6, 1.0 - 1e-6));
             before = KEEPS * before + (1.0 - KEEPS * KEEPS).sqrt() * drawn;
             month[scenario] = before;
@@ -274,7 +274,9 @@ pub fn fan(forecast: &Forecast, count: usize, common: f64, seed: u64) -> Vec<Vec
     for month in &mut own {
         let mean = month.iter().sum::<f64>() / count as f64;
         let deviation = (month.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
-        month.iter_mut().for_each(|value| *value = if deviation > 0.0 { (*value - mean) / deviation } else { 0.0 });
+        for value in month {
+            *value = if deviation > 0.0 { (*value - mean) / deviation } else { 0.0 };
+        }
     }
     let path = |scenario: usize| {
         let factor = quantile(scenario, count);

@@ -35,10 +35,7 @@ use file::File;
 use month::{Horizon, Month};
 use offers::Terms;
 use regimes::Names;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 use text::{At, Text};
 
 /// Hours in a month: those of a year over 12.
@@ -69,10 +66,10 @@ pub struct Planned {
 /// The first thing that is wrong: the file, the line, and the way out.
 pub fn plan(path: &Path) -> Result<Planned, Refused> {
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    planned(&Text::read(path)?, folder)
+    planned(&Text::read(path)?, &folder)
 }
 
-fn planned(text: &Text, folder: PathBuf) -> Result<Planned, Refused> {
+fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     let file: File = text.toml()?;
     if file.schema.get_ref() != PLAN {
         let says = format!("the schema is `{}`; this version reads {PLAN}", file.schema.get_ref());
@@ -88,14 +85,14 @@ fn planned(text: &Text, folder: PathBuf) -> Result<Planned, Refused> {
         None => Card::shipped()?,
     };
     let mut sources = Vec::new();
-    let classes: Vec<&file::Demand> = file.demands.iter().map(|class| class.get_ref()).collect();
+    let classes: Vec<&file::Demand> = file.demands.iter().map(toml::Spanned::get_ref).collect();
     distinct(text, "class", classes.iter().map(|class| &class.class))?;
     distinct(text, "type", file.types.iter().map(|kind| &kind.get_ref().id))?;
     distinct(text, "offer", file.offers.iter().map(|offer| &offer.get_ref().id))?;
     if classes.is_empty() || file.types.is_empty() {
         return Err(text.refuse(&file.name, "a plan needs at least one [[type]] and one [[demand]]; `assay size init` prints one"));
     }
-    let types = types(text, &folder, &file, (&classes, horizon), &card, &mut sources)?;
+    let types = types(text, folder, &file, (&classes, horizon), &card, &mut sources)?;
     let terms = Terms { text, file: &file, horizon, currency: &currency, hours, card: &card };
     let mut options = Vec::new();
     for offer in &file.offers {
@@ -103,10 +100,10 @@ fn planned(text: &Text, folder: PathBuf) -> Result<Planned, Refused> {
         options.push(option);
         sources.extend(own);
     }
-    let regimes: Vec<&file::Regime> = file.regimes.iter().map(|regime| regime.get_ref()).collect();
+    let regimes: Vec<&file::Regime> = file.regimes.iter().map(toml::Spanned::get_ref).collect();
     distinct(text, "scenario", regimes.iter().map(|regime| &regime.name))?;
     let seed = file.seed.unwrap_or(1);
-    let draw = Draw { text, folder: &folder, horizon, seconds: hours * 3600.0, scenarios: file.scenarios.as_ref(), seed };
+    let draw = Draw { text, folder, horizon, seconds: hours * 3600.0, scenarios: file.scenarios.as_ref(), seed };
     let (demand, drawn) = draw.scenarios(&classes, &regimes, &names(&file))?;
     sources.extend(drawn);
     let discount = file.discount_rate.as_ref().map_or(Ok(0.0), |rate| text.within("discount_rate", rate, -0.5, 1.0))?;
@@ -160,7 +157,7 @@ fn types(
     sources: &mut Vec<Source>,
 ) -> Result<Vec<Type>, Refused> {
     let mut types = Vec::new();
-    for kind in file.types.iter().map(|kind| kind.get_ref()) {
+    for kind in file.types.iter().map(toml::Spanned::get_ref) {
         let listed = kind.instance.as_ref().and_then(|instance| card.count(kind.provider.get_ref(), instance.get_ref()));
         if let (Some(given), Some(listed)) =
             (&kind.devices, listed.filter(|listed| kind.devices.as_ref().is_some_and(|given| given.get_ref() != listed)))

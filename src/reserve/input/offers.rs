@@ -109,7 +109,7 @@ impl Terms<'_> {
 
     fn of(&self, offer: &Offer) -> Result<&Type, Refused> {
         let name = offer.of.get_ref();
-        let types = || self.file.types.iter().map(|kind| kind.get_ref());
+        let types = || self.file.types.iter().map(toml::Spanned::get_ref);
         types().find(|kind| kind.id.get_ref() == name).ok_or_else(|| {
             let names: Vec<&str> = types().map(|kind| kind.id.get_ref().as_str()).collect();
             let meant = nearest(name, names.iter().copied())
@@ -120,35 +120,35 @@ impl Terms<'_> {
 
     /// Refuses keys that mean nothing for the kind of offer: they would be passed over in silence.
     fn meaningful(&self, offer: &Offer) -> Result<(), Refused> {
-        fn span<T>(key: &Option<At<T>>) -> Option<Range<usize>> {
-            key.as_ref().map(toml::Spanned::span)
+        fn span<T>(key: Option<&At<T>>) -> Option<Range<usize>> {
+            key.map(toml::Spanned::span)
         }
         let kind = *offer.kind.get_ref();
         let committed = [
-            ("term_months", span(&offer.term_months)),
-            ("lead_months", span(&offer.lead_months)),
-            ("order_months", span(&offer.order_months)),
-            ("order_from", span(&offer.order_from)),
-            ("order_until", span(&offer.order_until)),
-            ("order_every", span(&offer.order_every)),
-            ("step", span(&offer.step)),
-            ("salvage", span(&offer.salvage)),
-            ("min_total", span(&offer.min_total)),
-            ("max_total", span(&offer.max_total)),
+            ("term_months", span(offer.term_months.as_ref())),
+            ("lead_months", span(offer.lead_months.as_ref())),
+            ("order_months", span(offer.order_months.as_ref())),
+            ("order_from", span(offer.order_from.as_ref())),
+            ("order_until", span(offer.order_until.as_ref())),
+            ("order_every", span(offer.order_every.as_ref())),
+            ("step", span(offer.step.as_ref())),
+            ("salvage", span(offer.salvage.as_ref())),
+            ("min_total", span(offer.min_total.as_ref())),
+            ("max_total", span(offer.max_total.as_ref())),
         ];
         let bought = [
-            ("card", span(&offer.card)),
-            ("hourly", span(&offer.hourly)),
-            ("monthly", span(&offer.monthly)),
-            ("discount", span(&offer.discount)),
+            ("card", span(offer.card.as_ref())),
+            ("hourly", span(offer.hourly.as_ref())),
+            ("monthly", span(offer.monthly.as_ref())),
+            ("discount", span(offer.discount.as_ref())),
         ];
-        let paid = [("upfront", span(&offer.upfront)), ("upfront_share", span(&offer.upfront_share))];
+        let paid = [("upfront", span(offer.upfront.as_ref())), ("upfront_share", span(offer.upfront_share.as_ref()))];
         let owned = [
-            ("capex", span(&offer.capex)),
-            ("power_kw", span(&offer.power_kw)),
-            ("pue", span(&offer.pue)),
-            ("energy_per_kwh", span(&offer.energy_per_kwh)),
-            ("hosting_monthly", span(&offer.hosting_monthly)),
+            ("capex", span(offer.capex.as_ref())),
+            ("power_kw", span(offer.power_kw.as_ref())),
+            ("pue", span(offer.pue.as_ref())),
+            ("energy_per_kwh", span(offer.energy_per_kwh.as_ref())),
+            ("hosting_monthly", span(offer.hosting_monthly.as_ref())),
         ];
         let mut meaningless: Vec<(&str, Option<Range<usize>>)> = Vec::new();
         if kind.flexible() {

@@ -19,11 +19,20 @@ fn every_figure_is_what_a_hand_makes_it() {
     let figures = newsvendor(|_| ());
     let option = |id: &str| figures.options.iter().find(|option| option.option == id).expect(id);
     let commit = option("h100x8-1y");
-    assert!(near(commit.per_cu_hour["serve"], 26_000.0 / 8.0 / 730.0) && near(option("h100x8-od").per_cu_hour["serve"], 5_000.0 / 730.0));
+    assert!(
+        near(commit.per_cu_hour["serve"], 26_000.0 / 8.0 / 730.0)
+            && near(option("h100x8-od").per_cu_hour["serve"], 5_000.0 / 730.0)
+    );
     assert_eq!(commit.against.as_deref(), Some("h100x8-od"));
-    assert!(commit.break_even_today.is_some_and(|share| near(share, 0.65)) && commit.break_even_over_term.is_some_and(|s| near(s, 0.65)));
+    assert!(
+        commit.break_even_today.is_some_and(|share| near(share, 0.65))
+            && commit.break_even_over_term.is_some_and(|s| near(s, 0.65))
+    );
     // Of 48 CU, 32 are idle with probability 0.1 and 16 with 0.2, through twelve months.
-    assert!(figures.stranded_cu_months.is_some_and(|cu| near(cu, 12.0 * 6.4)) && figures.stranded_share.is_some_and(|s| near(s, 6.4 / 48.0)));
+    assert!(
+        figures.stranded_cu_months.is_some_and(|cu| near(cu, 12.0 * 6.4))
+            && figures.stranded_share.is_some_and(|s| near(s, 6.4 / 48.0))
+    );
     let regret = figures.regret.expect("small");
     assert!(near(regret.mean.amount(), 434_400.0), "the mean regret is the value of perfect information: {regret:?}");
     // Demand of 16 CU would have taken two units, demand of 80 CU ten.

@@ -10,10 +10,11 @@ mod infeasible;
 mod joined;
 mod plans;
 mod random;
-mod replayed;
 mod refused;
+mod replayed;
 mod scale;
 mod support;
+mod worked;
 
 /// A case without its answer, or an answer without its case, would be held to nothing.
 #[test]

@@ -213,3 +213,28 @@ fn every_key_is_described() {
         assert!(words.into_iter().any(|word| word == key), "{key} is missing in docs/plan.md");
     }
 }
+
+#[test]
+fn all_that_a_case_can_say_a_plan_can_say() {
+    let rich = SMALL
+        .replace("= 1000\n", "= 1000\nyearly_budget = [\"60000 USD\"]\nregion_caps = { east = 8 }\nprovider_caps = { shop = 9 }\n\n[risk]\ncvar_weight = 0.3\ncvar_tail = 0.1\n")
+        .replace("source =", "region = \"east\"\nowned = 2\nowned_until = \"2027-03\"\nsource =")
+        .replace("upfront = 500", "upfront = 500\nstep = 2\nsalvage = 50\nmin_total = 2\nmax_total = 6\nprice_steps = [{ month = 3, times = 0.5 }, { month = \"2027-05\", times = 2 }]")
+        + "\n[[scenario]]\nname = \"dear\"\nprobability = 1\ncu_times = { box = 0.9 }\nprice_steps = [{ offer = \"year\", month = 2, times = 1.5 }]\n";
+    let case = planned("rich", &rich).case;
+    let (kind, offer, demand, limits) = (&case.types[0], &case.options[0], &case.demand[0], &case.constraints);
+    assert_eq!((kind.region.as_str(), &kind.owned[..4], kind.owned.len()), ("east", &[2.0, 2.0, 2.0, 0.0][..], 12));
+    assert_eq!((offer.step, offer.salvage, offer.min_total, offer.max_total), (Some(2), 50.0, Some(2.0), Some(6.0)));
+    assert_eq!(offer.price_path.as_deref().map(|path| &path[..6]), Some(&[1.0, 1.0, 0.5, 0.5, 2.0, 2.0][..]));
+    assert_eq!(
+        (demand.name.as_deref(), demand.cu_factor["box"], &demand.price_path["year"][..3]),
+        (Some("dear"), 0.9, &[1.0, 1.5, 1.5][..])
+    );
+    assert_eq!(
+        (limits.yearly_budget.as_slice(), limits.region_caps["east"], limits.provider_caps["shop"]),
+        (&[60_000.0][..], 8.0, 9.0)
+    );
+    assert_eq!((limits.cvar_weight, limits.cvar_tail, case.currency.as_deref()), (Some(0.3), Some(0.1), Some("USD")));
+    assert!(kind.source.as_ref().is_some_and(|source| source.contains("its maker")) && offer.source.is_some());
+    assert!(case.problem().is_ok());
+}

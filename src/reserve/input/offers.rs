@@ -3,7 +3,7 @@
 use super::{
     amount::Amount,
     card::{Card, Row, Upfront, Wanted},
-    file::{File, Kind, Offer, Type},
+    file::{File, Kind, Offer, Step, Type},
     month::Horizon,
     sources::{Grade, Source},
     text::{At, Refused, Text, nearest},
@@ -48,6 +48,8 @@ impl Terms<'_> {
         };
         let later = |a: Option<usize>, b: Option<usize>| a.max(b);
         let month = |at: Option<&At<_>>| at.map(|at| self.horizon.number(self.text, at, "available_from")).transpose();
+        let sources = self.sources(offer, &price);
+        let total = |at: Option<&At<f64>>, what: &str| at.map(|at| self.text.within(what, at, 0.0, 1e6)).transpose();
         let option = Choice {
             id: offer.id.get_ref().clone(),
             of: offer.of.get_ref().clone(),
@@ -62,13 +64,31 @@ impl Terms<'_> {
             },
             order_periods: if kind.flexible() { None } else { Some(self.orders(offer)?) },
             available_from: later(month(offer.available_from.as_ref())?, month(of.available_from.as_ref())?),
-            max_units: offer.max_units.as_ref().map(|most| self.text.within("max_units", most, 0.0, 1e6)).transpose()?,
+            max_units: total(offer.max_units.as_ref(), "max_units")?,
+            min_total: total(offer.min_total.as_ref(), "min_total")?,
+            max_total: total(offer.max_total.as_ref(), "max_total")?,
+            step: offer.step.as_ref().map(|step| self.step(step)).transpose()?,
+            salvage: self.optional(offer.salvage.as_ref(), "salvage")?,
+            price_path: offer.price_steps.as_ref().map(|steps| self.path(steps.get_ref())).transpose()?,
+            source: sources.first().map(Source::cite),
         };
-        let sources = self.sources(offer, price);
         Ok((option, sources))
     }
 
-    fn sources(&self, offer: &Offer, price: Price) -> Vec<Source> {
+    fn step(&self, step: &At<u32>) -> Result<u32, Refused> {
+        if (1..=1_000_000).contains(step.get_ref()) {
+            return Ok(*step.get_ref());
+        }
+        Err(self.text.refuse(step, format!("step is {}; units are ordered in multiples of at least 1", step.get_ref())))
+    }
+
+    /// What today's price is multiplied by, by month: of the last step until then.
+    fn path(&self, steps: &[At<Step>]) -> Result<Vec<f64>, Refused> {
+        let steps = steps.iter().map(toml::Spanned::get_ref).map(|step| (&step.month, &step.times));
+        self.horizon.path(self.text, steps)
+    }
+
+    fn sources(&self, offer: &Offer, price: &Price) -> Vec<Source> {
         let id = offer.id.get_ref();
         let source = |what: &str, value: f64, unit: String| Source {
             figure: format!("{what} of {id}"),
@@ -113,6 +133,8 @@ impl Terms<'_> {
             ("order_every", span(&offer.order_every)),
             ("step", span(&offer.step)),
             ("salvage", span(&offer.salvage)),
+            ("min_total", span(&offer.min_total)),
+            ("max_total", span(&offer.max_total)),
         ];
         let bought = [
             ("card", span(&offer.card)),

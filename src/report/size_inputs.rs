@@ -1,14 +1,15 @@
 //! What a sizing stands on: every figure of a plan with the file and line that say it, and how it came about.
 
 use super::{
-    Paper, WIDTH,
+    Paper,
+    size_leaves::Leaf,
     table::{Align, Table},
 };
 use crate::reserve::input::{Grade, Planned, Source};
 
-/// The inputs, as text with styles.
+/// The inputs.
 #[must_use]
-pub fn inputs(planned: &Planned, paper: Paper) -> String {
+pub fn inputs(planned: &Planned, paper: Paper) -> Vec<Leaf> {
     let right = Align::Right;
     let mut table =
         Table::new(paper, &[("input", Align::Left), ("", right), (" ", Align::Left), ("by", Align::Left), ("at", Align::Left)]);
@@ -21,13 +22,8 @@ pub fn inputs(planned: &Planned, paper: Paper) -> String {
             paper.text(&place(source)),
         ]);
     }
-    let mut text = format!("\nmonth 1 is {}; amounts in {}\n", planned.start, planned.currency);
-    for line in table.lines(WIDTH) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text.push_str("how each came about: --json, `inputs`\n");
-    text
+    let calendar = format!("month 1 is {}; amounts in {}", planned.start, planned.currency);
+    vec![Leaf::Says(vec![calendar]), Leaf::Table(table), Leaf::Says(vec!["how each came about: --json, `inputs`".into()])]
 }
 
 fn figure(value: f64) -> String {

@@ -8,11 +8,11 @@ use super::{
     problem::Problem,
     solver::{Effort, Solved, solve},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Orders of an option in a period, which counts from 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub option: String,
     pub order_period: usize,

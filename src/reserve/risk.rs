@@ -45,7 +45,7 @@ pub fn risky(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
             best = (relaxed.bound, relaxed.primal, relaxed.reduced.clone());
         }
         if round > ROUNDS - PLANS {
-            let plan = near(&weighed, &levels, &relaxed.orders, &relaxed.reduced);
+            let plan = near(&weighed, &levels, (&relaxed.orders, &relaxed.reduced), effort.starts);
             keep(problem, &mut found, plan);
         }
         let called = problem.weights(&costs(problem, &relaxed.orders));

@@ -20,11 +20,13 @@ pub struct Effort {
     pub work: usize,
     /// Slots beyond which no proof is tried.
     pub slots: usize,
+    /// Roundings of the relaxation that a search begins with, at most three.
+    pub starts: usize,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { work: 6_000_000, slots: 400 }
+        Self { work: 6_000_000, slots: 400, starts: 3 }
     }
 }
 
@@ -71,7 +73,7 @@ pub fn solve(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
 fn by_levels(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
     let levels = Levels::of(problem);
     let relaxed = relax(problem, &levels)?;
-    let plan = near(problem, &levels, &relaxed.orders, &relaxed.reduced);
+    let plan = near(problem, &levels, (&relaxed.orders, &relaxed.reduced), effort.starts);
     let all: Vec<usize> = (0..problem.slots.len()).collect();
     let columns = all.len() + levels.epochs.iter().map(|level| level.points.len() + 1).sum::<usize>();
     let mut relaxation = |bounds: &[(f64, f64)]| primal(problem, &levels, &all, bounds);
@@ -89,7 +91,7 @@ pub fn by_cuts(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
         other => other?,
     };
     let (bound, reduced) = cuts.certify().unwrap_or_else(|_| cuts.least());
-    let mut plan = near(problem, &shared, &point.orders, &reduced);
+    let mut plan = near(problem, &shared, (&point.orders, &reduced), effort.starts);
     if problem.risk.is_some() {
         plan = polish(problem, plan, &reduced);
     }
@@ -124,10 +126,10 @@ fn finish(
 }
 
 /// The best whole plan near fractional orders: rounded in three ways, each improved by exchanges.
-pub fn near(problem: &Problem, recourse: &dyn Recourse, orders: &[f64], reduced: &[f64]) -> Plan {
+pub fn near(problem: &Problem, recourse: &dyn Recourse, (orders, reduced): (&[f64], &[f64]), starts: usize) -> Plan {
     let roundings: [fn(f64) -> f64; 3] = [f64::floor, f64::round, |_| 0.0];
     let mut best: Option<(bool, f64, Plan)> = None;
-    for rounding in roundings {
+    for rounding in roundings.into_iter().take(starts.max(1)) {
         let plan = orders.iter().map(|orders| rounding(orders + 1e-9) as u32).collect();
         let mut search = Search::from(problem, recourse, plan);
         search.repair();

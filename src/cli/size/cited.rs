@@ -13,6 +13,17 @@ pub fn marked(problem: &Problem, planned: &Planned) -> Problem {
     Problem { options: problem.options.iter().map(mark).collect(), ..problem.clone() }
 }
 
+/// The case with each offer naming the file and line that its price stands on.
+pub fn sourced(case: &Case, planned: &Planned) -> Case {
+    let mut case = case.clone();
+    for offer in case.options.iter_mut().filter(|offer| offer.source.is_none()) {
+        let source = planned.sources.iter().find(|source| source.of == offer.id);
+        let place = source.map(|source| source.line.map_or_else(|| source.file.clone(), |line| format!("{}:{line}", source.file)));
+        offer.source = place;
+    }
+    case
+}
+
 /// Adds calendar, currency and inputs to a document, and a mark to every order in it.
 pub fn cite(document: &mut Value, planned: &Planned) {
     mark(document, planned);

@@ -44,7 +44,7 @@ fn what_is_no_plan_is_refused() {
             ("months = 12", "months = 0", "months = 0", "between 1 and 600"),
             ("start = \"2027-01\"", "start = 3", "start = 3", "2027-01"),
             ("start = \"2027-01\"", "start = \"May\"", "May", "no month|2027-03"),
-            ("name = \"by hand\"", "name = \"by hand\"\nname = \"twice\"", "name = \"twice\"", "name"),
+            ("name = \"by hand\"", "name = \"by hand\"\nname = \"twice\"", "name = \"twice\"", "duplicate key"),
             ("hourly = 2.0", "hourlie = 2.0", "hourlie", "did you mean `hourly`"),
             ("kind = \"commitment\"", "kind = \"lease\"", "lease", "lease|commitment|on-demand"),
         ],
@@ -76,7 +76,7 @@ fn money_that_does_not_add_up_is_refused() {
     let plan = SMALL
         .replace("hourly = 2.0", "card = \"on_demand\"")
         .replace("provider = \"shop\"", "provider = \"shop\"\ninstance = \"b1\"");
-    std::fs::write(folder.join("plan.toml"), plan.replace("months = 12\n", "months = 12\nprices = \"card.csv\"\n"))
+    std::fs::write(folder.join("plan.toml"), plan.replacen("months = 12\n", "months = 12\nprices = \"card.csv\"\n", 1))
         .expect("written");
     let output = size(&[utf8(&folder.join("plan.toml"))]);
     let stderr = text(&output.stderr);
@@ -96,7 +96,7 @@ fn types_and_offers_that_do_not_fit_are_refused() {
             (cu, "cu = { mine = 4.0 }", "cu =", "needs its `source`"),
             (cu, "cu = { yours = 4.0 }\nsource = \"x\"", "yours", "no demand is of class yours|mine"),
             (cu, "published = \"h100_sxm\"\ndevices = 8", "class = \"mine\"", "class mine is none of cu/1|cu = { mine"),
-            ("type = \"box\"", "type = \"bocks\"", "bocks", "which no [[type]] has|did you mean `box`"),
+            ("type = \"box\"", "type = \"boxx\"", "boxx", "which no [[type]] has|did you mean `box`"),
             ("term_months = 12\n", "", "kind = \"commitment\"", "needs `term_months`"),
             ("term_months = 12", "term_months = 0", "term_months = 0", "between 1 and 240"),
             ("kind = \"commitment\"", "kind = \"spot\"", "term_months", "`term_months` means nothing|spot"),

@@ -45,9 +45,9 @@ pub fn worth(text: &Text, folder: &Path, kind: &Type, classes: &[&Demand], devic
     let line = text.line(
         kind.record
             .as_ref()
-            .map(|at| at.span())
-            .or(kind.published.as_ref().map(|at| at.span()))
-            .or(kind.cu.as_ref().map(|at| at.span()))
+            .map(toml::Spanned::span)
+            .or(kind.published.as_ref().map(toml::Spanned::span))
+            .or(kind.cu.as_ref().map(toml::Spanned::span))
             .unwrap_or(kind.id.span())
             .start,
     );
@@ -95,7 +95,7 @@ fn stated(text: &Text, kind: &Type, class: &Demand, classes: &[&Demand]) -> Resu
 }
 
 /// The class by that name, of the definition.
-fn class<'a>(text: &Text, kind: &Type, wanted: &'a Demand) -> Result<&'static Class, Refused> {
+fn class(text: &Text, kind: &Type, wanted: &Demand) -> Result<&'static Class, Refused> {
     let name = wanted.class.get_ref();
     definition().classes.iter().find(|class| class.name == *name).ok_or_else(|| {
         let known: Vec<&str> = definition().classes.iter().map(|class| class.name.as_str()).collect();

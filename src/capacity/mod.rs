@@ -27,7 +27,7 @@ pub use fit::{Observed, fit};
 pub use given::{PUBLISHED, Vectors, given, published, published_names};
 pub use model::{Gpu, Model};
 pub use node::{Together, slowest};
-pub use published::{Answer, Errors, Pair, Row, answer, calibrate, pairs, rows, summary};
+pub use published::{Answer, Errors, Pair, Row, TRAINING, answer, calibrate, pairs, rows, summary};
 pub use rates::{Measured, Origin, Rates, rates};
 pub use serve::{Constants, FITTED_BATCH, Serving, Weights};
 pub use sheet::Sheet;

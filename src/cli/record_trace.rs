@@ -155,7 +155,7 @@ fn task(arguments: &Arguments) -> Result<Task> {
         ..Options::default()
     };
     let workloads = vec![Item { id, target: time, sustained: true }];
-    Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
+    Ok(Task { device, peers: Vec::new(), suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }
 
 /// The one workload that a glob means.

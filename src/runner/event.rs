@@ -90,10 +90,11 @@ pub enum Contenders {
 }
 
 impl Job {
-    /// What the opened device has, by id.
-    pub fn plans(&self, suite: Suite, device: &Device) -> HashMap<String, Plan> {
+    /// What the opened devices have, by id: the first alone, or all of them at once.
+    pub fn plans(&self, suite: Suite, devices: &[Device]) -> HashMap<String, Plan> {
         let choice = Choice { suite, footprint: self.footprint, seed: self.seed };
-        let plans = workload::plans(device, &choice).into_iter();
+        let alone = devices.first().filter(|_| devices.len() == 1).map(|device| workload::plans(device, &choice));
+        let plans = alone.unwrap_or_default().into_iter().chain(workload::shared(devices, &choice));
         let paced = |plan| match self.options.pace {
             Some(pace) => workload::paced(plan, pace),
             None => Some(plan),

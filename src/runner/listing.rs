@@ -63,10 +63,15 @@ fn one_by_one(whole: Listing, units: &[String], cublaslt: Option<&str>) -> Listi
     if devices.is_empty() { whole } else { Listing { devices, absent: None, ..whole } }
 }
 
+/// Whether a process that sees the device sees no other.
+#[must_use]
+pub fn is_seen_alone(device: &Device) -> bool {
+    device.facts.contains_key(SEEN_BY)
+}
+
 /// By what a worker opens a device: its name among those that the worker sees.
 pub fn address(device: &Device) -> String {
-    let alone = device.facts.contains_key(SEEN_BY);
-    device.uuid.clone().filter(|_| alone).unwrap_or_else(|| device.id.clone())
+    device.uuid.clone().filter(|_| is_seen_alone(device)).unwrap_or_else(|| device.id.clone())
 }
 
 /// What a worker's environment must hold for a device.

@@ -19,7 +19,7 @@ mod watch;
 pub mod worker;
 
 pub use event::{Contenders, Look, Options, Seen};
-pub use listing::{list, list_with};
+pub use listing::{is_seen_alone, list, list_with};
 pub use replay::replay;
 pub use together::carry_out_together;
 pub use tuning::Tune;
@@ -71,6 +71,8 @@ pub struct Item {
 #[derive(Clone, Debug)]
 pub struct Task {
     pub device: Device,
+    /// Ids of devices that are opened with it, for what several do at once.
+    pub peers: Vec<String>,
     /// In the order in which they are measured.
     pub workloads: Vec<Item>,
     pub suite: Suite,
@@ -115,7 +117,7 @@ fn work_off(
     while !left.is_empty() && !interrupted() {
         let job = Job {
             backend: task.device.backend.clone(),
-            devices: vec![listing::address(&task.device)],
+            devices: std::iter::once(listing::address(&task.device)).chain(task.peers.iter().cloned()).collect(),
             suite: task.suite.name.into(),
             time: Some(task.suite.sustained),
             footprint: task.footprint,

@@ -170,7 +170,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
     // What verifies is the host; where that is also what is measured, or stands in for it, its time is not held to an accelerator's.
     let is_accelerator = machine.devices()[0].kind == Kind::Gpu;
     let suite = Suite { setup: suite.setup.filter(|_| is_accelerator), ..suite };
-    let mut plans = job.plans(suite, &machine.devices()[0]);
+    let mut plans = job.plans(suite, machine.devices());
     let sources = Sources::open(job.options.nvml_library.as_deref().map(Path::new));
     let mut device = machine.devices()[0].clone();
     // Without a management library the device stays as the backend saw it, and without sensors telemetry stays blank.

@@ -41,7 +41,7 @@ fn plan(operation: &'static str) -> Plan {
         program: vec![Step { stream: 0, op: Op::Kernel { stem: "twice", args } }],
         submit: Submit::Stream,
         check: Check { output: 1, element: twice, fold: fold_of_twice, bound: 6, tolerance: 0.0, relative: 0.0 },
-        also: None,
+        also: Vec::new(),
         seed: 1,
         sustained: false,
     }

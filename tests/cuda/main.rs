@@ -12,6 +12,7 @@ mod health;
 mod library;
 mod listing;
 mod mig;
+mod peers;
 mod quick;
 mod runs;
 mod sensors;

@@ -2,10 +2,15 @@
 
 mod cases;
 mod command;
+mod demand;
 mod enumerate;
 mod explained;
+mod joined;
+mod plans;
 mod random;
+mod refused;
 mod scale;
+mod support;
 
 /// A case without its answer, or an answer without its case, would be held to nothing.
 #[test]

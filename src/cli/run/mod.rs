@@ -168,8 +168,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         writable(path, arguments.force)?;
     }
     let listings = runner::list_with(arguments.cublaslt_lib.as_deref());
-    let mut tasks = choose::tasks(arguments, suite, &listings)?;
+    let (mut tasks, shared) = choose::tasks(arguments, suite, &listings)?;
     let at_once = choose::together(&mut tasks);
+    tasks.extend(shared);
     let header = header(suite.name, telemetry::node(), listings.into_iter().flat_map(|listing| listing.devices).collect());
     let path = arguments.output.clone().map_or_else(|| store::new_record(&header.started_at, &header.id), Ok)?;
     let mut writer = Writer::create(&path, arguments.force, header.clone()).map_err(|error| unwritable(&path, &error))?;

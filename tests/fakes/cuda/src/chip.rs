@@ -15,6 +15,8 @@ pub struct Chip {
     pub l2_bytes: u64,
     pub memory_bytes: u64,
     pub name: String,
+    /// Whether devices reach each other's memory.
+    pub linked: bool,
     /// Work is done when it is waited for, not when it is asked for.
     pub deferred: bool,
     /// Version of the interface that the driver speaks.
@@ -30,8 +32,8 @@ pub struct Chip {
 impl FromStr for Chip {
     type Err = String;
 
-    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080,mig=2,schedule=5`; what is not given has its
-    /// default.
+    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080,mig=2,schedule=5,link=no`; what is not
+    /// given has its default.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut chip = Self {
             sm: 0,
@@ -40,6 +42,7 @@ impl FromStr for Chip {
             l2_bytes: 256 * KIB,
             memory_bytes: 64 * MIB,
             name: String::new(),
+            linked: true,
             deferred: false,
             driver: 12080,
             mig: 0,
@@ -59,6 +62,7 @@ impl FromStr for Chip {
                 "name" => chip.name = value.into(),
                 "mig" => chip.mig = number()?,
                 "driver" => chip.driver = number()? as i32,
+                "link" => chip.linked = value == "yes",
                 "mode" => chip.deferred = deferred(value)?,
                 _ => return Err(format!("{pair}: no such key")),
             }

@@ -18,7 +18,7 @@ fn context(device: u32) -> u64 {
     CONTEXTS + 0x10 * u64::from(device)
 }
 
-fn device_of(driver: &Driver, handle: Pointer) -> Result<Option<u32>, Status> {
+pub fn device_of(driver: &Driver, handle: Pointer) -> Result<Option<u32>, Status> {
     if handle.is_null() {
         return Ok(None);
     }
@@ -67,7 +67,8 @@ export! {
         give(minor, driver.chip.sm as c_int % 10)
     }
     fn cuDeviceCanAccessPeer[Start](driver, can: *mut c_int, device: c_int, peer: c_int) {
-        give(can, c_int::from(known(driver, device)? != known(driver, peer)?))
+        let linked = known(driver, device)? != known(driver, peer)? && driver.chip.linked;
+        give(can, c_int::from(linked))
     }
     fn cuDevicePrimaryCtxRetain[Start](driver, out: *mut Pointer, device: c_int) {
         let device = known(driver, device)?;
@@ -95,7 +96,13 @@ export! {
         Ok(())
     }
     fn cuCtxGetDevice[Start](_driver, out: *mut c_int) { give(out, driver::device()? as c_int) }
-    fn cuCtxEnablePeerAccess[Context](_driver, _peer: Pointer, _flags: c_uint) { Ok(()) }
+    fn cuCtxEnablePeerAccess[Context](driver, peer: Pointer, _flags: c_uint) {
+        let (device, peer) = (driver::device()?, device_of(driver, peer)?.ok_or(Status::INVALID_CONTEXT)?);
+        if device == peer || !driver.chip.linked {
+            return Err(Status::PEER_ACCESS_UNSUPPORTED);
+        }
+        if driver.joined.insert((device, peer)) { Ok(()) } else { Err(Status::PEER_ACCESS_ALREADY_ENABLED) }
+    }
     fn cuCtxSynchronize[Context](driver) {
         let device = driver::device()?;
         driver.advance_device(device);

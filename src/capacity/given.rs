@@ -282,9 +282,7 @@ fn why_absent(source: &Source, subject: &Subject) -> String {
     if source.since.is_some_and(|since| architecture.is_none_or(|architecture| architecture < since)) {
         return format!("no-dtype: {} is not said to have {key}", subject.device);
     }
-    let measures = format!("`assay run --suite standard --only '{}*'` measures it on a device", source.workloads);
-    let way = if source.workloads.is_empty() { "no workload measures it yet".into() } else { measures };
-    format!("missing: {key} is not among the rates; {way}")
+    format!("missing: {key} is not among the rates; `assay run --suite standard --only '{}*'` measures it", source.workloads)
 }
 
 fn rate(key: &str, value: &Value, origin: Origin, power: Option<f64>) -> Result<Measured, Wrong> {

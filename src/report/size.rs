@@ -132,7 +132,9 @@ fn risks(problem: &Problem, figures: &Figures) -> Vec<String> {
     let say = |class: &String| match worst(class) {
         Some((probability, month)) => format!(
             "{class}: short in {:.1}% of scenarios at worst, in month {}, by {:.2} CU on average over all",
-            100.0 * probability, month.period, month.classes[class].expected_shortfall_cu
+            100.0 * probability,
+            month.period,
+            month.classes[class].expected_shortfall_cu
         ),
         None => format!("{class}: served in every month and scenario"),
     };

@@ -29,8 +29,16 @@ pub fn versus(versus: &Versus, paper: Paper) -> Vec<Leaf> {
     row("5% of scenarios above", of(|cost| cost.p95));
     row("mean of the worst 5%", of(|cost| cost.cvar95));
     row("upfront, undiscounted", versus.upfront);
-    let columns =
-        [("month", Align::Left), ("orders A", right), ("B", right), ("CU A", right), ("B ", right), ("short A", right), ("B  ", right), ("recourse B - A", right)];
+    let columns = [
+        ("month", Align::Left),
+        ("orders A", right),
+        ("B", right),
+        ("CU A", right),
+        ("B ", right),
+        ("short A", right),
+        ("B  ", right),
+        ("recourse B - A", right),
+    ];
     let mut months = Table::new(paper, &columns);
     let stride = versus.months.len().div_ceil(MONTHS);
     for month in &versus.months {

@@ -23,11 +23,7 @@ pub fn inputs(planned: &Planned, paper: Paper) -> Vec<Leaf> {
         ]);
     }
     let calendar = format!("month 1 is {}; amounts in {}", planned.start, planned.currency);
-    vec![
-        Leaf::Says(vec![calendar]),
-        Leaf::Table(table),
-        Leaf::Says(vec!["how each came about: --json, `inputs`".into()]),
-    ]
+    vec![Leaf::Says(vec![calendar]), Leaf::Table(table), Leaf::Says(vec!["how each came about: --json, `inputs`".into()])]
 }
 
 fn figure(value: f64) -> String {

@@ -70,7 +70,8 @@ pub const REPLAY: &str = "assay-sizing-backtest/1";
 #[must_use]
 pub fn damped_walk(history: &[f64], months: usize) -> Vec<(f64, Vec<f64>)> {
     let seen = &history[history.len().saturating_sub(LOOKBACK)..];
-    let changes: Vec<f64> = seen.windows(2).filter(|pair| pair[0] > 0.0 && pair[1] > 0.0).map(|pair| (pair[1] / pair[0]).ln()).collect();
+    let changes: Vec<f64> =
+        seen.windows(2).filter(|pair| pair[0] > 0.0 && pair[1] > 0.0).map(|pair| (pair[1] / pair[0]).ln()).collect();
     let count = changes.len().max(1) as f64;
     let drift = changes.iter().sum::<f64>() / count;
     let variance = changes.iter().map(|change| (change - drift).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
@@ -183,13 +184,7 @@ fn windows(offer: &mut Offer, from: usize, months: usize) {
 }
 
 /// What is to be decided in a month: the months ahead as they are forecast, with what is ordered already.
-fn ahead(
-    case: &Case,
-    happened: &Problem,
-    planned: &Plan,
-    month: usize,
-    paths: &[(f64, Vec<f64>)],
-) -> Result<Problem, Explained> {
+fn ahead(case: &Case, happened: &Problem, planned: &Plan, month: usize, paths: &[(f64, Vec<f64>)]) -> Result<Problem, Explained> {
     let months = paths.first().map_or(0, |(_, path)| path.len());
     let mut ahead = case.clone();
     ahead.periods = months;

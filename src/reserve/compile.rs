@@ -109,7 +109,8 @@ impl Case {
     fn quote(&self, offer: &Offer) -> Result<Vec<f64>, Wrong> {
         let near = &offer.id;
         let fall = within(near, &format!("price_decline_annual of {near}"), offer.price_decline_annual, -10.0, 0.999)?;
-        let path = offer.price_path.as_ref().map(|path| self.path(near, &format!("price_path of {near}"), path, 1e6)).transpose()?;
+        let path =
+            offer.price_path.as_ref().map(|path| self.path(near, &format!("price_path of {near}"), path, 1e6)).transpose()?;
         let at = |period: usize| decline(fall, period) * path.as_ref().map_or(1.0, |path| path[period]);
         Ok((0..self.periods).map(at).collect())
     }
@@ -180,7 +181,9 @@ impl Case {
             return Err(wrong("demand", format!("probabilities of the scenarios sum to {total}; they must sum to 1")));
         }
         let given = self.demand.iter().enumerate();
-        given.map(|(number, given)| self.scenario(given, given.name.clone().unwrap_or(format!("scenario {}", number + 1)))).collect()
+        given
+            .map(|(number, given)| self.scenario(given, given.name.clone().unwrap_or(format!("scenario {}", number + 1))))
+            .collect()
     }
 
     fn scenario(&self, given: &Demand, name: String) -> Result<Scenario, Wrong> {
@@ -212,7 +215,11 @@ impl Case {
                 None => vec![factor; self.periods],
             });
         }
-        let priced = self.options.iter().filter(|offer| offer.kind == Sort::Flex).map(|offer| path(&given.price_path, &offer.id, "price_path"));
+        let priced = self
+            .options
+            .iter()
+            .filter(|offer| offer.kind == Sort::Flex)
+            .map(|offer| path(&given.price_path, &offer.id, "price_path"));
         let prices: Vec<Option<Vec<f64>>> = priced.collect::<Result<_, _>>()?;
         for offer in self.offers(Sort::Commit) {
             path(&given.price_path, &offer.id, "price_path")?;
@@ -237,7 +244,8 @@ impl Case {
     /// mean and what each scenario adds to it.
     fn spreads(&self, problem: &mut Problem) -> Vec<Vec<f64>> {
         let commits: Vec<&Offer> = self.offers(Sort::Commit).collect();
-        let factor = |given: &Demand, slot: &Slot| given.price_path.get(&commits[slot.option].id).map_or(1.0, |path| path[slot.period]);
+        let factor =
+            |given: &Demand, slot: &Slot| given.price_path.get(&commits[slot.option].id).map_or(1.0, |path| path[slot.period]);
         let factors: Vec<Vec<f64>> =
             self.demand.iter().map(|given| problem.slots.iter().map(|slot| factor(given, slot)).collect()).collect();
         if factors.iter().flatten().all(|factor| *factor == 1.0) {

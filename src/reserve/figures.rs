@@ -195,7 +195,8 @@ pub fn spread(problem: &Problem, evaluation: &Evaluation) -> Spread {
 fn month(problem: &Problem, solved: &Solved, at: usize) -> Month {
     let reckoned = &solved.evaluation.by_period[at];
     let units: Vec<f64> = (0..problem.kinds.len()).map(|kind| problem.units(&solved.plan, kind, at)).collect();
-    let mean = |value: &dyn Fn(usize) -> f64| problem.scenarios.iter().enumerate().map(|(s, given)| given.probability * value(s)).sum();
+    let mean =
+        |value: &dyn Fn(usize) -> f64| problem.scenarios.iter().enumerate().map(|(s, given)| given.probability * value(s)).sum();
     let delivered = |class: usize, scenario: usize| -> f64 {
         units.iter().enumerate().map(|(kind, units)| units * problem.effective(kind, class, scenario)).sum()
     };
@@ -328,13 +329,15 @@ fn regret(problem: &Problem, evaluation: &Evaluation, known: &[f64]) -> Regret {
 /// The plan for the mean of all scenarios, and what it comes to in all of them, the floor of service left out; and whether it
 /// would keep that.
 fn mean_plan(problem: &Problem, effort: Effort) -> Result<Option<(f64, bool)>, Failure> {
-    let mean = |value: &dyn Fn(&Scenario) -> f64| problem.scenarios.iter().map(|given| given.probability * value(given)).sum::<f64>();
+    let mean =
+        |value: &dyn Fn(&Scenario) -> f64| problem.scenarios.iter().map(|given| given.probability * value(given)).sum::<f64>();
     let first = &problem.scenarios[0];
     let periods = 0..problem.periods;
     let paths = |of: &dyn Fn(&Scenario, usize, usize) -> f64, count: usize| -> Vec<Vec<f64>> {
         (0..count).map(|at| periods.clone().map(|period| mean(&|given| of(given, at, period))).collect()).collect()
     };
-    let or_one = |paths: &[Vec<f64>], at: usize, period: usize| paths.get(at).and_then(|path| path.get(period)).copied().unwrap_or(1.0);
+    let or_one =
+        |paths: &[Vec<f64>], at: usize, period: usize| paths.get(at).and_then(|path| path.get(period)).copied().unwrap_or(1.0);
     let flexes = problem.flexes.len();
     let average = Scenario {
         probability: 1.0,
@@ -345,7 +348,10 @@ fn mean_plan(problem: &Problem, effort: Effort) -> Result<Option<(f64, bool)>, F
         orders: Vec::new(),
         delivered: (0..problem.kinds.len()).map(|kind| mean(&|given| given.delivered.get(kind).copied().unwrap_or(1.0))).collect(),
     };
-    let average = Scenario { delivered: if average.delivered.iter().all(|by| *by == 1.0) { Vec::new() } else { average.delivered }, ..average };
+    let average = Scenario {
+        delivered: if average.delivered.iter().all(|by| *by == 1.0) { Vec::new() } else { average.delivered },
+        ..average
+    };
     let certain = Problem { scenarios: vec![average], service: None, risk: None, ..problem.clone() };
     let plan = match solve(&certain, effort) {
         Ok(solved) => solved.plan,

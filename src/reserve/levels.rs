@@ -200,7 +200,10 @@ fn pieces(problem: &Problem, period: usize, floor: f64) -> Vec<(f64, f64, f64)> 
 /// What a CU costs at most in a period: left unserved, or ordered for that period alone.
 fn steepness(problem: &Problem) -> f64 {
     let orders = problem.slots.iter().map(|slot| (slot, problem.kinds[slot.kind].effective[0] * f64::from(slot.step)));
-    orders.filter(|(_, effective)| *effective > 0.0).map(|(slot, effective)| slot.cost / effective).fold(problem.penalty.max(1.0), f64::max)
+    orders
+        .filter(|(_, effective)| *effective > 0.0)
+        .map(|(slot, effective)| slot.cost / effective)
+        .fold(problem.penalty.max(1.0), f64::max)
 }
 
 /// The least committed CU with which scenarios of enough probability are served.

@@ -63,9 +63,8 @@ pub fn risky(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
 
 fn keep(problem: &Problem, found: &mut Option<(Evaluation, Plan)>, plan: Plan) {
     let evaluation = evaluate(problem, &plan);
-    let better = |(so_far, _): &(Evaluation, Plan)| {
-        (!evaluation.feasible(), evaluation.objective) < (!so_far.feasible(), so_far.objective)
-    };
+    let better =
+        |(so_far, _): &(Evaluation, Plan)| (!evaluation.feasible(), evaluation.objective) < (!so_far.feasible(), so_far.objective);
     if found.as_ref().is_none_or(better) {
         *found = Some((evaluation, plan));
     }

@@ -83,7 +83,10 @@ pub fn under(case: &Case, scenarios: &Case) -> Case {
 pub fn plan_of(problem: &Problem, lines: &[Line]) -> Result<Plan, String> {
     let mut plan = vec![0; problem.slots.len()];
     for line in lines {
-        let place = problem.slots.iter().position(|slot| problem.options[slot.option] == line.option && slot.period + 1 == line.order_period);
+        let place = problem
+            .slots
+            .iter()
+            .position(|slot| problem.options[slot.option] == line.option && slot.period + 1 == line.order_period);
         let Some(at) = place else {
             return Err(format!("an order of {} in month {} is none that the case allows", line.option, line.order_period));
         };
@@ -104,7 +107,10 @@ pub fn versus(first: &Contender, second: &Contender) -> Versus {
         first.evaluation.by_scenario.iter().zip(&second.evaluation.by_scenario).map(|(first, second)| second - first).collect();
     let size = first.evaluation.cost.abs().max(second.evaluation.cost.abs());
     let share = |wins: &dyn Fn(f64) -> bool| -> f64 {
-        gaps.iter().zip(&first.problem.scenarios).filter(|(gap, _)| wins(**gap)).fold(0.0, |sum, (_, given)| sum + given.probability)
+        gaps.iter()
+            .zip(&first.problem.scenarios)
+            .filter(|(gap, _)| wins(**gap))
+            .fold(0.0, |sum, (_, given)| sum + given.probability)
     };
     let months = 0..first.problem.periods.min(second.problem.periods);
     Versus {
@@ -124,7 +130,13 @@ pub fn versus(first: &Contender, second: &Contender) -> Versus {
 
 fn pair(both: [&Contender; 2], at: usize) -> Pair {
     let ordered = |side: &Contender| {
-        side.problem.slots.iter().zip(&side.plan).filter(|(slot, _)| slot.period == at).map(|(slot, orders)| orders * slot.step).sum()
+        side.problem
+            .slots
+            .iter()
+            .zip(&side.plan)
+            .filter(|(slot, _)| slot.period == at)
+            .map(|(slot, orders)| orders * slot.step)
+            .sum()
     };
     let committed = |side: &Contender| {
         let kinds = side.problem.kinds.iter().enumerate();

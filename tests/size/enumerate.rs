@@ -122,7 +122,8 @@ fn keeps(case: &Case, orders: &[Order], plan: &[u32]) -> bool {
     let mut shares: Vec<(&str, f64)> = Vec::new();
     for (order, count) in orders.iter().zip(plan) {
         let first = order.period + order.offer.lead;
-        let within = (first..first + order.offer.term.expect("a commitment")).filter(|period| *period <= case.periods).count() as f64;
+        let within =
+            (first..first + order.offer.term.expect("a commitment")).filter(|period| *period <= case.periods).count() as f64;
         let of = kind(order);
         shares.push((&of.provider, f64::from(count * order.step) * of.availability * of.cu[&case.classes[0]] * within));
     }

@@ -102,7 +102,13 @@ fn case(seed: u64, classes: usize) -> Case {
     for number in 0..2 + dice.below(2) {
         let id = format!("t{number}");
         let cu = names.iter().map(|name| (name.clone(), dice.between(4.0, 16.0))).collect();
-        types.push(Type { id: id.clone(), provider: format!("p{}", number % 2), cu, availability: dice.between(0.9, 1.0), ..Type::default() });
+        types.push(Type {
+            id: id.clone(),
+            provider: format!("p{}", number % 2),
+            cu,
+            availability: dice.between(0.9, 1.0),
+            ..Type::default()
+        });
         options.push(flex(dice, &id, false));
     }
     let mut plans = 1;

@@ -44,7 +44,10 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let (before, horizon) = (usize::from(arguments.before), usize::from(arguments.horizon));
     if history.len() <= before {
         let has = history.len();
-        bail!("{} has {has} months; more than the {before} that are known beforehand (--before) are needed", arguments.history.display());
+        bail!(
+            "{} has {has} months; more than the {before} that are known beforehand (--before) are needed",
+            arguments.history.display()
+        );
     }
     let replay = {
         let progress = Progress::new("months replayed", (history.len() - before) as u64, !arguments.form.no_progress);

@@ -87,7 +87,13 @@ fn contender(path: &Path, given: &Given, scenarios: &Case) -> Result<Contender> 
         Given::Case(case) => {
             let own = case.problem().map_err(|error| wrong(&error))?;
             if (own.periods, &own.classes) != (scenarios.periods, &scenarios.classes) {
-                let says = format!("it has {} months of {}; the scenarios have {} of {}", own.periods, own.classes.join(", "), scenarios.periods, scenarios.classes.join(", "));
+                let says = format!(
+                    "it has {} months of {}; the scenarios have {} of {}",
+                    own.periods,
+                    own.classes.join(", "),
+                    scenarios.periods,
+                    scenarios.classes.join(", ")
+                );
                 return Err(wrong(&says));
             }
             let plan = reserve::solve(&own, Effort::default())?.plan;

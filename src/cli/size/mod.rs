@@ -91,7 +91,13 @@ enum Action {
 impl Form {
     fn paper(&self) -> Paper {
         // Markdown is a file's, not a terminal's.
-        if self.plain { Paper { unicode: false } } else if self.markdown { Paper { unicode: true } } else { Paper::of_environment() }
+        if self.plain {
+            Paper { unicode: false }
+        } else if self.markdown {
+            Paper { unicode: true }
+        } else {
+            Paper::of_environment()
+        }
     }
 
     /// Prints leaves, or the document that says the same.

@@ -3,15 +3,14 @@
 //! A [`Problem`] holds orders that may be placed, flexible use, and demand by scenario; [`solve`] finds a plan and a bound that no
 //! plan beats; [`evaluate`] reckons any plan from the problem alone. `docs/sizing.md` states the problem in full.
 
-mod backtest;
 mod case;
 mod checkpoints;
 mod compile;
 mod cuts;
+mod economics;
 mod elastic;
 mod evaluator;
 mod exact;
-mod figures;
 mod floor;
 mod generator;
 pub mod input;
@@ -24,6 +23,7 @@ mod problem;
 mod recourse;
 mod redundancy;
 mod relax;
+mod replay;
 mod risk;
 mod search;
 mod serve;
@@ -33,17 +33,17 @@ mod tableau;
 mod terms;
 mod versus;
 
-pub use backtest::{Forecast, Replay, Strategy, backtest, damped_walk};
 pub use case::{CASE, Case, Constraints, Demand, Offer, Sort, Type, Wrong};
 pub use checkpoints::{Failures, Goodput, goodput};
+pub use economics::{Cover, Decision, Fallback, Figures, HOURS, Month, Regret, Spread, Worth, figures, quantile, spread};
 pub use evaluator::{Broken, Evaluation, Plan, evaluate, tail_weights};
-pub use figures::{Cover, Decision, Fallback, Figures, HOURS, Month, Regret, Spread, Worth, figures, quantile, spread};
 pub use generator::{FLEETS, Shape, generate, normal_quantile};
 pub use lp::Failure;
 pub use money::Micros;
 pub use outcome::{ANSWER, Answer, Line, answer, answer_with, lines};
 pub use problem::{Flex, Kind, Problem, Risk, Scenario, Side};
 pub use redundancy::spares;
+pub use replay::{Forecast, Replay, Strategy, backtest, damped_walk};
 pub use solver::{Effort, Solved, solve};
 pub use swings::{Driver, Explained, Flip, Swing, drivers, explain};
 pub use terms::{Slot, Tail, Terms};

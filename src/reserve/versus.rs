@@ -2,8 +2,8 @@
 
 use super::{
     case::Case,
+    economics::{Spread, spread},
     evaluator::{Evaluation, Plan},
-    figures::{Spread, spread},
     money::Micros,
     outcome::Line,
     problem::Problem,

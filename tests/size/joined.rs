@@ -73,7 +73,7 @@ fn units_that_are_not_firm_are_refused_by_name_with_the_way_out() {
         let stderr = text(&output.stderr);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{stderr}");
         assert!(
-            stderr.contains("plan.toml, line 20: ") && words.iter().all(|word| stderr.contains(word)),
+            stderr.contains("plan.toml, line 18: ") && words.iter().all(|word| stderr.contains(word)),
             "{stderr} lacks {words:?}"
         );
     }

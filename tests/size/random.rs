@@ -92,7 +92,24 @@ fn demand(dice: &mut Dice, classes: &[String], options: &[Offer], periods: usize
     by_scenario.collect()
 }
 
-fn case(seed: u64, classes: usize) -> Case {
+fn constraints(dice: &mut Dice, shared: bool) -> Constraints {
+    let floor = match (dice.below(3), shared) {
+        (0, _) => None,
+        // Two classes: no scenario may be short.
+        (_, true) => Some(0.999),
+        _ => Some([0.6, 0.8, 0.95][dice.below(3)]),
+    };
+    Constraints {
+        // Above every flexible CU, so that being short is never a choice.
+        shortfall_penalty_per_cu_period: dice.between(20_000.0, 90_000.0),
+        min_service_probability: floor,
+        upfront_budget: dice.chance(0.3).then(|| dice.between(100_000.0, 900_000.0)),
+        max_provider_share: dice.chance(0.3).then(|| dice.between(0.4, 0.9)),
+        ..Constraints::default()
+    }
+}
+
+fn case(seed: u64, classes: usize, most_plans: usize) -> Case {
     let dice = &mut Dice(seed);
     let shared = classes > 1;
     let periods = if shared { 6 + dice.below(4) } else { 8 + dice.below(18) };
@@ -117,27 +134,14 @@ fn case(seed: u64, classes: usize) -> Case {
         let offer = commit(dice, number, &of, periods);
         let slots = offer.order_periods.as_ref().map_or(0, Vec::len) as u32;
         let more = (offer.max_units.unwrap_or(0.0) as usize + 1).pow(slots);
-        if plans * more <= if shared { 300 } else { 3_000 } {
+        if plans * more <= most_plans {
             plans *= more;
             options.push(offer);
         }
     }
     let scenarios = 2 + dice.below(3);
     let demand = demand(dice, &names, &options, periods, scenarios);
-    let floor = match (dice.below(3), shared) {
-        (0, _) => None,
-        // Two classes: no scenario may be short.
-        (_, true) => Some(0.999),
-        _ => Some([0.6, 0.8, 0.95][dice.below(3)]),
-    };
-    let constraints = Constraints {
-        // Above every flexible CU, so that being short is never a choice.
-        shortfall_penalty_per_cu_period: dice.between(20_000.0, 90_000.0),
-        min_service_probability: floor,
-        upfront_budget: dice.chance(0.3).then(|| dice.between(100_000.0, 900_000.0)),
-        max_provider_share: dice.chance(0.3).then(|| dice.between(0.4, 0.9)),
-        ..Constraints::default()
-    };
+    let constraints = constraints(dice, shared);
     Case {
         schema: CASE.into(),
         id: format!("random-{seed}"),
@@ -186,7 +190,7 @@ fn holds(case: &Case) -> bool {
 
 /// Draws what the base cases leave out: every other field of the format.
 fn rich(seed: u64, classes: usize) -> Case {
-    let mut case = case(seed, classes);
+    let mut case = case(seed, classes, if classes > 1 { 200 } else { 500 });
     let dice = &mut Dice(seed ^ 0x5eed);
     let periods = case.periods;
     let path = |dice: &mut Dice, low: f64, high: f64| (0..periods).map(|_| dice.between(low, high)).collect::<Vec<f64>>();
@@ -264,12 +268,12 @@ fn foreseen(case: &Case, scenario: usize) -> f64 {
 
 #[test]
 fn random_cases_of_one_class_agree_with_enumeration() {
-    let feasible = (0..SINGLE).filter(|seed| holds(&case(*seed, 1))).count();
+    let feasible = (0..SINGLE).filter(|seed| holds(&case(*seed, 1, 3_000))).count();
     assert!(feasible as u64 > SINGLE / 2, "only {feasible} of {SINGLE} were feasible; draw them better");
 }
 
 #[test]
 fn random_cases_of_two_classes_agree_with_enumeration() {
-    let feasible = (0..SHARED).filter(|seed| holds(&case(10_000 + seed, 2))).count();
+    let feasible = (0..SHARED).filter(|seed| holds(&case(10_000 + seed, 2, 300))).count();
     assert!(feasible as u64 > SHARED / 2, "only {feasible} of {SHARED} were feasible; draw them better");
 }

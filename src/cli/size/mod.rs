@@ -162,7 +162,9 @@ fn sized(given: &Given, arguments: &Arguments) -> Result<Ending> {
         swings: arguments.explain.then_some(swings.as_slice()),
     };
     let mut document = serde_json::to_value(&document)?;
-    planned.iter().for_each(|planned| cited::cite(&mut document, planned));
+    if let Some(planned) = planned {
+        cited::cite(&mut document, planned);
+    }
     let mut leaves = report::sizing(shown, &answer, &figures, form.paper());
     if arguments.explain {
         leaves.extend(report::swings(&swings, form.paper()));

@@ -9,6 +9,7 @@ use super::{
     forecast::{Forecast, History, forecast},
     month::Horizon,
     native,
+    regimes::Names,
     sources::{Grade, Source},
     text::{At, Refused, Text},
 };
@@ -38,8 +39,8 @@ pub struct Draw<'a> {
 }
 
 /// Paths of a class: one, or as many as there are scenarios.
-struct Fan {
-    paths: Vec<Vec<f64>>,
+pub(super) struct Fan {
+    pub(super) paths: Vec<Vec<f64>>,
 }
 
 impl Draw<'_> {
@@ -51,7 +52,7 @@ impl Draw<'_> {
         &self,
         classes: &[&Demand],
         regimes: &[&Regime],
-        flexes: &[String],
+        names: &Names,
     ) -> Result<(Vec<reserve::Demand>, Vec<Source>), Refused> {
         let count = match self.scenarios {
             Some(at) if !(1..=2000).contains(at.get_ref()) => {
@@ -73,7 +74,7 @@ impl Draw<'_> {
             let paths = fans.values().map(|fan| fan.paths.len()).max().unwrap_or(1);
             (0..paths).map(|path| scenario(&fans, path, 1.0 / paths as f64)).collect()
         } else {
-            self.regimes(regimes, &fans, &scales, flexes, &mut sources)?
+            self.regimes(regimes, &fans, &scales, names, &mut sources)?
         };
         Ok((drawn, sources))
     }
@@ -151,7 +152,7 @@ impl Draw<'_> {
         Ok(Some((Fan { paths }, source)))
     }
 
-    fn source(&self, class: &str, first: f64, grade: Grade, line: usize, how: String) -> Source {
+    pub(super) fn source(&self, class: &str, first: f64, grade: Grade, line: usize, how: String) -> Source {
         Source {
             figure: format!("demand of {class}, mean of the first month"),
             of: class.to_owned(),
@@ -187,7 +188,7 @@ impl Draw<'_> {
         }
     }
 
-    fn path(&self, name: &str, path: &At<Vec<At<f64>>>) -> Result<Vec<f64>, Refused> {
+    pub(super) fn path(&self, name: &str, path: &At<Vec<At<f64>>>) -> Result<Vec<f64>, Refused> {
         let values = path.get_ref();
         if values.len() != self.horizon.months {
             let says = format!("demand for {name} has {} months; the plan has {}", values.len(), self.horizon.months);
@@ -241,85 +242,13 @@ impl Draw<'_> {
         );
         Ok((fan(&found, count, common, self.seed.wrapping_add(number)), how))
     }
-
-    fn regimes(
-        &self,
-        regimes: &[&Regime],
-        fans: &BTreeMap<&str, Fan>,
-        scales: &BTreeMap<&str, f64>,
-        flexes: &[String],
-        sources: &mut Vec<Source>,
-    ) -> Result<Vec<reserve::Demand>, Refused> {
-        let total: f64 = regimes.iter().map(|regime| regime.probability.get_ref()).sum();
-        let mut drawn = Vec::new();
-        for regime in regimes {
-            let name = regime.name.get_ref();
-            let probability = self.text.within(&format!("probability of {name}"), &regime.probability, 0.0, 1.0)?;
-            if (total - 1.0).abs() > 1e-6 {
-                let says = format!("probabilities of the scenarios sum to {total}; they must sum to 1");
-                return Err(self.text.refuse(&regime.probability, says));
-            }
-            let known: Vec<&str> = scales.keys().copied().collect();
-            self.known(name, "class", regime.demand.keys().zip(regime.demand.values().map(|at| at.span())), &known)?;
-            self.known(name, "class", regime.demand_times.keys().zip(regime.demand_times.values().map(|at| at.span())), &known)?;
-            let own: Vec<&str> = flexes.iter().map(String::as_str).collect();
-            self.known(
-                name,
-                "on-demand or spot offer",
-                regime.flex_times.keys().zip(regime.flex_times.values().map(|at| at.span())),
-                &own,
-            )?;
-            let mut stated = BTreeMap::new();
-            for (class, path) in &regime.demand {
-                let values: Vec<f64> = self.path(class, path)?.into_iter().map(|value| value * scales[class.as_str()]).collect();
-                let line = self.text.line(path.span().start);
-                sources.push(self.source(class, values[0], Grade::Stated, line, format!("as stated in scenario {name}")));
-                stated.insert(class.as_str(), Fan { paths: vec![values] });
-            }
-            for (class, fan) in fans.iter().filter(|(class, _)| !regime.demand.contains_key(**class)) {
-                stated.insert(class, Fan { paths: fan.paths.clone() });
-            }
-            for (class, times) in &regime.demand_times {
-                let times = self.text.within(&format!("demand_times of {class}"), times, 0.0, 1e6)?;
-                let values = stated.get_mut(class.as_str()).into_iter().flat_map(|fan| fan.paths.iter_mut().flatten());
-                values.for_each(|value| *value *= times);
-            }
-            let flex_factor = regime
-                .flex_times
-                .iter()
-                .map(|(id, times)| Ok((id.clone(), self.text.within(&format!("flex_times of {id}"), times, 0.0, 1e6)?)))
-                .collect::<Result<BTreeMap<_, _>, Refused>>()?;
-            let paths = stated.values().map(|fan| fan.paths.len()).max().unwrap_or(1);
-            drawn.extend((0..paths).map(|path| reserve::Demand {
-                flex_factor: flex_factor.clone(),
-                ..scenario(&stated, path, probability / paths as f64)
-            }));
-        }
-        Ok(drawn)
-    }
-
-    fn known<'k>(
-        &self,
-        scenario: &str,
-        what: &str,
-        given: impl Iterator<Item = (&'k String, std::ops::Range<usize>)>,
-        all: &[&str],
-    ) -> Result<(), Refused> {
-        for (name, span) in given {
-            if !all.contains(&name.as_str()) {
-                let says = format!("scenario {scenario}: {name} is no {what} of this plan; there are {}", all.join(", "));
-                return Err(self.text.refuse_span(Some(span), says));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// One scenario: of each class its only path, or the one of this number.
-fn scenario(fans: &BTreeMap<&str, Fan>, path: usize, prob: f64) -> reserve::Demand {
+pub(super) fn scenario(fans: &BTreeMap<&str, Fan>, path: usize, prob: f64) -> reserve::Demand {
     let own = |fan: &Fan| fan.paths[if fan.paths.len() == 1 { 0 } else { path }].clone();
     let cu = fans.iter().map(|(class, fan)| ((*class).to_owned(), own(fan))).collect();
-    reserve::Demand { prob, cu, flex_factor: BTreeMap::new() }
+    reserve::Demand { prob, cu, ..reserve::Demand::default() }
 }
 
 /// Standard deviations at which a scenario of a fan stands.
@@ -336,7 +265,7 @@ pub fn fan(forecast: &Forecast, count: usize, common: f64, seed: u64) -> Vec<Vec
     let mut own = vec![vec![0.0_f64; count]; months];
     for scenario in 0..count {
         let mut before = 0.0;
-        for month in own.iter_mut() {
+        for month in &mut own {
             let drawn = normal_quantile(dice.between(1e-6, 1.0 - 1e-6));
             before = KEEPS * before + (1.0 - KEEPS * KEEPS).sqrt() * drawn;
             month[scenario] = before;
@@ -345,7 +274,9 @@ pub fn fan(forecast: &Forecast, count: usize, common: f64, seed: u64) -> Vec<Vec
     for month in &mut own {
         let mean = month.iter().sum::<f64>() / count as f64;
         let deviation = (month.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
-        month.iter_mut().for_each(|value| *value = if deviation > 0.0 { (*value - mean) / deviation } else { 0.0 });
+        for value in month {
+            *value = if deviation > 0.0 { (*value - mean) / deviation } else { 0.0 };
+        }
     }
     let path = |scenario: usize| {
         let factor = quantile(scenario, count);

@@ -49,13 +49,15 @@ pub struct Limits {
     pub upfront_budget: Option<At<Amount>>,
     pub yearly_budget: Option<At<OneOrMany<Amount>>>,
     pub provider_share: Option<At<f64>>,
+    pub region_caps: Option<BTreeMap<String, At<f64>>>,
+    pub provider_caps: Option<BTreeMap<String, At<f64>>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Risk {
     pub cvar_weight: At<f64>,
-    pub cvar_share: Option<At<f64>>,
+    pub cvar_tail: Option<At<f64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,6 +145,8 @@ pub struct Offer {
     pub order_until: Option<At<Month>>,
     pub order_every: Option<At<usize>>,
     pub max_units: Option<At<f64>>,
+    pub min_total: Option<At<f64>>,
+    pub max_total: Option<At<f64>>,
     pub step: Option<At<u32>>,
     pub available_from: Option<At<Month>>,
     pub price_decline: Option<At<f64>>,
@@ -255,10 +259,12 @@ pub struct Regime {
     #[serde(default)]
     pub flex_times: BTreeMap<String, At<f64>>,
     #[serde(default)]
+    pub cu_times: BTreeMap<String, At<f64>>,
+    #[serde(default)]
     pub price_steps: Vec<At<PriceStep>>,
 }
 
-/// In this scenario, from a month on, a flexible offer's price is multiplied by this.
+/// In this scenario, from a month on, an offer's price is multiplied by this.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriceStep {

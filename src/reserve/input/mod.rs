@@ -7,10 +7,12 @@ mod card;
 mod demand;
 mod file;
 mod forecast;
+mod limits;
 mod losses;
 mod month;
 mod native;
 mod offers;
+mod regimes;
 mod sources;
 mod text;
 mod worth;
@@ -25,17 +27,15 @@ pub use text::Refused;
 pub use worth::PUBLISHED;
 
 use super::{
-    case::{CASE, Case, Constraints, Type},
+    case::{CASE, Case, Type},
     terms::Tail,
 };
 use demand::Draw;
 use file::File;
 use month::{Horizon, Month};
 use offers::Terms;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use regimes::Names;
+use std::{collections::BTreeSet, path::Path};
 use text::{At, Text};
 
 /// Hours in a month: those of a year over 12.
@@ -66,16 +66,15 @@ pub struct Planned {
 /// The first thing that is wrong: the file, the line, and the way out.
 pub fn plan(path: &Path) -> Result<Planned, Refused> {
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    planned(&Text::read(path)?, folder)
+    planned(&Text::read(path)?, &folder)
 }
 
-fn planned(text: &Text, folder: PathBuf) -> Result<Planned, Refused> {
+fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     let file: File = text.toml()?;
     if file.schema.get_ref() != PLAN {
         let says = format!("the schema is `{}`; this version reads {PLAN}", file.schema.get_ref());
         return Err(text.refuse(&file.schema, says));
     }
-    unsupported(text, &file)?;
     let currency = amount::currency(file.currency.get_ref()).ok_or_else(|| {
         text.refuse(&file.currency, format!("`{}` is no currency; write three letters, for example USD", file.currency.get_ref()))
     })?;
@@ -86,14 +85,14 @@ fn planned(text: &Text, folder: PathBuf) -> Result<Planned, Refused> {
         None => Card::shipped()?,
     };
     let mut sources = Vec::new();
-    let classes: Vec<&file::Demand> = file.demands.iter().map(|class| class.get_ref()).collect();
+    let classes: Vec<&file::Demand> = file.demands.iter().map(toml::Spanned::get_ref).collect();
     distinct(text, "class", classes.iter().map(|class| &class.class))?;
     distinct(text, "type", file.types.iter().map(|kind| &kind.get_ref().id))?;
     distinct(text, "offer", file.offers.iter().map(|offer| &offer.get_ref().id))?;
     if classes.is_empty() || file.types.is_empty() {
         return Err(text.refuse(&file.name, "a plan needs at least one [[type]] and one [[demand]]; `assay size init` prints one"));
     }
-    let types = types(text, &folder, &file, &classes, &card, &mut sources)?;
+    let types = types(text, folder, &file, (&classes, horizon), &card, &mut sources)?;
     let terms = Terms { text, file: &file, horizon, currency: &currency, hours, card: &card };
     let mut options = Vec::new();
     for offer in &file.offers {
@@ -101,20 +100,19 @@ fn planned(text: &Text, folder: PathBuf) -> Result<Planned, Refused> {
         options.push(option);
         sources.extend(own);
     }
-    let flexible = file.offers.iter().map(|offer| offer.get_ref()).filter(|offer| offer.kind.get_ref().flexible());
-    let flexes: Vec<String> = flexible.map(|offer| offer.id.get_ref().clone()).collect();
-    let regimes: Vec<&file::Regime> = file.regimes.iter().map(|regime| regime.get_ref()).collect();
+    let regimes: Vec<&file::Regime> = file.regimes.iter().map(toml::Spanned::get_ref).collect();
     distinct(text, "scenario", regimes.iter().map(|regime| &regime.name))?;
     let seed = file.seed.unwrap_or(1);
-    let draw = Draw { text, folder: &folder, horizon, seconds: hours * 3600.0, scenarios: file.scenarios.as_ref(), seed };
-    let (demand, drawn) = draw.scenarios(&classes, &regimes, &flexes)?;
+    let draw = Draw { text, folder, horizon, seconds: hours * 3600.0, scenarios: file.scenarios.as_ref(), seed };
+    let (demand, drawn) = draw.scenarios(&classes, &regimes, &names(&file))?;
     sources.extend(drawn);
     let discount = file.discount_rate.as_ref().map_or(Ok(0.0), |rate| text.within("discount_rate", rate, -0.5, 1.0))?;
-    let constraints = limits(text, &file, &currency, &mut sources)?;
+    let constraints = limits::constraints(text, &file, &currency, &mut sources)?;
     let case = Case {
         schema: CASE.into(),
         id: file.name.get_ref().clone(),
         description: String::new(),
+        currency: Some(currency.clone()),
         periods: horizon.months,
         discount_rate_annual: discount,
         tail: file.tail.unwrap_or(Tail::Prorate),
@@ -127,38 +125,6 @@ fn planned(text: &Text, folder: PathBuf) -> Result<Planned, Refused> {
     let published = file.types.iter().filter(|kind| kind.get_ref().published.is_some());
     let published = published.map(|kind| kind.get_ref().id.get_ref().clone()).collect();
     Ok(Planned { case, currency, start: horizon.start, hours, sources, published })
-}
-
-/// Keys that are described but that the solver cannot honour yet: refused, as an answer without them would be another plan's.
-fn unsupported(text: &Text, file: &File) -> Result<(), Refused> {
-    let refuse =
-        |span, key: &str| Err(text.refuse_span(Some(span), format!("`{key}` is not reckoned with by this version; leave it out")));
-    if let Some(risk) = &file.risk {
-        return refuse(risk.span(), "risk");
-    }
-    if let Some(budget) = &file.limits.yearly_budget {
-        return refuse(budget.span(), "yearly_budget");
-    }
-    for kind in file.types.iter().map(|kind| kind.get_ref()) {
-        let spans = [("owned", kind.owned.as_ref().map(At::span)), ("owned_until", kind.owned_until.as_ref().map(At::span))];
-        if let Some((key, span)) = spans.into_iter().find_map(|(key, span)| Some((key, span?))) {
-            return refuse(span, key);
-        }
-    }
-    for offer in file.offers.iter().map(|offer| offer.get_ref()) {
-        let spans = [
-            ("step", offer.step.as_ref().map(At::span)),
-            ("salvage", offer.salvage.as_ref().map(At::span)),
-            ("price_steps", offer.price_steps.as_ref().map(At::span)),
-        ];
-        if let Some((key, span)) = spans.into_iter().find_map(|(key, span)| Some((key, span?))) {
-            return refuse(span, key);
-        }
-    }
-    match file.regimes.iter().find_map(|regime| regime.get_ref().price_steps.first()) {
-        Some(step) => refuse(step.span(), "price_steps"),
-        None => Ok(()),
-    }
 }
 
 fn horizon(text: &Text, file: &File) -> Result<Horizon, Refused> {
@@ -186,12 +152,12 @@ fn types(
     text: &Text,
     folder: &Path,
     file: &File,
-    classes: &[&file::Demand],
+    (classes, horizon): (&[&file::Demand], Horizon),
     card: &Card,
     sources: &mut Vec<Source>,
 ) -> Result<Vec<Type>, Refused> {
     let mut types = Vec::new();
-    for kind in file.types.iter().map(|kind| kind.get_ref()) {
+    for kind in file.types.iter().map(toml::Spanned::get_ref) {
         let listed = kind.instance.as_ref().and_then(|instance| card.count(kind.provider.get_ref(), instance.get_ref()));
         if let (Some(given), Some(listed)) =
             (&kind.devices, listed.filter(|listed| kind.devices.as_ref().is_some_and(|given| given.get_ref() != listed)))
@@ -204,51 +170,40 @@ fn types(
         }
         let devices = kind.devices.as_ref().map(|devices| *devices.get_ref()).or(listed);
         let worth = worth::worth(text, folder, kind, classes, devices)?;
+        let cited: Vec<String> = worth.sources.iter().map(Source::cite).collect();
         sources.extend(worth.sources);
         types.push(Type {
             id: kind.id.get_ref().clone(),
             provider: kind.provider.get_ref().clone(),
             cu: worth.cu,
             availability: losses::availability(text, kind.availability.as_ref())?,
+            region: kind.region.as_ref().map_or_else(String::new, |region| region.get_ref().clone()),
+            owned: owned(text, kind, horizon)?,
+            source: Some(cited.join("; ")).filter(|cited| !cited.is_empty()),
         });
     }
     Ok(types)
 }
 
-fn limits(text: &Text, file: &File, currency: &str, sources: &mut Vec<Source>) -> Result<Constraints, Refused> {
-    let limits = &file.limits;
-    let mut cite = |figure: &str, value: f64, unit: String, span: std::ops::Range<usize>| {
-        sources.push(Source {
-            figure: figure.into(),
-            of: String::new(),
-            value,
-            unit,
-            grade: Grade::Stated,
-            file: text.name.clone(),
-            line: Some(text.line(span.start)),
-            how: "stated".into(),
-        });
-    };
-    let penalty = &limits.shortfall_per_cu_month;
-    let shortfall = penalty.get_ref().within(text, penalty, "shortfall_per_cu_month", currency)?;
-    cite("cost of shortfall", shortfall, format!("{currency} a CU and month"), penalty.span());
-    let service = limits.service.as_ref().map(|at| text.within("service", at, 0.0, 1.0)).transpose()?;
-    if let Some((at, value)) = limits.service.as_ref().zip(service) {
-        cite("service floor", value, "of scenarios, in every month".into(), at.span());
+/// Units that are there already, by month: until the month in which they go.
+fn owned(text: &Text, kind: &file::Type, horizon: Horizon) -> Result<Vec<f64>, Refused> {
+    match (&kind.owned, &kind.owned_until) {
+        (None, None) => Ok(Vec::new()),
+        (None, Some(until)) => Err(text.refuse(until, "`owned_until` goes with `owned`; drop it")),
+        (Some(owned), until) => {
+            let units = text.within("owned", owned, 0.0, 1e9)?;
+            let last = until.as_ref().map_or(Ok(horizon.months), |at| horizon.number(text, at, "owned_until"))?;
+            Ok((1..=horizon.months).map(|month| if month <= last { units } else { 0.0 }).collect())
+        }
     }
-    let budget = limits.upfront_budget.as_ref();
-    let budget = budget.map(|at| at.get_ref().within(text, at, "upfront_budget", currency)).transpose()?;
-    if let Some((at, value)) = limits.upfront_budget.as_ref().zip(budget) {
-        cite("upfront budget", value, currency.to_owned(), at.span());
+}
+
+fn names(file: &File) -> Names {
+    let offers = || file.offers.iter().map(toml::Spanned::get_ref);
+    let id = |offer: &file::Offer| offer.id.get_ref().clone();
+    Names {
+        types: file.types.iter().map(|kind| kind.get_ref().id.get_ref().clone()).collect(),
+        options: offers().map(id).collect(),
+        flexes: offers().filter(|offer| offer.kind.get_ref().flexible()).map(id).collect(),
     }
-    let share = limits.provider_share.as_ref().map(|at| text.within("provider_share", at, 0.0, 1.0)).transpose()?;
-    if let Some((at, value)) = limits.provider_share.as_ref().zip(share) {
-        cite("most of a provider", value, "of committed CU-months".into(), at.span());
-    }
-    Ok(Constraints {
-        shortfall_penalty_per_cu_period: shortfall,
-        min_service_probability: service,
-        upfront_budget: budget,
-        max_provider_share: share,
-    })
 }

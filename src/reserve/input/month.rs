@@ -100,6 +100,23 @@ impl Horizon {
         Err(text
             .refuse(at, format!("{what} is month {number}; the horizon has months 1 to {}, {} to {last}", self.months, self.start)))
     }
+
+    /// Multipliers by month: 1, and from each step's month on its own.
+    ///
+    /// # Errors
+    /// A month outside the horizon, steps out of order, or a multiplier that is none.
+    pub fn path<'a>(&self, text: &Text, steps: impl Iterator<Item = (&'a At<Month>, &'a At<f64>)>) -> Result<Vec<f64>, Refused> {
+        let (mut path, mut last) = (vec![1.0; self.months], 0);
+        for (at, times) in steps {
+            let month = self.number(text, at, "a step's month")?;
+            if month <= last {
+                return Err(text.refuse(at, format!("a step in month {month} follows one in month {last}; write them in order")));
+            }
+            path[month - 1..].fill(text.within("times", times, 0.0, 1e3)?);
+            last = month;
+        }
+        Ok(path)
+    }
 }
 
 #[cfg(test)]

@@ -50,15 +50,15 @@ pub fn served(text: &Text, serving: &Serving) -> Result<(f64, String), Refused> 
     let gpu = reference();
     let with =
         |width: f64| capacity::Serving { model, gpu: &gpu, weights, cache: weights.cache_bytes(wanted), width, prompt, answer };
-    let width = match &serving.devices {
+    let split = match &serving.devices {
         Some(devices) => text.within("devices", devices, 1.0, 64.0)?,
         None => WIDTHS.into_iter().find(|width| with(*width).check().is_ok()).unwrap_or(8.0),
     };
-    let split = with(width);
-    split.check().map_err(|wrong| refused(&serving.model, wrong))?;
-    let tokens = split.saturated(&engine(&engines, wanted).constants) / width;
+    let served = with(split);
+    served.check().map_err(|wrong| refused(&serving.model, wrong))?;
+    let tokens = served.saturated(&engine(&engines, wanted).constants) / split;
     let how = format!(
-        "{} serves {tokens:.0} tokens/s of {} in {} (prompt {prompt}, answer {answer}, {width} devices, constants of {wanted}); figures of the model are within a factor of 1.25",
+        "{} serves {tokens:.0} tokens/s of {} in {} (prompt {prompt}, answer {answer}, {split} devices, constants of {wanted}); figures of the model are within a factor of 1.25",
         gpu.name,
         model.name,
         serving.dtype.get_ref()

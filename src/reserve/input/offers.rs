@@ -3,7 +3,7 @@
 use super::{
     amount::Amount,
     card::{Card, Row, Upfront, Wanted},
-    file::{File, Kind, Offer, Type},
+    file::{File, Kind, Offer, Step, Type},
     month::Horizon,
     sources::{Grade, Source},
     text::{At, Refused, Text, nearest},
@@ -48,6 +48,8 @@ impl Terms<'_> {
         };
         let later = |a: Option<usize>, b: Option<usize>| a.max(b);
         let month = |at: Option<&At<_>>| at.map(|at| self.horizon.number(self.text, at, "available_from")).transpose();
+        let sources = self.sources(offer, &price);
+        let total = |at: Option<&At<f64>>, what: &str| at.map(|at| self.text.within(what, at, 0.0, 1e6)).transpose();
         let option = Choice {
             id: offer.id.get_ref().clone(),
             of: offer.of.get_ref().clone(),
@@ -62,13 +64,31 @@ impl Terms<'_> {
             },
             order_periods: if kind.flexible() { None } else { Some(self.orders(offer)?) },
             available_from: later(month(offer.available_from.as_ref())?, month(of.available_from.as_ref())?),
-            max_units: offer.max_units.as_ref().map(|most| self.text.within("max_units", most, 0.0, 1e6)).transpose()?,
+            max_units: total(offer.max_units.as_ref(), "max_units")?,
+            min_total: total(offer.min_total.as_ref(), "min_total")?,
+            max_total: total(offer.max_total.as_ref(), "max_total")?,
+            step: offer.step.as_ref().map(|step| self.step(step)).transpose()?,
+            salvage: self.optional(offer.salvage.as_ref(), "salvage")?,
+            price_path: offer.price_steps.as_ref().map(|steps| self.path(steps.get_ref())).transpose()?,
+            source: sources.first().map(Source::cite),
         };
-        let sources = self.sources(offer, price);
         Ok((option, sources))
     }
 
-    fn sources(&self, offer: &Offer, price: Price) -> Vec<Source> {
+    fn step(&self, step: &At<u32>) -> Result<u32, Refused> {
+        if (1..=1_000_000).contains(step.get_ref()) {
+            return Ok(*step.get_ref());
+        }
+        Err(self.text.refuse(step, format!("step is {}; units are ordered in multiples of at least 1", step.get_ref())))
+    }
+
+    /// What today's price is multiplied by, by month: of the last step until then.
+    fn path(&self, steps: &[At<Step>]) -> Result<Vec<f64>, Refused> {
+        let steps = steps.iter().map(toml::Spanned::get_ref).map(|step| (&step.month, &step.times));
+        self.horizon.path(self.text, steps)
+    }
+
+    fn sources(&self, offer: &Offer, price: &Price) -> Vec<Source> {
         let id = offer.id.get_ref();
         let source = |what: &str, value: f64, unit: String| Source {
             figure: format!("{what} of {id}"),
@@ -89,7 +109,7 @@ impl Terms<'_> {
 
     fn of(&self, offer: &Offer) -> Result<&Type, Refused> {
         let name = offer.of.get_ref();
-        let types = || self.file.types.iter().map(|kind| kind.get_ref());
+        let types = || self.file.types.iter().map(toml::Spanned::get_ref);
         types().find(|kind| kind.id.get_ref() == name).ok_or_else(|| {
             let names: Vec<&str> = types().map(|kind| kind.id.get_ref().as_str()).collect();
             let meant = nearest(name, names.iter().copied())
@@ -100,33 +120,35 @@ impl Terms<'_> {
 
     /// Refuses keys that mean nothing for the kind of offer: they would be passed over in silence.
     fn meaningful(&self, offer: &Offer) -> Result<(), Refused> {
-        fn span<T>(key: &Option<At<T>>) -> Option<Range<usize>> {
-            key.as_ref().map(toml::Spanned::span)
+        fn span<T>(key: Option<&At<T>>) -> Option<Range<usize>> {
+            key.map(toml::Spanned::span)
         }
         let kind = *offer.kind.get_ref();
         let committed = [
-            ("term_months", span(&offer.term_months)),
-            ("lead_months", span(&offer.lead_months)),
-            ("order_months", span(&offer.order_months)),
-            ("order_from", span(&offer.order_from)),
-            ("order_until", span(&offer.order_until)),
-            ("order_every", span(&offer.order_every)),
-            ("step", span(&offer.step)),
-            ("salvage", span(&offer.salvage)),
+            ("term_months", span(offer.term_months.as_ref())),
+            ("lead_months", span(offer.lead_months.as_ref())),
+            ("order_months", span(offer.order_months.as_ref())),
+            ("order_from", span(offer.order_from.as_ref())),
+            ("order_until", span(offer.order_until.as_ref())),
+            ("order_every", span(offer.order_every.as_ref())),
+            ("step", span(offer.step.as_ref())),
+            ("salvage", span(offer.salvage.as_ref())),
+            ("min_total", span(offer.min_total.as_ref())),
+            ("max_total", span(offer.max_total.as_ref())),
         ];
         let bought = [
-            ("card", span(&offer.card)),
-            ("hourly", span(&offer.hourly)),
-            ("monthly", span(&offer.monthly)),
-            ("discount", span(&offer.discount)),
+            ("card", span(offer.card.as_ref())),
+            ("hourly", span(offer.hourly.as_ref())),
+            ("monthly", span(offer.monthly.as_ref())),
+            ("discount", span(offer.discount.as_ref())),
         ];
-        let paid = [("upfront", span(&offer.upfront)), ("upfront_share", span(&offer.upfront_share))];
+        let paid = [("upfront", span(offer.upfront.as_ref())), ("upfront_share", span(offer.upfront_share.as_ref()))];
         let owned = [
-            ("capex", span(&offer.capex)),
-            ("power_kw", span(&offer.power_kw)),
-            ("pue", span(&offer.pue)),
-            ("energy_per_kwh", span(&offer.energy_per_kwh)),
-            ("hosting_monthly", span(&offer.hosting_monthly)),
+            ("capex", span(offer.capex.as_ref())),
+            ("power_kw", span(offer.power_kw.as_ref())),
+            ("pue", span(offer.pue.as_ref())),
+            ("energy_per_kwh", span(offer.energy_per_kwh.as_ref())),
+            ("hosting_monthly", span(offer.hosting_monthly.as_ref())),
         ];
         let mut meaningless: Vec<(&str, Option<Range<usize>>)> = Vec::new();
         if kind.flexible() {

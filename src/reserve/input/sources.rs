@@ -34,3 +34,12 @@ pub struct Source {
     /// How it came about: the key, the card's row, the record's device, the formula.
     pub how: String,
 }
+
+impl Source {
+    /// The origin in a line, for what has room for no more.
+    #[must_use]
+    pub fn cite(&self) -> String {
+        let line = self.line.map_or_else(String::new, |line| format!(":{line}"));
+        format!("{}{line}, {}", self.file, self.how)
+    }
+}

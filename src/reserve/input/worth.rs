@@ -45,9 +45,9 @@ pub fn worth(text: &Text, folder: &Path, kind: &Type, classes: &[&Demand], devic
     let line = text.line(
         kind.record
             .as_ref()
-            .map(|at| at.span())
-            .or(kind.published.as_ref().map(|at| at.span()))
-            .or(kind.cu.as_ref().map(|at| at.span()))
+            .map(toml::Spanned::span)
+            .or(kind.published.as_ref().map(toml::Spanned::span))
+            .or(kind.cu.as_ref().map(toml::Spanned::span))
             .unwrap_or(kind.id.span())
             .start,
     );
@@ -95,7 +95,7 @@ fn stated(text: &Text, kind: &Type, class: &Demand, classes: &[&Demand]) -> Resu
 }
 
 /// The class by that name, of the definition.
-fn class<'a>(text: &Text, kind: &Type, wanted: &'a Demand) -> Result<&'static Class, Refused> {
+fn class(text: &Text, kind: &Type, wanted: &Demand) -> Result<&'static Class, Refused> {
     let name = wanted.class.get_ref();
     definition().classes.iter().find(|class| class.name == *name).ok_or_else(|| {
         let known: Vec<&str> = definition().classes.iter().map(|class| class.name.as_str()).collect();
@@ -193,8 +193,8 @@ impl Records {
             let (cu, how) = firm(class, &own, wanted.synchronous.is_some(), devices)
                 .map_err(|says| text.refuse(record, format!("type {}: record {file}: {says}", kind.id.get_ref())))?;
             if least.as_ref().is_none_or(|least| cu < least.cu) {
-                let how =
-                    format!("{how} of {file} (run {}), {}@{}", appraisal.record, appraisal.definition, appraisal.reference.name);
+                let run = appraisal.record.as_deref().unwrap_or_default();
+                let how = format!("{how} of {file} (run {run}), {}@{}", appraisal.definition, appraisal.reference.name);
                 least = Some(Found { cu, grade: Grade::Measured, how });
             }
         }
@@ -204,11 +204,11 @@ impl Records {
 
 /// Devices of a record that a type speaks of: all of one backend, or one.
 fn chosen<'a>(kind: &Type, appraisal: &'a Appraisal) -> Result<Vec<&'a Valued>, String> {
-    let backend = |valued: &Valued| valued.device.split(':').next().unwrap_or_default().to_owned();
+    let backend = |valued: &Valued| valued.subject.device.split(':').next().unwrap_or_default().to_owned();
     let all = || appraisal.devices.iter();
-    let names = || all().map(|valued| valued.device.as_str()).collect::<Vec<_>>().join(", ");
+    let names = || all().map(|valued| valued.subject.device.as_str()).collect::<Vec<_>>().join(", ");
     let own: Vec<&Valued> = match &kind.device {
-        Some(wanted) => all().filter(|own| own.device == *wanted.get_ref() || backend(own) == *wanted.get_ref()).collect(),
+        Some(wanted) => all().filter(|own| own.subject.device == *wanted.get_ref() || backend(own) == *wanted.get_ref()).collect(),
         None => all().collect(),
     };
     if own.is_empty() {
@@ -226,12 +226,13 @@ fn firm(class: &Class, own: &[&Valued], synchronous: bool, devices: Option<u32>)
     let mut each = Vec::new();
     for valued in own {
         let unit = valued.units.iter().find(|unit| unit.class == class.name);
-        let cell = unit.map(|unit| &unit.firm).ok_or_else(|| format!("{} has no figure for {}", valued.device, class.name))?;
+        let cell =
+            unit.map(|unit| &unit.firm).ok_or_else(|| format!("{} has no figure for {}", valued.subject.device, class.name))?;
         let Some(cu) = cell.value else {
             let reason = cell.reason.as_deref().unwrap_or("withheld");
             return Err(format!(
                 "CU of {} for {} is not firm ({reason}); measure again with `assay run --suite standard`, state `cu` with its `source`, or name `published` rates",
-                valued.device, class.name
+                valued.subject.device, class.name
             ));
         };
         each.push(cu);

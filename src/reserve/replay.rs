@@ -5,8 +5,8 @@
 
 use super::{
     case::{Case, Constraints, Demand, Offer, Sort},
+    economics::{HOURS, spread},
     evaluator::{Plan, evaluate},
-    figures::{HOURS, spread},
     generator::normal_quantile,
     lp::Failure,
     money::Micros,

@@ -104,10 +104,10 @@ pub struct Source {
     pub key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
-    /// First architecture that has such arithmetic, where the backend cannot be asked for it.
+    /// First architecture that has such arithmetic, where there is no backend to be asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<f64>,
-    /// Begin of the workload's id; none of ours measures it where it is blank.
+    /// Begin of the workload's id.
     pub workloads: String,
     /// The same where a device has none of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +117,9 @@ pub struct Source {
     /// The best of them, a ceiling; else the one that is sustained.
     #[serde(default)]
     pub best: bool,
+    /// Of all devices of a backend at once, in an entry of the first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 /// Everything that a figure in units depends on besides the rates.

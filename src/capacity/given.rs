@@ -5,7 +5,7 @@
 use super::{
     Wrong,
     appraise::SCHEMA,
-    basis::{definition, is_time},
+    basis::{Source, definition, is_time},
     rates::{Measured, Origin, Rates},
     unit::Subject,
 };
@@ -271,11 +271,18 @@ fn vector(mut object: Map<String, Value>, name: &str, origin: Origin) -> Result<
         }
     }
     for source in definition().sources.iter().filter(|source| !given.contains_key(&source.key)) {
-        let measures = format!("`assay run --suite standard --only '{}*'` measures it on a device", source.workloads);
-        let way = if source.workloads.is_empty() { "no workload measures it yet".into() } else { measures };
-        rates.absent.insert(source.key.clone(), format!("missing: {} is not among the rates; {way}", source.key));
+        rates.absent.insert(source.key.clone(), why_absent(source, &subject));
     }
     Ok((subject, origin, rates))
+}
+
+/// Of a key that is not in the vector. What only newer architectures have is taken not to be there, unless the device is one of them.
+fn why_absent(source: &Source, subject: &Subject) -> String {
+    let (key, architecture) = (&source.key, subject.architecture.as_deref().and_then(|name| name.parse::<f64>().ok()));
+    if source.since.is_some_and(|since| architecture.is_none_or(|architecture| architecture < since)) {
+        return format!("no-dtype: {} is not said to have {key}", subject.device);
+    }
+    format!("missing: {key} is not among the rates; `assay run --suite standard --only '{}*'` measures it", source.workloads)
 }
 
 fn rate(key: &str, value: &Value, origin: Origin, power: Option<f64>) -> Result<Measured, Wrong> {

@@ -19,7 +19,11 @@ fn figures_are_taken_in_the_keys_unit_or_in_their_own() {
     assert_eq!((at("hbm.triad").firm, at("hbm.triad").low, at("hbm.triad").watts), (Some(2.9e12), 2.95e12, Some(500.0)));
     assert_eq!((at("mm.bf16").watts, at("mm.bf16").low), (Some(600.0), 7.9e14));
     assert!(rates.absent["mm.fp8"].starts_with("no-dtype: a") && rates.absent["mm.fp64"].contains("'matmul/fp64.fp64.fp64/*'"));
-    assert!(rates.absent["link.ar_lat"].contains("no workload"));
+    assert!(rates.absent["link.ar_lat"].contains("'collective/fp32/all-reduce-time/*'"));
+    let fp4 = |architecture: &str| {
+        of(&format!(r#"{{"architecture": "{architecture}", "hbm.read": 3e12}}"#)).expect("rates").absent["mm.fp4"].clone()
+    };
+    assert!(fp4("9.0").starts_with("no-dtype") && fp4("gfx942").starts_with("no-dtype") && fp4("10.0").starts_with("missing"));
 }
 
 #[test]

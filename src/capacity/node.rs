@@ -4,7 +4,7 @@
 
 use super::{
     appraise::Valued,
-    basis::{Class, Vector, is_time},
+    basis::{Class, Vector, definition, is_time},
     mix::harmonic,
     rates::{Origin, Rates},
     unit::{Cell, Question, Unit, unit, units},
@@ -36,9 +36,10 @@ pub struct Member<'a> {
 fn shared(member: &Member) -> Rates {
     let mut rates = member.alone.rates.clone();
     for (key, rate) in &mut rates.measured {
+        let shared = definition().sources.iter().any(|source| source.shared && source.key == *key);
         if let Some(with_others) = member.together.measured.get(key) {
             *rate = with_others.clone();
-        } else {
+        } else if !shared {
             let why = format!("alone: {key} was measured one device at a time; a longer suite measures it on all at once");
             rate.invalid.insert(0, why);
         }
@@ -123,7 +124,7 @@ pub fn slowest(vectors: &[Vector]) -> Vector {
 mod tests {
     use super::*;
     use crate::{
-        capacity::{Appraisal, appraise, definition},
+        capacity::{Appraisal, appraise},
         record::{self, Document, Entry},
     };
     use std::path::Path;

@@ -101,13 +101,15 @@ impl Rates {
 /// Rates of `device` by the entries of its own, measured alone; or `together` with the node's other devices.
 #[must_use]
 pub fn rates(document: &Document, device: &Device, together: bool) -> Rates {
-    let is = |entry: &&Entry| entry.device.id == device.id && (entry.load != "alone") == together;
-    let entries: Vec<&Entry> = document.entries.iter().filter(is).collect();
+    let is = |entry: &&Entry| (entry.load != "alone") == together;
+    let own: Vec<&Entry> = document.entries.iter().filter(is).filter(|entry| entry.device.id == device.id).collect();
+    let every: Vec<&Entry> = document.entries.iter().filter(is).filter(|entry| entry.device.backend == device.backend).collect();
     let (mut measured, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for source in &definition().sources {
-        match chosen(source, &entries).and_then(|entry| read(source, entry, &entries, &document.header.suite)) {
+        let entries = if source.shared { &every } else { &own };
+        match chosen(source, entries).and_then(|entry| read(source, entry, entries, &document.header.suite)) {
             Some(rate) => drop(measured.insert(source.key.clone(), rate)),
-            None => drop(absent.insert(source.key.clone(), why_absent(source, &entries, device))),
+            None => drop(absent.insert(source.key.clone(), why_absent(source, entries, device))),
         }
     }
     Rates { measured, absent, memory: device.usable_bytes().map(|bytes| bytes as f64) }
@@ -221,24 +223,61 @@ fn watts(entry: &Entry, retained: &[&Block]) -> Option<f64> {
     counter.or_else(read).filter(|watts| *watts > 0.0)
 }
 
-/// Whether a device has a format: by its architecture where the backend cannot be asked.
-fn has(source: &Source, dtype: &String, device: &Device) -> bool {
-    match source.since {
-        Some(since) => device.architecture.as_deref().and_then(|name| name.parse::<f64>().ok()).is_some_and(|name| name >= since),
-        None => device.precisions.contains(dtype),
-    }
-}
-
 fn why_absent(source: &Source, entries: &[&Entry], device: &Device) -> String {
     let key = &source.key;
-    if let Some(dtype) = source.dtype.as_ref().filter(|dtype| !has(source, dtype, device)) {
+    if let Some(dtype) = source.dtype.as_ref().filter(|dtype| !device.precisions.contains(dtype)) {
         return format!("no-dtype: {} has no {dtype} arithmetic here", device.id);
-    }
-    if source.workloads.is_empty() {
-        return format!("missing: {key}, which no workload measures yet; a rate of your own is taken with --rates");
     }
     if let Some(reason) = of(source, entries).iter().find_map(|entry| entry.reason.as_deref()) {
         return format!("missing: {key}: {reason}");
     }
     format!("missing: {key}; `assay run --suite standard --only '{}*'` measures it", source.workloads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{self, Reading, Telemetry},
+        units::{Joules, Milliwatts, Nanos},
+    };
+    use std::path::Path;
+
+    fn committed() -> Document {
+        record::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results/amd-epyc-2-cores.cpu.standard.jsonl")).expect("committed")
+    }
+
+    #[test]
+    fn what_all_devices_do_at_once_is_a_rate_of_each() {
+        let mut document = committed();
+        let mut sum =
+            document.entries.iter().find(|entry| entry.workload.id.starts_with("stream/fp64/triad")).expect("there").clone();
+        sum.workload.id = "collective/fp32/all-reduce/2x1GiB".into();
+        let other = Device { id: "cpu:1".into(), ..sum.device.clone() };
+        document.entries.push(sum);
+        let of = |device: &Device| rates(&document, device, false);
+        assert!(of(&other).measured["link.ar_bw"].typical > 1e9 && !of(&other).measured.contains_key("hbm.triad"));
+        assert!(of(&other).absent["link.ar_lat"].contains("'collective/fp32/all-reduce-time/*'"));
+        let elsewhere = Device { backend: "cuda".into(), ..other };
+        assert!(!of(&elsewhere).measured.contains_key("link.ar_bw"));
+    }
+
+    #[test]
+    fn power_is_that_of_the_counter_else_that_of_the_blocks() {
+        let mut entry = committed().entries.remove(0);
+        let blocks: Vec<Block> = entry.series.iter().take(4).cloned().collect();
+        let read: Vec<&Block> = blocks.iter().collect();
+        assert_eq!(watts(&entry, &read), None, "nothing was read");
+        let told: Vec<Block> = blocks.iter().map(|block| Block { watts: Some(300.0), ..block.clone() }).collect();
+        let told: Vec<&Block> = told.iter().collect();
+        assert!(watts(&entry, &told).is_some_and(|watts| (watts - 300.0).abs() < 1e-9));
+        let reading = |second: u64| Reading {
+            at: Nanos(second * 1_000_000_000),
+            power_mw: Some(Milliwatts(400_000)),
+            energy_j: Some(Joules(500.0 * second as f64)),
+            ..Reading::default()
+        };
+        entry.telemetry = Telemetry::fold("nvml", &(0..=20).map(reading).collect::<Vec<_>>());
+        assert_eq!(watts(&entry, &told), Some(500.0));
+    }
 }

@@ -42,6 +42,17 @@ fn what_was_printed_as_json_is_read_again_and_worth_the_same() {
 }
 
 #[test]
+fn the_reference_given_as_rates_is_worth_exactly_one_of_each_class() {
+    let first = json(&units(&["--rates", &written("any.json", FULL), "--json"]));
+    let again = json(&units(&["--rates", &written("reference.json", &first["reference"]["rates"].to_string()), "--json"]));
+    let all = again["devices"][0]["units"].as_array().expect("classes");
+    assert!(all.len() >= 15);
+    for unit in all {
+        assert_eq!(unit["typical"]["value"].as_f64(), Some(1.0), "{}", unit["class"]);
+    }
+}
+
+#[test]
 fn firm_units_a_kilowatt_and_a_mix_follow_from_given_rates() {
     let file = written("full.json", FULL);
     let mix = "train-bf16=0.6,decode-lat=0.4";

@@ -3,8 +3,11 @@
 //! One unit of a class is the rate at which a frozen vector of rates would do the class's work. `docs/units.md` says it for a buyer.
 
 mod basis;
+mod calibrate;
 mod fit;
+mod linear;
 mod model;
+mod native;
 mod published;
 mod rates;
 mod serve;
@@ -12,11 +15,13 @@ mod spread;
 mod unit;
 
 pub use basis::{Batch, Class, Definition, Overlap, Phase, Reference, Source, Structural, Vector, definition};
-pub use fit::{Observed, fit};
-pub use model::{Gpu, Model};
-pub use published::{Answer, Errors, Pair, Row, answer, calibrate, pairs, rows, summary};
+pub use calibrate::{Bounds, Calibration, calibrate};
+pub use fit::{Observed, fit, fit_bounded};
+pub use model::{Gpu, KERNELS, Model};
+pub use native::{Demand, Figure, Load, Native, Train, native};
+pub use published::{Answer, Errors, FACTOR, KEPT, Pair, Row, TRAINING, answer, pairs, rows, summary};
 pub use rates::{Measured, Rates, rates};
-pub use serve::{Constants, FITTED_BATCH, Serving, Weights};
+pub use serve::{Constants, MIXTURE, Serving, TRTLLM, Weights, limit};
 pub use unit::{Appraisal, Cell, Question, Time, Together, Unit, Valued, appraise, slowest, time, units};
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +37,8 @@ pub struct Wrong(pub String);
 pub struct Engine {
     pub engine: String,
     pub rows: usize,
+    /// Day of the fit, as year, month and day.
+    pub fitted: String,
     #[serde(flatten)]
     pub constants: Constants,
 }
@@ -48,13 +55,25 @@ pub fn shipped() -> Vec<Engine> {
     serde_json::from_str(include_str!("constants.json")).expect("a shipped table is whole")
 }
 
+/// The name that an engine's constants go by, without its version: NVIDIA's inference microservices run TensorRT-LLM.
+#[must_use]
+pub fn named_engine(name: &str) -> &'static str {
+    let name = name.to_ascii_lowercase();
+    let begins = |begin: &[&str]| begin.iter().any(|begin| name.starts_with(begin));
+    match () {
+        () if begins(&["trt", "tensorrt", "nim"]) => TRTLLM,
+        () if begins(&["vllm"]) => "vllm",
+        () if begins(&["sglang"]) => "sglang",
+        () => ANY,
+    }
+}
+
 /// The engine of that name, else the one that stands for all.
 ///
 /// # Panics
 /// When there are no engines at all.
 #[must_use]
 pub fn engine<'a>(engines: &'a [Engine], name: &str) -> &'a Engine {
-    let name = if name == "nim" { "trtllm" } else { name };
     let found = engines.iter().find(|engine| engine.engine == name);
     found.or_else(|| engines.last()).expect("at least one engine")
 }

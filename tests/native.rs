@@ -1,16 +1,13 @@
 //! `assay units native`, `validate` and `calibrate` as a person meets them.
 
-mod fixture;
-
-use fixture::{assay, folder};
-use std::process::Output;
+use std::process::{Command, Output};
 
 const CPU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
 const LATENCY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/validation/latency.csv");
 const HEAD: &str = "id,hardware,gpus,model,params,active_params,dtype,setting,metric,published_value,unit,source\n";
 
 fn units(arguments: &[&str]) -> Output {
-    assay().arg("units").args(arguments).output().expect("starts")
+    Command::new(env!("CARGO_BIN_EXE_assay")).arg("units").args(arguments).env("NO_COLOR", "1").output().expect("starts")
 }
 
 fn json(output: &Output) -> serde_json::Value {
@@ -68,7 +65,9 @@ fn every_dense_row_is_answered_within_a_quarter_and_a_model_of_known_size_with_a
         let of = |key: &str| row[key].as_f64().expect("answered");
         assert!(row["skipped"].is_null() && of("high") / of("predicted") <= 1.25 + 1e-9 && of("low") / of("predicted") >= 0.75);
     }
-    let other = folder("native").join("other.csv");
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("native");
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let other = folder.join("other.csv");
     let row = "a,h100_sxm,2,someone-30b,3.0e10,3.0e10,fp8,serve;isl=1024;osl=128;tp=2;concurrency=8;engine=sglang-0.5,tpot_mean,9,ms,none\n";
     std::fs::write(&other, format!("{HEAD}{row}")).expect("a temporary file");
     let found = json(&units(&["validate", other.to_str().expect("utf-8"), "--json"]));
@@ -82,7 +81,7 @@ fn a_fit_tells_its_day_its_bounds_and_its_errors() {
     let found = json(&units(&["calibrate", LATENCY, "--json"]));
     let trtllm = &found["constants"][0];
     assert!(trtllm["fitted"].as_str().is_some_and(|day| day.len() == 10 && day.starts_with("20")), "{trtllm}");
-    for key in ["gemm", "layer", "request", "prefill"] {
+    for key in ["gemm", "layer", "prefill"] {
         let (low, value, high) =
             (found["bounds"][0]["low"][key].as_f64(), trtllm[key].as_f64(), found["bounds"][0]["high"][key].as_f64());
         assert!(low < value && value < high, "{key}");

@@ -7,7 +7,11 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{collections::BTreeMap, io::Write, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// Says what devices do in tokens per second, requests at a time and days, each with its error
 #[derive(Debug, Args)]
@@ -104,7 +108,7 @@ fn published(gpu: &Gpu) -> String {
 }
 
 /// The first GPU of a record by its own typical rates.
-fn measured(path: &PathBuf) -> Result<Gpu> {
+fn measured(path: &Path) -> Result<Gpu> {
     let document = record::read(path)?;
     let devices: BTreeMap<&str, _> = document.entries.iter().map(|entry| (&*entry.device.id, &entry.device)).collect();
     let Some(device) = devices.into_values().find(|device| device.kind == Kind::Gpu && device.backend == "cuda") else {

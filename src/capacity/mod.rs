@@ -4,12 +4,15 @@
 
 mod appraise;
 mod basis;
+mod calibrate;
 mod classes;
 mod config;
 mod fit;
 mod given;
+mod linear;
 mod mix;
 mod model;
+mod native;
 mod node;
 mod published;
 mod rates;
@@ -22,14 +25,16 @@ mod unit;
 
 pub use appraise::{Appraisal, Valued, appraise, appraise_rates};
 pub use basis::{Batch, Class, Definition, Overlap, Phase, Reference, Source, Structural, Vector, definition, named};
+pub use calibrate::{Bounds, Calibration, calibrate};
 pub use classes::own_classes;
-pub use fit::{Observed, fit};
+pub use fit::{Observed, fit, fit_bounded};
 pub use given::{PUBLISHED, Vectors, given, published, published_names};
-pub use model::{Gpu, Model};
+pub use model::{Gpu, KERNELS, Model};
+pub use native::{Demand, Figure, Load, Native, Train, native};
 pub use node::{Together, slowest};
-pub use published::{Answer, Errors, Pair, Row, TRAINING, answer, calibrate, pairs, rows, summary};
+pub use published::{Answer, Errors, FACTOR, KEPT, Pair, Row, TRAINING, answer, pairs, rows, summary};
 pub use rates::{Measured, Origin, Rates, rates};
-pub use serve::{Constants, FITTED_BATCH, Serving, Weights};
+pub use serve::{Constants, MIXTURE, Serving, TRTLLM, Weights, limit};
 pub use sheet::Sheet;
 pub use unit::{Cell, Question, Subject, Time, Unit, time, unit, units};
 
@@ -46,6 +51,8 @@ pub struct Wrong(pub String);
 pub struct Engine {
     pub engine: String,
     pub rows: usize,
+    /// Day of the fit, as year, month and day.
+    pub fitted: String,
     #[serde(flatten)]
     pub constants: Constants,
 }
@@ -62,13 +69,25 @@ pub fn shipped() -> Vec<Engine> {
     serde_json::from_str(include_str!("constants.json")).expect("a shipped table is whole")
 }
 
+/// The name that an engine's constants go by, without its version: NVIDIA's inference microservices run TensorRT-LLM.
+#[must_use]
+pub fn named_engine(name: &str) -> &'static str {
+    let name = name.to_ascii_lowercase();
+    let begins = |begin: &[&str]| begin.iter().any(|begin| name.starts_with(begin));
+    match () {
+        () if begins(&["trt", "tensorrt", "nim"]) => TRTLLM,
+        () if begins(&["vllm"]) => "vllm",
+        () if begins(&["sglang"]) => "sglang",
+        () => ANY,
+    }
+}
+
 /// The engine of that name, else the one that stands for all.
 ///
 /// # Panics
 /// When there are no engines at all.
 #[must_use]
 pub fn engine<'a>(engines: &'a [Engine], name: &str) -> &'a Engine {
-    let name = if name == "nim" { "trtllm" } else { name };
     let found = engines.iter().find(|engine| engine.engine == name);
     found.or_else(|| engines.last()).expect("at least one engine")
 }

@@ -1,11 +1,13 @@
 //! Shapes of models and published rates of GPUs, as tables, and the names that people give them.
 
-use super::Wrong;
+use super::{Vector, Wrong};
 use serde::Deserialize;
 use std::sync::LazyLock;
 
 const MODELS: &str = include_str!("models.csv");
 const GPUS: &str = include_str!("gpus.csv");
+/// Beyond this factor in parameters no shape is taken for another's.
+const MOST_SCALED: f64 = 3.0;
 
 /// Shape of a decoder-only transformer, by the fields of its published `config.json`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -22,13 +24,20 @@ pub struct Model {
     pub head: f64,
     pub experts: f64,
     pub used: f64,
+    /// Dependent kernels of a layer in a decode step, as engines fuse them; more where queries and keys are normalised.
+    pub kernels: f64,
+    /// 1 where the table of inputs is that of outputs as well, else 0.
+    pub tied: f64,
 }
 
+/// Kernels of a layer of Llama: norm, projection, rotation, cache, attention, its output, norm, up, activation, down.
+pub const KERNELS: f64 = 10.0;
+
 impl Model {
-    /// Parameters multiplied per token: all but the input table, which is a gather.
+    /// Parameters multiplied per token: all but the input table, which is a gather; all where that table gives the outputs, too.
     #[must_use]
     pub fn multiplied(&self) -> f64 {
-        self.active - self.vocabulary * self.width
+        self.active - self.vocabulary * self.width * (1.0 - self.tied)
     }
 
     /// Keys and values that one token leaves in all layers, for one byte a value.
@@ -51,6 +60,17 @@ impl Model {
         (dense, 2.0 * self.layers * self.heads * self.head * length * length)
     }
 
+    /// Parameters of which at least one of `tokens` takes part in a product, if each token takes its experts at random.
+    #[must_use]
+    pub fn touched(&self, tokens: f64) -> f64 {
+        let share = self.used / self.experts;
+        if share >= 1.0 {
+            return self.parameters;
+        }
+        let expert = (self.parameters - self.active) / (1.0 - share);
+        self.parameters - expert * (1.0 - share).powf(tokens)
+    }
+
     #[must_use]
     pub fn mixture(&self) -> bool {
         self.experts > 1.0
@@ -59,10 +79,35 @@ impl Model {
     /// # Errors
     /// When no table of ours has that model.
     pub fn named(name: &str) -> Result<&'static Self, Wrong> {
-        static TABLE: LazyLock<Vec<Model>> = LazyLock::new(|| table(MODELS));
         let wanted = family(name);
-        TABLE.iter().find(|model| family(&model.name) == wanted).ok_or_else(|| {
+        Self::all().iter().find(|model| family(&model.name) == wanted).ok_or_else(|| {
             Wrong(format!("model `{name}` is not in the table of shapes; give its config.json fields in a class of your own"))
+        })
+    }
+
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        static TABLE: LazyLock<Vec<Model>> = LazyLock::new(|| table(MODELS));
+        &TABLE
+    }
+
+    /// A dense decoder of that many parameters, shaped as the nearest that is known, by an equal factor in depth and width: depth, width
+    /// twice, make the cube. For a model of which nothing but its size is told.
+    #[must_use]
+    pub fn sized(name: &str, parameters: f64) -> Option<Self> {
+        let off = |model: &&Self| (model.parameters / parameters).ln().abs();
+        let decoders =
+            Self::all().iter().filter(|model| !model.mixture() && model.kv_heads < model.heads && model.vocabulary > 0.0);
+        let near = decoders.min_by(|a, b| off(a).total_cmp(&off(b)))?;
+        let factor = (parameters / near.parameters).cbrt();
+        (off(&near) < MOST_SCALED.ln()).then(|| Self {
+            name: format!("{name} (shaped as {})", near.name),
+            parameters,
+            active: parameters,
+            layers: (near.layers * factor).round(),
+            width: (near.width * factor).round(),
+            heads: (near.heads * factor).round(),
+            ..near.clone()
         })
     }
 }
@@ -101,6 +146,29 @@ impl Gpu {
             .iter()
             .find(|gpu| gpu.name == wanted || gpu.name.strip_suffix("_sxm") == Some(&wanted))
             .ok_or_else(|| Wrong(format!("no published rates of GPU `{name}` are shipped; give its own with --rates")))
+    }
+
+    /// A device by its own rates. Of products the best shape, where that was measured: the constants were fitted to such.
+    ///
+    /// # Errors
+    /// When there is no rate of bf16 products or of memory, or no size of it.
+    pub fn of_rates(name: &str, rates: &Vector) -> Result<Self, Wrong> {
+        let of = |keys: &[&str]| keys.iter().find_map(|key| rates.get(*key)).copied();
+        let needed = |keys: &[&str]| of(keys).ok_or_else(|| Wrong(format!("missing: {name} has no rate of {}", keys[0])));
+        let bf16 = needed(&["mm.bf16", "mm.fp16"]).map(|rate| of(&["peak.mm.bf16"]).map_or(rate, |peak| peak.max(rate)))?;
+        let fp8 = of(&["mm.fp8"]).map(|rate| of(&["peak.mm.fp8"]).map_or(rate, |peak| peak.max(rate)));
+        Ok(Self {
+            name: name.to_owned(),
+            generation: String::new(),
+            peak: bf16,
+            bf16,
+            fp8: fp8.unwrap_or(0.0),
+            fp4: of(&["mm.fp4"]).unwrap_or(0.0),
+            hbm: needed(&["hbm.read"])?,
+            link: of(&["link.ar_bw"]).unwrap_or(0.0),
+            memory: needed(&["mem.free"])?,
+            source: "measured".to_owned(),
+        })
     }
 
     #[must_use]
@@ -150,6 +218,41 @@ mod tests {
         assert_eq!(Gpu::named("H100").expect("known").name, "h100_sxm");
         assert_eq!(Gpu::named("NVIDIA H100 NVL").expect("known").name, "h100_nvl");
         assert!(Gpu::named("v100").is_err());
+    }
+
+    #[test]
+    fn parameters_follow_from_the_published_sizes() {
+        // Feed-forward width of each config.json: attention, three matrices of the feed-forward, and the tables.
+        for (name, hidden) in [
+            ("llama-3-8b", 14_336.0),
+            ("llama-3-70b", 28_672.0),
+            ("llama-3-405b", 53_248.0),
+            ("qwen3-32b", 25_600.0),
+            ("qwen3-4b", 9_728.0),
+            ("llama-3.2-3b", 8_192.0),
+            ("qwen2.5-14b", 13_824.0),
+            ("qwen3-0.6b", 3_072.0),
+        ] {
+            let m = Model::named(name).expect("known");
+            let layer = m.width * m.head * (2.0 * m.heads + 2.0 * m.kv_heads) + 3.0 * m.width * hidden;
+            let all = m.layers * layer + (2.0 - m.tied) * m.vocabulary * m.width;
+            assert!((all / m.parameters - 1.0).abs() < 1e-3, "{name}: {all}");
+        }
+    }
+
+    #[test]
+    fn a_mixture_touches_more_experts_the_more_tokens_there_are() {
+        let model = Model::named("qwen3-30b-a3b").expect("known");
+        assert!((model.touched(1.0) / model.active - 1.0).abs() < 1e-12 && model.touched(1e4) > 0.999 * model.parameters);
+        let dense = Model::named("llama-3-8b").expect("known");
+        assert_eq!(dense.touched(1.0), dense.parameters);
+    }
+
+    #[test]
+    fn a_model_of_which_only_the_size_is_known_has_a_shape_between_its_neighbours() {
+        let found = Model::sized("other-50b", 50e9).expect("a neighbour");
+        assert!((64.0..=80.0).contains(&found.layers) && (5120.0..=8192.0).contains(&found.width), "{found:?}");
+        assert!(Model::sized("vast", 1e13).is_none());
     }
 
     #[test]

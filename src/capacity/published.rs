@@ -1,15 +1,16 @@
 //! Published figures beside what the model says of them.
 
-use super::{Constants, Engine, Gpu, Model, Observed, Serving, Weights, Wrong, engine, fit};
+use super::{Constants, Engine, Gpu, MIXTURE, Model, Serving, TRTLLM, Weights, Wrong, engine, limit, named_engine};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
 
-/// Half-width of a row's interval, as a factor. `coverage` of an answer says how many published figures it holds.
-const FACTOR: f64 = 1.25;
+/// Half-width of an interval, as a factor. It holds 95 % of the fitted rows, and as many of each pair of model and GPU that the fit has not
+/// seen; `Errors::coverage` says how many it held of a group.
+pub const FACTOR: f64 = 1.25;
 /// Share of the measured matmul rate that tuned recipes of dense training reach, fixed times included; from published runs.
 pub const TRAINING: f64 = 0.51;
 /// Share of the time of a long run that is not lost to faults (arXiv 2407.21783).
-const KEPT: f64 = 0.88;
+pub const KEPT: f64 = 0.88;
 
 /// A row of a file of published figures.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +19,11 @@ pub struct Row {
     pub hardware: String,
     pub gpus: f64,
     pub model: String,
+    /// Parameters, and those that a token is multiplied by; of use where the model's shape is not known.
+    #[serde(default)]
+    pub params: Option<f64>,
+    #[serde(default)]
+    pub active_params: Option<f64>,
     pub dtype: String,
     pub setting: String,
     pub metric: String,
@@ -40,6 +46,8 @@ pub struct Answer {
     pub high: Option<f64>,
     /// `engine`, whose constants were used.
     pub constants: Option<String>,
+    /// Where the model stands on less than usual: a shape guessed from a size, or a format that the GPU does not multiply in.
+    pub note: Option<String>,
     #[serde(skip)]
     pub hardware: String,
     /// What must agree for two rows to differ by their hardware alone.
@@ -82,10 +90,10 @@ pub fn rows(path: &Path) -> Result<Vec<Row>, Wrong> {
     Ok(rows)
 }
 
-struct Setting<'a>(BTreeMap<&'a str, &'a str>);
+pub(super) struct Setting<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Setting<'a> {
-    fn of(text: &'a str) -> Self {
+    pub(super) fn of(text: &'a str) -> Self {
         Self(text.split(';').map(|part| part.split_once('=').unwrap_or((part, ""))).collect())
     }
 
@@ -94,8 +102,8 @@ impl<'a> Setting<'a> {
     }
 
     /// Its engine without the version. NVIDIA's own figures name none where it is theirs.
-    fn engine(&self) -> &'a str {
-        self.0.get("engine").map_or("trtllm", |name| name.split('-').next().unwrap_or_default())
+    pub(super) fn engine(&self) -> &'static str {
+        named_engine(self.0.get("engine").copied().unwrap_or(TRTLLM))
     }
 
     fn number(&self, names: &[&str]) -> Result<f64, Wrong> {
@@ -113,20 +121,32 @@ impl<'a> Setting<'a> {
     }
 }
 
+/// The row's model: its shape where that is known, else that of one of its size.
+fn shape(row: &Row) -> Result<Model, Wrong> {
+    Model::named(&row.model).cloned().or_else(|wrong| {
+        let parameters = row.params.filter(|parameters| *parameters >= 1e8 && parameters.is_finite());
+        // With fewer at work than there are it is a mixture, whose shape does not follow from its size.
+        let dense = row.active_params.zip(parameters).is_none_or(|(active, all)| active > 0.9 * all);
+        parameters.filter(|_| dense).and_then(|parameters| Model::sized(&row.model, parameters)).ok_or(wrong)
+    })
+}
+
 /// How a row is served: the serving, requests at a time in each copy, copies.
-fn served(row: &Row, setting: &Setting) -> Result<(Serving<'static>, Option<f64>, f64), Wrong> {
+pub(super) fn served(row: &Row, setting: &Setting) -> Result<(Serving, Option<f64>, f64), Wrong> {
     let (prompt, answer) = setting.lengths()?;
-    let (model, gpu, weights) = (Model::named(&row.model)?, Gpu::named(&row.hardware)?, Weights::named(&row.dtype)?);
-    let cache = weights.cache_bytes(setting.engine());
-    let on = |width: f64| Serving { model, gpu, weights, cache, width, prompt, answer };
-    let narrowest = || {
-        let widths = [1.0, 2.0, 4.0, 8.0].into_iter().filter(|width| *width <= row.gpus);
-        widths.map(on).find(|serving| serving.check().is_ok()).map_or(row.gpus, |serving| serving.width)
-    };
-    let width = if setting.has("tp") { setting.number(&["tp"])? } else { narrowest() };
-    let serving = on(width);
-    serving.check()?;
-    let copies = (row.gpus / width).floor().max(1.0);
+    let (model, gpu, weights) = (shape(row)?, Gpu::named(&row.hardware)?, Weights::named(&row.dtype)?);
+    let engine = setting.engine();
+    let (cache, reserves) = (weights.cache_bytes(engine), engine == TRTLLM);
+    let mut serving = Serving { model, gpu: gpu.clone(), weights, reserves, cache, width: row.gpus, prompt, answer };
+    if setting.has("tp") {
+        serving.width = setting.number(&["tp"])?;
+    } else {
+        let narrowest = [1.0, 2.0, 4.0, 8.0].into_iter().filter(|width| *width <= row.gpus);
+        let fits = |width: &f64| Serving { width: *width, ..serving.clone() }.possible().is_ok();
+        serving.width = narrowest.into_iter().find(fits).unwrap_or(row.gpus);
+    }
+    serving.possible()?;
+    let copies = (row.gpus / serving.width).floor().max(1.0);
     let batch = if setting.has("concurrency") { Some((setting.number(&["concurrency"])? / copies).max(1.0)) } else { None };
     Ok((serving, batch, copies))
 }
@@ -135,28 +155,48 @@ fn serving(row: &Row, setting: &Setting, engine: &Engine) -> Result<f64, Wrong> 
     if row.metric.starts_with("ttft") {
         return Err(Wrong("time to first token hangs on how requests arrive; test under load".into()));
     }
+    if shape(row)?.mixture() {
+        return Err(Wrong(MIXTURE.into()));
+    }
+    figure(row, setting, &engine.constants)
+}
+
+/// The row's metric by those constants.
+fn figure(row: &Row, setting: &Setting, constants: &Constants) -> Result<f64, Wrong> {
     let (serving, batch, copies) = served(row, setting)?;
-    let constants = &engine.constants;
     match (row.metric.as_str(), batch) {
         ("tpot_mean" | "tpot_p50", Some(batch)) => Ok(1e3 * serving.per_token(constants, batch)),
         ("output_throughput", Some(batch)) => Ok(copies * serving.tokens(constants, batch)),
-        ("output_throughput", None) => Ok(copies * serving.saturated(constants)),
+        ("output_throughput", None) => Ok(copies * serving.saturated(constants, limit(setting.engine()))),
         (other, _) => Err(Wrong(format!("metric `{other}` is not predicted under that setting"))),
     }
 }
 
+/// What the figure cannot be better than, where it is not predicted: a first token is one prompt at the measured rates with nothing in
+/// the way, and a mixture's step its touched weights and cache.
 fn bound(row: &Row, setting: &Setting) -> Option<f64> {
-    let first = row.metric.starts_with("ttft") && row.unit == "ms";
-    first.then(|| served(row, setting).ok()).flatten().map(|(serving, ..)| 1e3 * serving.least_read())
+    let (serving, ..) = served(row, setting).ok()?;
+    if row.metric.starts_with("ttft") && row.unit == "ms" {
+        return Some(1e3 * serving.least_read());
+    }
+    serving.model.mixture().then(|| figure(row, setting, &Constants::LEAST).ok()).flatten()
+}
+
+/// What the figure stands on less firmly than usual.
+fn note(row: &Row, setting: &Setting) -> Option<String> {
+    let serving = served(row, setting).ok()?.0;
+    let guessed = Model::named(&row.model).is_err().then(|| format!("no shape known: {}", serving.model.name));
+    let widened = (serving.weights.native(&serving.gpu) <= 0.0).then(|| format!("{} multiplies in bf16", serving.gpu.name));
+    guessed.or(widened)
 }
 
 fn training(row: &Row, setting: &Setting) -> Result<f64, Wrong> {
-    let (model, gpu, weights) = (Model::named(&row.model)?, Gpu::named(&row.hardware)?, Weights::named(&row.dtype)?);
+    let (model, gpu, weights) = (shape(row)?, Gpu::named(&row.hardware)?, Weights::named(&row.dtype)?);
     if model.mixture() {
         return Err(Wrong("training of a mixture of experts is outside the model".into()));
     }
     let length = setting.number(&["seq"]).unwrap_or(if model.name == "gpt-175b" { 2048.0 } else { 8192.0 });
-    let rate = TRAINING * weights.rate(gpu);
+    let rate = TRAINING * weights.native(gpu);
     let each = rate / model.training_flops(length);
     if rate <= 0.0 {
         return Err(Wrong(format!("no-dtype: {} has no such matmul", gpu.name)));
@@ -191,7 +231,8 @@ pub fn answer(row: &Row, engines: &[Engine]) -> Answer {
         id: row.id.clone(),
         predicted: predicted.as_ref().ok().copied(),
         published: row.published_value,
-        bound: bound(row, &setting),
+        bound: bound(row, &setting).filter(|_| !train),
+        note: note(row, &setting).filter(|_| !train && predicted.is_ok()),
         unit: row.unit.clone(),
         low: predicted.as_ref().ok().map(|value| value / FACTOR),
         high: predicted.as_ref().ok().map(|value| value * FACTOR),
@@ -260,80 +301,12 @@ pub fn summary(answers: &[Answer], pairs: &[Pair]) -> BTreeMap<String, Errors> {
     groups.into_iter().filter_map(|(name, pairs)| Some((name, errors(pairs.into_iter())?))).collect()
 }
 
-/// Constants fitted to the rows of time per output token of dense models, with how well, and those fitted with each pair of model and
-/// GPU left out in turn: the error to expect of a pair that was never seen.
-///
-/// # Errors
-/// When too few rows can be used.
-pub fn calibrate(rows: &[Row]) -> Result<(Vec<Engine>, Errors, Option<Errors>), Wrong> {
-    let observed: Vec<(String, Observed)> =
-        rows.iter().filter_map(|row| Some((format!("{}|{}", row.model, row.hardware), observed(row)?))).collect();
-    if observed.len() < 12 {
-        return Err(Wrong(format!("{} usable rows of tpot_mean; six constants need at least 12", observed.len())));
-    }
-    let all: Vec<Observed> = observed.iter().map(|(_, row)| row.clone()).collect();
-    let engines = engines(&all);
-    let predicted = |row: &Observed, engines: &[Engine]| row.serving.per_token(&engine(engines, &row.engine).constants, row.batch);
-    let within = errors(all.iter().map(|row| (predicted(row, &engines), row.seconds))).ok_or_else(|| Wrong("no rows".into()))?;
-    let mut groups: Vec<&String> = observed.iter().map(|(group, _)| group).collect();
-    groups.sort();
-    groups.dedup();
-    let mut unseen = Vec::new();
-    for group in groups.iter().filter(|_| groups.len() > 1) {
-        let seen: Vec<Observed> = observed.iter().filter(|(other, _)| other != *group).map(|(_, row)| row.clone()).collect();
-        let fitted = self::engines(&seen);
-        let left = observed.iter().filter(|(other, _)| other == *group);
-        unseen.extend(left.map(|(_, row)| (predicted(row, &fitted), row.seconds)));
-    }
-    Ok((engines, within, errors(unseen.into_iter())))
-}
-
-fn observed(row: &Row) -> Option<Observed<'static>> {
-    let setting = Setting::of(&row.setting);
-    if row.metric != "tpot_mean" || row.unit != "ms" {
-        return None;
-    }
-    let (serving, batch, _) = served(row, &setting).ok()?;
-    Some(Observed { serving, batch: batch?, engine: setting.engine().to_owned(), seconds: row.published_value / 1e3 })
-}
-
-fn engines(rows: &[Observed]) -> Vec<Engine> {
-    let mut names: Vec<String> = rows.iter().map(|row| row.engine.clone()).collect();
-    names.sort();
-    names.dedup();
-    let count = |name: &str| rows.iter().filter(|row| row.engine == name).count();
-    let one = |engine: String, rows: usize, constants: Constants| Engine { engine, rows, constants };
-    let each = fit(rows, &names).into_iter().zip(&names).map(|(constants, name)| one(name.clone(), count(name), constants));
-    let any = fit(rows, &[super::ANY.to_owned()]).into_iter().map(|constants| one(super::ANY.into(), rows.len(), constants));
-    each.chain(any).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn open() -> Vec<Row> {
         rows(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results/validation/latency.csv")).expect("committed")
-    }
-
-    #[test]
-    fn the_shipped_constants_are_those_of_the_committed_rows() {
-        let (engines, within, unseen) = calibrate(&open()).expect("enough rows");
-        for (found, shipped) in engines.iter().zip(super::super::shipped()) {
-            assert_eq!((&found.engine, found.rows), (&shipped.engine, shipped.rows));
-            let (found, shipped) = (found.constants, shipped.constants);
-            for (a, b) in [(found.gemm, shipped.gemm), (found.layer, shipped.layer), (found.request, shipped.request)] {
-                assert!((a / b - 1.0).abs() < 1e-6, "{a} {b}");
-            }
-        }
-        assert!(within.mean < 0.18 && within.median < 0.12, "{within:?}");
-        assert!(unseen.expect("several groups").mean < 0.18);
-    }
-
-    #[test]
-    fn only_rows_of_the_manifest_are_fitted() {
-        let manifest = include_str!("../../results/validation/manifest.txt");
-        assert!(open().iter().map(|row| row.id.as_str()).eq(manifest.lines()));
     }
 
     #[test]

@@ -1,10 +1,8 @@
-//! Serving in its own units: time per output token, tokens per second, from rates and six constants of an engine.
+//! Serving in its own units: time per output token, tokens per second, from rates and the constants of an engine.
 
-use super::{Gpu, Model, Wrong};
+use super::{Gpu, KERNELS, Model, Wrong};
 use serde::{Deserialize, Serialize};
 
-/// Most requests at a time that are reckoned with. The fitted rows reach 224; nothing is said far beyond them.
-pub const FITTED_BATCH: f64 = 256.0;
 /// Share of memory that an engine gives to weights and cache.
 const USABLE: f64 = 0.9;
 
@@ -19,10 +17,22 @@ pub struct Constants {
     pub layer: f64,
     /// Seconds of an all-reduce, for each doubling of the GPUs that a model is split over; two a layer.
     pub all_reduce: f64,
-    /// Seconds a request and step: scheduling and sampling.
+    /// Seconds a request, layer and step: what an attention kernel and the scheduler do for each sequence.
     pub request: f64,
     /// Share of the roofline that reading a prompt reaches.
     pub prefill: f64,
+    /// Share of `gemm` that weights of four bits reach, since their scales must be applied.
+    pub narrow: f64,
+}
+
+impl Constants {
+    /// What no engine goes below: the hardware does what was measured of it, and nothing is in its way.
+    pub const LEAST: Self =
+        Self { gemm: 1.0, attention: 1.0, layer: 0.0, all_reduce: 0.0, request: 0.0, prefill: 1.0, narrow: 1.0 };
+
+    fn products(&self, weights: Weights) -> f64 {
+        if weights == Weights::Fp4 { self.gemm * self.narrow } else { self.gemm }
+    }
 }
 
 /// Format of the weights.
@@ -59,11 +69,20 @@ impl Weights {
     /// bf16 (`kv_cache_dtype` is `auto`), TensorRT-LLM in fp8 where its checkpoint is quantised.
     #[must_use]
     pub fn cache_bytes(self, engine: &str) -> f64 {
-        if self == Self::Bf16 || ["vllm", "sglang"].contains(&engine) { 2.0 } else { 1.0 }
+        if self == Self::Bf16 || engine != TRTLLM { 2.0 } else { 1.0 }
     }
 
+    /// Rate of products with such weights; of bf16 where the GPU has no arithmetic so narrow, since engines then keep the weights alone
+    /// in the format and widen them on the way.
     #[must_use]
     pub fn rate(self, gpu: &Gpu) -> f64 {
+        let own = self.native(gpu);
+        if own > 0.0 { own } else { gpu.bf16 }
+    }
+
+    /// The same, zero where the GPU has no such arithmetic.
+    #[must_use]
+    pub fn native(self, gpu: &Gpu) -> f64 {
         match self {
             Self::Bf16 => gpu.bf16,
             Self::Fp8 => gpu.fp8,
@@ -72,12 +91,27 @@ impl Weights {
     }
 }
 
+/// Why the constants say nothing of a model.
+pub const MIXTURE: &str = "mixture of experts: the constants are fitted on dense models";
+
+pub const TRTLLM: &str = "trtllm";
+
+/// Requests at a time that an engine takes unless told otherwise: `max_batch_size` of TensorRT-LLM's `LlmArgs`, `max_num_seqs` of vLLM's
+/// server on a card of 70 GiB or more. Of an engine that we have no rows of, the smaller.
+#[must_use]
+pub fn limit(engine: &str) -> f64 {
+    if engine == TRTLLM { 2048.0 } else { 1024.0 }
+}
+
 /// A served model on `width` GPUs that split it, with prompts and answers of given lengths in tokens.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Serving<'a> {
-    pub model: &'a Model,
-    pub gpu: &'a Gpu,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Serving {
+    pub model: Model,
+    pub gpu: Gpu,
     pub weights: Weights,
+    /// TensorRT-LLM admits a request only when its whole answer fits beside the others', so that no more than [`Serving::most`] run at a
+    /// time; other engines admit it and put some off again, which takes as long as if all ran.
+    pub reserves: bool,
     /// Bytes a value of the cache of keys and values.
     pub cache: f64,
     pub width: f64,
@@ -85,20 +119,17 @@ pub struct Serving<'a> {
     pub answer: f64,
 }
 
-impl Serving<'_> {
-    /// Why it cannot be reckoned, if it cannot.
+impl Serving {
+    /// Why it cannot be done at all, if it cannot.
     ///
     /// # Errors
-    /// `no-dtype`, `no-fit`, or a mixture of experts, for which the constants were not fitted.
-    pub fn check(&self) -> Result<(), Wrong> {
-        if self.model.mixture() {
-            return Err(Wrong("mixture of experts: the constants are fitted on dense models".into()));
-        }
-        if self.weights.rate(self.gpu) <= 0.0 {
+    /// `no-fit`, no rate of products, or a link that nobody measured.
+    pub fn possible(&self) -> Result<(), Wrong> {
+        if self.weights.rate(&self.gpu) <= 0.0 || self.gpu.bf16 <= 0.0 {
             return Err(Wrong(format!("no-dtype: {} has no such matmul", self.gpu.name)));
         }
         if self.width > 1.0 && self.gpu.link <= 0.0 {
-            return Err(Wrong(format!("no published rate of {}'s link", self.gpu.name)));
+            return Err(Wrong(format!("missing: link.ar_bw, the rate of {}'s link, which splitting a model needs", self.gpu.name)));
         }
         if self.most() < 1.0 {
             return Err(Wrong("no-fit: weights and one sequence exceed the memory".into()));
@@ -127,56 +158,63 @@ impl Serving<'_> {
     pub fn step(&self, constants: &Constants, batch: f64) -> f64 {
         let Self { model, gpu, weights, width, .. } = self;
         let context = self.prompt + self.answer / 2.0;
-        let products = (model.parameters * weights.bytes() / (width * gpu.hbm))
+        let products = (model.touched(batch) * weights.bytes() / (width * gpu.hbm))
             .max(2.0 * model.multiplied() * batch / (width * weights.rate(gpu)));
         let cache = batch * model.kept() * self.cache * context / (width * gpu.hbm);
         let scores = 4.0 * model.layers * model.heads * model.head * context * batch / (width * gpu.bf16);
         let sums = 2.0 * width.log2() * constants.all_reduce;
-        products / constants.gemm
+        products / constants.products(*weights)
             + cache.max(scores) / constants.attention
             + self.exchange(batch)
-            + model.layers * (constants.layer + sums)
-            + constants.request * batch.min(FITTED_BATCH)
+            + model.layers * (constants.layer * model.kernels / KERNELS + sums + constants.request * batch)
+    }
+
+    fn prompt_flops(&self) -> (f64, f64) {
+        let Self { model, gpu, weights, width, prompt, .. } = self;
+        let (dense, scores) = model.prefill_flops(*prompt);
+        (dense / (width * weights.rate(gpu)), scores / (width * gpu.bf16))
     }
 
     /// Seconds below which no engine reads one prompt on this hardware, if its matmuls and its memory do what was measured of them.
     #[must_use]
     pub fn least_read(&self) -> f64 {
-        let Self { model, gpu, weights, width, prompt, .. } = self;
-        let (dense, scores) = model.prefill_flops(*prompt);
-        let products = (dense / (width * weights.rate(gpu))).max(model.parameters * weights.bytes() / (width * gpu.hbm));
-        products + scores / (width * gpu.bf16)
+        let (dense, scores) = self.prompt_flops();
+        let weights = self.model.touched(self.prompt) * self.weights.bytes() / (self.width * self.gpu.hbm);
+        dense.max(weights) + scores
     }
 
-    /// Seconds to read one prompt.
+    /// Seconds that one more prompt takes among others: the weights are read for those as well.
     #[must_use]
     pub fn read(&self, constants: &Constants) -> f64 {
-        (self.least_read() + self.exchange(self.prompt)) / constants.prefill
+        let (dense, scores) = self.prompt_flops();
+        let narrow = if self.weights == Weights::Fp4 { constants.narrow } else { 1.0 };
+        (dense / narrow + scores + self.exchange(self.prompt)) / constants.prefill
     }
 
     /// Seconds per output token at `batch` requests at a time: a step, and its share of the others' prompts.
     #[must_use]
     pub fn per_token(&self, constants: &Constants, batch: f64) -> f64 {
+        let batch = if self.reserves { batch.min(self.most()).max(1.0) } else { batch };
         self.step(constants, batch) + (batch - 1.0) * self.read(constants) / self.answer
     }
 
     /// Output tokens a second at `batch` requests at a time.
     #[must_use]
     pub fn tokens(&self, constants: &Constants, batch: f64) -> f64 {
+        let batch = if self.reserves { batch.min(self.most()).max(1.0) } else { batch };
         batch * self.answer / (self.answer * self.step(constants, batch) + batch * self.read(constants))
     }
 
-    /// Output tokens a second when there is always a request waiting. Blank where nothing fits.
+    /// Output tokens a second when there is always a request waiting, at most `limit` at a time.
     #[must_use]
-    pub fn saturated(&self, constants: &Constants) -> f64 {
-        self.tokens(constants, self.most().clamp(1.0, FITTED_BATCH))
+    pub fn saturated(&self, constants: &Constants, limit: f64) -> f64 {
+        self.tokens(constants, self.most().clamp(1.0, limit))
     }
 
-    /// Most requests at a time at which an output token takes at most `target` seconds; zero where one is too many.
+    /// Most requests at a time, up to `limit`, at which an output token takes at most `target` seconds; zero where one is too many.
     #[must_use]
-    pub fn concurrency(&self, constants: &Constants, target: f64) -> f64 {
-        let most = self.most().min(FITTED_BATCH).floor();
-        let (mut low, mut high) = (0.0, most);
+    pub fn concurrency(&self, constants: &Constants, target: f64, limit: f64) -> f64 {
+        let (mut low, mut high) = (0.0, self.most().min(limit).floor());
         while high > low {
             let middle = ((low + high + 1.0) / 2.0_f64).floor();
             if self.per_token(constants, middle) <= target {
@@ -193,11 +231,10 @@ impl Serving<'_> {
 mod tests {
     use super::*;
 
-    const NOTHING: Constants = Constants { gemm: 1.0, attention: 1.0, layer: 0.0, all_reduce: 0.0, request: 0.0, prefill: 1.0 };
-
-    fn serving(width: f64, cache: f64) -> Serving<'static> {
+    fn serving(width: f64, cache: f64) -> Serving {
         let (model, gpu) = (Model::named("llama-3-70b").expect("known"), Gpu::named("h100_sxm").expect("known"));
-        Serving { model, gpu, weights: Weights::Fp8, cache, width, prompt: 1024.0, answer: 1024.0 }
+        let (model, gpu) = (model.clone(), gpu.clone());
+        Serving { model, gpu, weights: Weights::Fp8, reserves: false, cache, width, prompt: 1024.0, answer: 1024.0 }
     }
 
     #[test]
@@ -208,7 +245,7 @@ mod tests {
         assert!(serving(1.0, 1.0).exchange(1.0).abs() < 1e-30);
         let waits = |width| {
             let serving = serving(width, 1.0);
-            serving.step(&Constants { all_reduce: 1e-6, ..NOTHING }, 1.0) - serving.step(&NOTHING, 1.0)
+            serving.step(&Constants { all_reduce: 1e-6, ..Constants::LEAST }, 1.0) - serving.step(&Constants::LEAST, 1.0)
         };
         assert!((waits(8.0) / waits(2.0) - 3.0).abs() < 1e-6 && waits(1.0).abs() < 1e-30);
     }
@@ -216,9 +253,39 @@ mod tests {
     #[test]
     fn a_cache_of_two_bytes_takes_twice_the_room_and_longer_steps() {
         assert!((serving(2.0, 1.0).most() / serving(2.0, 2.0).most() - 2.0).abs() < 1e-12);
-        assert!(serving(2.0, 2.0).step(&NOTHING, 64.0) > serving(2.0, 1.0).step(&NOTHING, 64.0));
+        assert!(serving(2.0, 2.0).step(&Constants::LEAST, 64.0) > serving(2.0, 1.0).step(&Constants::LEAST, 64.0));
         let kept = |weights: Weights| ["trtllm", "vllm", "sglang"].map(|engine| weights.cache_bytes(engine));
         assert_eq!((kept(Weights::Fp8), kept(Weights::Bf16)), ([1.0, 2.0, 2.0], [2.0; 3]));
+    }
+
+    #[test]
+    fn fixed_times_grow_with_kernels_layers_and_requests() {
+        let of = |constants: Constants, model: &str, batch: f64| {
+            let serving = Serving { model: Model::named(model).expect("known").clone(), ..serving(1.0, 1.0) };
+            serving.step(&constants, batch) - serving.step(&Constants::LEAST, batch)
+        };
+        let (layer, request) = (Constants { layer: 1e-6, ..Constants::LEAST }, Constants { request: 1e-6, ..Constants::LEAST });
+        // Qwen3 normalises queries and keys: twelve kernels a layer where Llama has ten.
+        assert!(
+            (of(layer, "llama-3-70b", 9.0) - 80e-6).abs() < 1e-12 && (of(layer, "qwen3-32b", 9.0) - 64.0 * 1.2e-6).abs() < 1e-12
+        );
+        assert!((of(request, "llama-3-70b", 9.0) - 720e-6).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_engine_that_reserves_room_runs_no_more_than_fits() {
+        let free = serving(1.0, 1.0);
+        let reserving = Serving { reserves: true, ..free.clone() };
+        let (most, constants) = (free.most(), super::super::shipped()[0].constants);
+        assert!((reserving.per_token(&constants, 4.0 * most) - free.per_token(&constants, most)).abs() < 1e-15);
+        assert!(reserving.tokens(&constants, 4.0 * most) < free.tokens(&constants, 4.0 * most));
+    }
+
+    #[test]
+    fn narrow_weights_run_in_wide_products_where_a_card_has_no_others() {
+        let wide = Serving { weights: Weights::Fp4, ..serving(1.0, 2.0) };
+        assert!(wide.possible().is_ok() && Weights::Fp4.native(&wide.gpu) == 0.0);
+        assert_eq!(Weights::Fp4.rate(&wide.gpu), wide.gpu.bf16);
     }
 
     #[test]
@@ -226,7 +293,8 @@ mod tests {
         let (serving, constants) = (serving(4.0, 1.0), super::super::shipped()[0].constants);
         let target = serving.per_token(&constants, 100.0);
         assert!(serving.most() > 101.0 && serving.per_token(&constants, 101.0) > target);
-        assert_eq!(serving.concurrency(&constants, target), 100.0);
-        assert_eq!(serving.concurrency(&constants, 1e-6), 0.0);
+        assert_eq!(serving.concurrency(&constants, target, 2048.0), 100.0);
+        assert_eq!(serving.concurrency(&constants, target, 64.0), 64.0);
+        assert_eq!(serving.concurrency(&constants, 1e-6, 2048.0), 0.0);
     }
 }

@@ -1,16 +1,20 @@
 //! How wrong the serving model is: of published figures, and of the rows that its constants were fitted to.
 
 use super::{
-    Paper, WIDTH,
+    HEADING, Paper, WIDTH,
     table::{Align, Table},
 };
-use crate::capacity::{Answer, Engine, Errors};
+use crate::capacity::{Answer, Bounds, Calibration, Constants, Engine, Errors};
 use std::{collections::BTreeMap, fmt::Write};
 
 const INTERVAL: &str = "within: share of published figures between predicted / 1.25 and predicted * 1.25";
 /// Share of error that one mark of a bar stands for.
 const MARK: f64 = 0.02;
 const LONGEST: f64 = 20.0;
+/// Upper over lower bound from which the rows are said to leave a constant open.
+const OPEN: f64 = 3.0;
+/// A share from which on it is as good as the whole.
+const CEILING: f64 = 0.999;
 
 /// Errors of each group of answers, and why the others were not answered.
 #[must_use]
@@ -26,20 +30,43 @@ pub fn validation(answers: &[Answer], groups: &BTreeMap<String, Errors>, paper: 
     text
 }
 
-/// Constants of each engine, how well they hold their own rows, and how well rows of a model and GPU that were left out.
+/// Constants of each engine with their bounds, how well they hold their own rows, and how well rows that were left out.
 #[must_use]
-pub fn calibration(engines: &[Engine], within: &Errors, unseen: Option<&Errors>, paper: Paper) -> String {
-    let head = ["rows", "gemm", "attn", "prefill", "layer", "reduce", "request"].map(|name| (name, Align::Right));
-    let columns: Vec<_> = [("engine", Align::Left)].into_iter().chain(head).collect();
-    let mut table = Table::new(paper, &columns);
-    for Engine { engine, rows, constants } in engines {
-        let shares = [constants.gemm, constants.attention, constants.prefill].map(|share| format!("{share:.3}"));
-        let times = [constants.layer, constants.all_reduce, constants.request].map(|seconds| format!("{:.1} µs", seconds * 1e6));
-        let cells: Vec<String> = [engine.clone(), rows.to_string()].into_iter().chain(shares).chain(times).collect();
-        table.row(&cells);
+pub fn calibration(found: &Calibration, paper: Paper) -> String {
+    let mut text = String::new();
+    for (Engine { engine, rows, fitted, constants }, Bounds { low, high, .. }) in found.constants.iter().zip(&found.bounds) {
+        let head = [("constant", Align::Left), ("value", Align::Right), ("by the rows alone", Align::Left)];
+        let mut table = Table::new(paper, &head);
+        for (name, value) in named(constants) {
+            let [low, high] = [low, high].map(|of| named(of).into_iter().find(|(other, _)| *other == name).map_or(0.0, |of| of.1));
+            let open = match () {
+                () if value > CEILING => "  at its ceiling",
+                () if high / low > OPEN => "  left open by the rows",
+                () => "",
+            };
+            let shown = |value: f64| if value < 0.01 { format!("{:.2} µs", value * 1e6) } else { format!("{value:.3}") };
+            let bounds = format!("{} to {}{open}", shown(low), shown(high));
+            table.row(&[name.to_owned(), shown(value), bounds]);
+        }
+        let lines = table.lines(WIDTH).join("\n");
+        let _ = writeln!(text, "{HEADING}{}{HEADING:#}, {rows} rows, fitted {fitted}\n{lines}\n", paper.text(engine));
     }
-    let lines = [("of these rows", within)].into_iter().chain(unseen.map(|errors| ("of a model and GPU left out", errors)));
-    format!("{}\n\n{}\n{INTERVAL}\n", table.lines(WIDTH).join("\n"), errors("time per output token", lines, paper))
+    let left = [("of a model and GPU left out", &found.errors_left_out), ("of an engine left out", &found.errors_engine_left_out)];
+    let left = left.into_iter().filter_map(|(name, errors)| Some((name, errors.as_ref()?)));
+    let lines = [("of these rows", &found.errors)].into_iter().chain(left);
+    text + &format!("{}\n{INTERVAL}\n", errors("time per output token", lines, paper))
+}
+
+fn named(of: &Constants) -> [(&'static str, f64); 7] {
+    [
+        ("gemm", of.gemm),
+        ("attention", of.attention),
+        ("prefill", of.prefill),
+        ("layer", of.layer),
+        ("all_reduce", of.all_reduce),
+        ("request", of.request),
+        ("narrow", of.narrow),
+    ]
 }
 
 fn errors<'a>(title: &'static str, lines: impl Iterator<Item = (&'a str, &'a Errors)>, paper: Paper) -> String {
@@ -62,7 +89,10 @@ mod tests {
     #[test]
     fn errors_stand_in_columns_with_a_bar() {
         let found = Errors { rows: 8, mean: 0.1, median: 0.0525, coverage: 0.875 };
-        let text = calibration(&[], &found, Some(&Errors { mean: 9.0, ..found }), Paper { unicode: false });
+        let left = Some(Errors { mean: 9.0, ..found });
+        let found =
+            Calibration { constants: vec![], bounds: vec![], errors: found, errors_left_out: left, errors_engine_left_out: None };
+        let text = calibration(&found, Paper { unicode: false });
         let line = text.lines().find(|line| line.starts_with("of these rows")).expect("a line");
         assert_eq!(line.split_whitespace().skip(3).collect::<Vec<_>>(), ["8", "10.0%", "5.2%", "87.5%", "#####"]);
         assert!(text.contains(&"#".repeat(20)) && !text.contains(&"#".repeat(21)));
@@ -76,6 +106,7 @@ mod tests {
             published: 1.0,
             unit: "ms".into(),
             bound: None,
+            note: None,
             skipped: Some("dtype `\u{1b}[2J`".into()),
             low: None,
             high: None,

@@ -46,6 +46,9 @@ const TENSOR: &[Row] = &[
 /// made cheaper in 8; and what tensor cores do not do runs in fp32.
 const DECISIVE: &[&[Dtype]] = &[&[Dtype::Bf16, Dtype::Fp16], &[Dtype::E4m3, Dtype::Int8], &[Dtype::Fp32]];
 const TRANSFORMER: [(u64, u64, u64); 3] = [(16, 4096, 4096), (512, 4096, 4096), (64, 14336, 4096)];
+/// The one that capacity units of models are reckoned by: where there is time for figures that must hold, tensor cores sustain this, and
+/// the squares, which are ceilings, have their bursts.
+const UNIT: (u64, u64, u64) = TRANSFORMER[1];
 /// The feed-forward has by far the largest operand: the quick suite leaves it out.
 const QUICK: usize = 2;
 
@@ -81,9 +84,11 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
     let sustains = &inputs_sustained(device, choice);
     let of = |row: &'static Row| {
         let known = supports(device, row.precision.input.name());
-        let shapes = shapes.iter().filter(move |shape| known || **shape == (decisive, decisive, decisive));
+        let tensor = row.stem == "matmul_nt" && choice.suite.thorough && transformer > 0;
+        let decides = if tensor { UNIT } else { (decisive, decisive, decisive) };
+        let shapes = shapes.iter().filter(move |shape| known || **shape == decides);
         shapes.map(move |&shape| {
-            let sustained = sustains.contains(&row.precision.input) && shape == (decisive, decisive, decisive);
+            let sustained = sustains.contains(&row.precision.input) && shape == decides;
             Plan { sustained, ..plan(row, shape, device, choice.seed) }
         })
     };
@@ -280,6 +285,14 @@ mod tests {
         let hopper = ["bf16", "fp16", "e4m3", "e5m2", "int8", "tf32", "fp32", "fp64"];
         assert_eq!(sustained(0, &hopper), [Dtype::Bf16, Dtype::E4m3, Dtype::Fp32]);
         assert_eq!(sustained(1, &hopper), [Dtype::Bf16, Dtype::E4m3, Dtype::Fp32, Dtype::Fp64]);
+        let shapes = |suite: usize| -> Vec<String> {
+            let card = Device { backend: "cuda".into(), ..device(Kind::Gpu, 80 << 30, &hopper) };
+            let choice = Choice { suite: SUITES[suite], ..choice() };
+            plans(&card, &choice).into_iter().filter(|plan| plan.sustained).map(|plan| plan.key.shape).collect()
+        };
+        assert_eq!(shapes(0), ["8192x8192x8192"; 3]);
+        // What units of models are reckoned by, in the suite whose figures may be firm.
+        assert_eq!(shapes(1), ["512x4096x4096", "512x4096x4096", "8192x8192x8192", "8192x8192x8192"]);
         assert_eq!(sustained(0, &["bf16", "fp16", "int8", "tf32", "fp32", "fp64"]), [Dtype::Bf16, Dtype::Int8, Dtype::Fp32]);
         assert_eq!(sustained(0, &["fp16", "int8", "fp32", "fp64"]), [Dtype::Fp16, Dtype::Int8, Dtype::Fp32]);
         // What is missing altogether is asked for, so that the record says so.

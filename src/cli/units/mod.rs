@@ -1,6 +1,7 @@
 //! `assay units`: what devices are worth.
 
 mod appraise;
+mod native;
 mod validate;
 
 use super::{Ending, document, now, own_text};
@@ -27,6 +28,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Says what devices do in tokens per second, requests at a time and days, each with its error
+    Native(native::Arguments),
     /// Says what the serving model predicts of each row of a file of published figures, and how wrong it is
     Validate(validate::Arguments),
     /// Fits the constants of the serving model to measured times per output token, and says how well
@@ -37,6 +40,7 @@ enum Command {
 /// When an input is not what it should be.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     match &arguments.command {
+        Some(Command::Native(arguments)) => native::run(arguments),
         Some(Command::Validate(arguments)) => validate::validate(arguments),
         Some(Command::Calibrate(arguments)) => validate::calibrate(arguments),
         None => appraise::run(&arguments.record),

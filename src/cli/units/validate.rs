@@ -40,14 +40,13 @@ pub fn validate(arguments: &Arguments) -> Result<super::Ending> {
 /// # Errors
 /// When the file is not what it should be, or has too few usable rows.
 pub fn calibrate(arguments: &Arguments) -> Result<super::Ending> {
-    let (engines, within, unseen) = capacity::calibrate(&capacity::rows(&arguments.file)?)?;
+    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let calibration = capacity::calibrate(&capacity::rows(&arguments.file)?, &day)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let document = json!({ "constants": engines, "errors": within, "errors_left_out": unseen });
-        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&calibration)?)?;
     } else {
-        let text = report::calibration(&engines, &within, unseen.as_ref(), Paper::of_environment());
-        out.write_all(text.as_bytes())?;
+        out.write_all(report::calibration(&calibration, Paper::of_environment()).as_bytes())?;
     }
     Ok(super::Ending::Good)
 }

@@ -123,7 +123,7 @@ fn types_and_offers_that_do_not_fit_are_refused() {
     let path = folder("twice").join("plan.toml");
     std::fs::write(&path, twice).expect("written");
     assert!(
-        text(&size(&[utf8(&path)]).stderr).contains("line 33: offer year is there twice"),
+        text(&size(&[utf8(&path)]).stderr).contains("line 30: offer year is there twice"),
         "{}",
         text(&size(&[utf8(&path)]).stderr)
     );

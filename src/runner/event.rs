@@ -4,7 +4,7 @@ use super::tuning::Tune;
 use crate::{
     contract::Listing,
     plan::Plan,
-    record::{Device, Entry, Outcome, Vitals, Work, Workload},
+    record::{Decline, Device, Entry, Outcome, Vitals, Work, Workload},
     units::Nanos,
     workload::{self, Choice, Suite},
 };
@@ -127,6 +127,8 @@ pub enum Order {
 pub enum Event {
     Listed {
         listing: Listing,
+        /// By UUID, what only a process of its own can see.
+        units: Vec<String>,
     },
     /// A measurement begins; silence beyond `within` is a hang.
     Begin {
@@ -138,6 +140,11 @@ pub enum Event {
     /// What the measurement is doing now.
     Phase {
         doing: String,
+    },
+    /// The rate has fallen, while the measurement goes on.
+    Fell {
+        workload: Workload,
+        decline: Decline,
     },
     /// It is prepared and verified, and waits for its start.
     Ready,

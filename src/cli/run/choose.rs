@@ -5,7 +5,7 @@ use crate::{
     contract::Listing,
     plan::Plan,
     record::{Device, Kind},
-    runner::{Contenders, Tune},
+    runner::{self, Contenders, Tune},
     units::{Bytes, Nanos},
     workload::{self, Choice, FAMILIES, SHARED, Suite},
 };
@@ -39,7 +39,7 @@ pub fn tasks(arguments: &Arguments, suite: Suite, listings: &[Listing]) -> Resul
 /// What of several devices is measured at once: each leads to the others, with a worker of its own that opens all of them. Empty where
 /// there are not two that could.
 fn shared(arguments: &Arguments, tasks: &[Task]) -> Vec<Task> {
-    let linked: Vec<&Task> = tasks.iter().filter(|task| task.device.backend == "cuda").collect();
+    let linked: Vec<&Task> = tasks.iter().filter(|task| task.device.backend == "cuda" && !runner::is_seen_alone(&task.device)).collect();
     if linked.len() < 2 {
         return Vec::new();
     }
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn task(id: &str, bus: &str, suite: &str, workloads: &[(&str, bool)]) -> Task {
-        let suite = crate::runner::suite(suite, None).expect("a suite");
+        let suite = runner::suite(suite, None).expect("a suite");
         let target = |sustained| if sustained { suite.sustained } else { suite.burst };
         let item = |(id, sustained): &(&str, bool)| Item { id: (*id).into(), target: target(*sustained), sustained: *sustained };
         let device = Device { bus: Some(bus.into()), ..Device::new(id, &id[..4], Kind::Gpu, "x") };

@@ -149,6 +149,7 @@ fn one(machine: &Flipping, plan: &Plan) -> Result<Outcome> {
         expected: None,
         ended: &|_| {},
         phase: &|_| {},
+        fell: &|_, _| {},
     };
     let entry = measure(machine, plan, &variants, &context).pop().context("no entry")?;
     anyhow::ensure!(entry.outcome != Outcome::Failed, "{}: {}", plan.key.id(), entry.reason.unwrap_or_default());

@@ -89,7 +89,8 @@ impl Driver {
     fn from_environment() -> Result<Self, String> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let chip = variable("ASSAY_FAKE_CUDA").unwrap_or_else(|| "sm=90,devices=0".into());
-        let chip: Chip = chip.parse().map_err(|why| format!("ASSAY_FAKE_CUDA: {why}"))?;
+        let mut chip: Chip = chip.parse().map_err(|why| format!("ASSAY_FAKE_CUDA: {why}"))?;
+        chip.show(variable("CUDA_VISIBLE_DEVICES").as_deref());
         let log = Log::from_environment();
         let script = variable("ASSAY_FAKE_FAULT").unwrap_or_default();
         let mut script = Script::parse(&script).map_err(|why| format!("ASSAY_FAKE_FAULT: {why}"))?;

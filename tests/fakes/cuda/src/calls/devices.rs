@@ -26,10 +26,11 @@ pub fn device_of(driver: &Driver, handle: Pointer) -> Result<Option<u32>, Status
     found.filter(|device| driver.retained[*device as usize] > 0).map(Some).ok_or(Status::INVALID_CONTEXT)
 }
 
-fn uuid(driver: &Driver, device: c_int) -> Result<[u8; 16], Status> {
+/// Of a device, or of a slice of it.
+fn uuid(driver: &Driver, device: c_int, slice: u32) -> Result<[u8; 16], Status> {
     let device = known(driver, device)? as u8;
     let sm = driver.chip.sm as u8;
-    Ok([0xfa, 0xce, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, sm, device])
+    Ok([0xfa, 0xce, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, slice as u8, sm, device])
 }
 
 export! {
@@ -48,8 +49,10 @@ export! {
         known(driver, device)?;
         give(bytes, driver.chip.memory_bytes as usize)
     }
-    fn cuDeviceGetUuid[Start](driver, out: *mut [u8; 16], device: c_int) { give(out, uuid(driver, device)?) }
-    fn cuDeviceGetUuid_v2[Start](driver, out: *mut [u8; 16], device: c_int) { give(out, uuid(driver, device)?) }
+    fn cuDeviceGetUuid[Start](driver, out: *mut [u8; 16], device: c_int) { give(out, uuid(driver, device, 0)?) }
+    fn cuDeviceGetUuid_v2[Start](driver, out: *mut [u8; 16], device: c_int) {
+        give(out, uuid(driver, device, driver.chip.slice)?)
+    }
     fn cuDeviceGetPCIBusId[Start](driver, out: *mut c_char, room: c_int, device: c_int) {
         let text = format!("0000:{:02X}:00.0", known(driver, device)? + 1);
         give_text(out, usize::try_from(room).unwrap_or(0), &text)

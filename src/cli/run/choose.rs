@@ -39,7 +39,8 @@ pub fn tasks(arguments: &Arguments, suite: Suite, listings: &[Listing]) -> Resul
 /// What of several devices is measured at once: each leads to the others, with a worker of its own that opens all of them. Empty where
 /// there are not two that could.
 fn shared(arguments: &Arguments, tasks: &[Task]) -> Vec<Task> {
-    let linked: Vec<&Task> = tasks.iter().filter(|task| task.device.backend == "cuda" && !runner::is_seen_alone(&task.device)).collect();
+    let linked: Vec<&Task> =
+        tasks.iter().filter(|task| task.device.backend == "cuda" && !runner::is_seen_alone(&task.device)).collect();
     if linked.len() < 2 {
         return Vec::new();
     }

@@ -30,7 +30,8 @@ impl Parts {
                 None => metrics.push(vec![metric]),
             }
         }
-        let logs = metrics.iter().map(|part| (0..peers.nodes.len()).map(|node| mean(peers, &medians, part, node)).collect()).collect();
+        let logs =
+            metrics.iter().map(|part| (0..peers.nodes.len()).map(|node| mean(peers, &medians, part, node)).collect()).collect();
         Self { metrics, logs, medians }
     }
 }

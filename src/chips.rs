@@ -23,8 +23,8 @@ struct Row {
     fp4: u32,
 }
 
-const fn row(architecture: &'static str, [fp32, fp64, tf32, half, fp8, int8, fp4]: [u32; 7]) -> Row {
-    Row { architecture, fp32, fp64, tf32, half, bf16: tf32 > 0, fp8, int8, fp4 }
+const fn row(architecture: &'static str, [fp32, fp64, tf32, half, fp8, int8, four_bits]: [u32; 7]) -> Row {
+    Row { architecture, fp32, fp64, tf32, half, bf16: tf32 > 0, fp8, int8, fp4: four_bits }
 }
 
 const ROWS: &[Row] = &[

@@ -90,8 +90,10 @@ fn subjects() -> Vec<(String, String, Module, Vec<Job>)> {
     let (texts, macros) = texts();
     let mut found: BTreeMap<String, (String, String)> = BTreeMap::new();
     for ((stem, config, text), whom) in texts {
-        // Tensor maps are encoded by the driver, in another file.
-        let first = stem != "matmul_wgmma" && assay::plan::kernel(&stem).is_some_and(|kernel| kernel.configs[0].name == config);
+        // Tensor maps are encoded by the driver, and tables of peers are laid out, in another file.
+        let first = stem != "matmul_wgmma"
+            && stem != "all_reduce"
+            && assay::plan::kernel(&stem).is_some_and(|kernel| kernel.configs[0].name == config);
         if first && whom.iter().any(|architecture| architecture == "90a") {
             found.insert(stem, (config, text));
         }

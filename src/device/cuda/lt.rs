@@ -5,7 +5,13 @@
 // Raw calls of the library; each block gives its reason.
 #![allow(unsafe_code)]
 
-use super::{launch::Memory, lt_sys::*};
+use super::{
+    launch::Memory,
+    lt_sys::{
+        BLOCK, BY_BLOCKS, CONFIGURATION, Calls, FAST_ACCUMULATION, IMPLEMENTATION, IN_COMPUTE_TYPE, LEFT_SCALE, LEFT_SCALE_MODE,
+        ONE_UE4M3, Pointer, Proposal, REDUCTION_SCHEMES, RIGHT_SCALE, RIGHT_SCALE_MODE, TRANSPOSE_LEFT, WORKSPACE_BYTES, told,
+    },
+};
 use crate::contract::Fault;
 use cudarc::driver::{CudaContext, CudaStream};
 use libloading::Library;

@@ -23,6 +23,8 @@ macro_rules! calls {
         }
 
         impl Calls {
+            /// # Errors
+            /// In words.
             pub fn load(path: &Path) -> Result<Self, String> {
                 // SAFETY: opens a shared library by its well-known name, or one that a person named; its initialisers are its own.
                 let library = unsafe { Library::new(path) }.map_err(|error| error.to_string())?;
@@ -112,6 +114,9 @@ impl Calls {
 }
 
 /// Turns a `cublasStatus_t` into words.
+///
+/// # Errors
+/// Of every status but success.
 pub fn told(status: c_int, call: &str) -> Result<(), String> {
     let meaning = match status {
         0 => return Ok(()),

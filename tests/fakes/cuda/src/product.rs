@@ -144,6 +144,21 @@ fn blocks(driver: &Driver, (address, scales): (u64, u64), rows: usize, depth: us
 }
 
 impl Driver {
+    /// Single-precision sums over all inputs, into all outputs.
+    ///
+    /// # Errors
+    /// `INVALID_VALUE` outside of memory.
+    pub fn sum(&mut self, ranks: &[(u64, u64)], elements: usize) -> Result<(), Status> {
+        let mut sums = vec![0.0_f32; elements];
+        for (from, _) in ranks {
+            let bytes = self.memory.read(*from, 4 * elements)?;
+            let values = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+        let bytes: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        ranks.iter().try_for_each(|(_, to)| self.memory.write(*to, bytes.len()).map(|held| held.copy_from_slice(&bytes)))
+    }
+
     /// Multiplies, or remembers what came of the same product on the same memory; the nanoseconds that it took.
     ///
     /// # Errors

@@ -305,18 +305,6 @@ impl Driver {
         Status::ILLEGAL_ADDRESS
     }
 
-    /// Single-precision sums over all inputs, into all outputs.
-    fn sum(&mut self, ranks: &[(u64, u64)], elements: usize) -> Result<(), Status> {
-        let mut sums = vec![0.0_f32; elements];
-        for (from, _) in ranks {
-            let bytes = self.memory.read(*from, 4 * elements)?;
-            let values = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-        }
-        let bytes: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
-        ranks.iter().try_for_each(|(_, to)| self.memory.write(*to, bytes.len()).map(|held| held.copy_from_slice(&bytes)))
-    }
-
     fn execute(&mut self, device: u32, launch: &Launch) -> Result<f64, Status> {
         match launch.planned {
             Some(What::Illegal) => return Err(Status::ILLEGAL_ADDRESS),

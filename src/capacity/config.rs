@@ -3,7 +3,7 @@
 //! Parameters are counted from the fields: attention with grouped or latent keys and values, products with or without a gate, experts,
 //! tables of inputs and outputs. Norms and biases are left out: together they are below a thousandth.
 
-use super::{Model, Wrong};
+use super::{KERNELS, Model, Wrong};
 use serde_json::{Map, Value};
 
 /// The fields, with those that a config of several parts keeps for its language model.
@@ -85,8 +85,7 @@ pub fn model(fields: &Map<String, Value>) -> Result<Model, Wrong> {
     Ok(Model {
         name: "own".into(),
         parameters: layers * attention + all + tables,
-        // A token is multiplied by all of these but one table; where input and output share it, it counts here as two.
-        active: layers * attention + touched + 2.0 * table,
+        active: layers * attention + touched + tables,
         vocabulary,
         width,
         layers,
@@ -95,6 +94,8 @@ pub fn model(fields: &Map<String, Value>) -> Result<Model, Wrong> {
         head: kept,
         experts,
         used,
+        kernels: KERNELS,
+        tied: if tied { 1.0 } else { 0.0 },
     })
 }
 

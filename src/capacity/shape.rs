@@ -129,14 +129,7 @@ impl<'a> Shape<'a> {
 
     /// Bytes of the weights that `batch` tokens touch: all of them, unless experts are left out by every token.
     fn touched(&self, batch: f64) -> f64 {
-        let Model { parameters, active, experts, used, .. } = self.model;
-        let left_out = if *experts > 1.0 {
-            let kept_away = 1.0 - used / experts;
-            (parameters - active) / kept_away * kept_away.powf(batch)
-        } else {
-            0.0
-        };
-        (parameters - left_out) * self.weights.bytes() / self.width
+        self.model.touched(batch) * self.weights.bytes() / self.width
     }
 
     fn bytes(&self) -> f64 {

@@ -7,7 +7,7 @@ use super::{
     month::Horizon,
     text::{Refused, Text},
 };
-use crate::capacity::{self, Gpu, Model, TRAINING, Weights, Wrong, definition, engine, shipped};
+use crate::capacity::{self, Gpu, Model, TRAINING, TRTLLM, Weights, Wrong, definition, engine, limit, shipped};
 
 /// Devices over which a model may be split, where the plan does not say.
 const WIDTHS: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
@@ -48,15 +48,18 @@ pub fn served(text: &Text, serving: &Serving) -> Result<(f64, String), Refused> 
         return Err(text.refuse(at, format!("no constants of engine `{wanted}` are known; there are {}", known.join(", "))));
     }
     let gpu = reference();
-    let with =
-        |width: f64| capacity::Serving { model, gpu: &gpu, weights, cache: weights.cache_bytes(wanted), width, prompt, answer };
+    let cache = weights.cache_bytes(wanted);
+    let with = |width: f64| {
+        let (model, gpu, reserves) = (model.clone(), gpu.clone(), wanted == TRTLLM);
+        capacity::Serving { model, gpu, weights, reserves, cache, width, prompt, answer }
+    };
     let split = match &serving.devices {
         Some(devices) => text.within("devices", devices, 1.0, 64.0)?,
-        None => WIDTHS.into_iter().find(|width| with(*width).check().is_ok()).unwrap_or(8.0),
+        None => WIDTHS.into_iter().find(|width| with(*width).possible().is_ok()).unwrap_or(8.0),
     };
     let served = with(split);
-    served.check().map_err(|wrong| refused(&serving.model, wrong))?;
-    let tokens = served.saturated(&engine(&engines, wanted).constants) / split;
+    served.possible().map_err(|wrong| refused(&serving.model, wrong))?;
+    let tokens = served.saturated(&engine(&engines, wanted).constants, limit(wanted)) / split;
     let how = format!(
         "{} serves {tokens:.0} tokens/s of {} in {} (prompt {prompt}, answer {answer}, {split} devices, constants of {wanted}); figures of the model are within a factor of 1.25",
         gpu.name,

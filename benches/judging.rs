@@ -54,9 +54,10 @@ fn main() -> ExitCode {
         groups: (0..nodes).map(|node| format!("g{}", node % 50)).collect(),
         metrics: ["a", "b", "c"].map(str::to_owned).to_vec(),
         logs,
+        ..peers::Peers::default()
     };
     let ranking = shortest(|| {
-        black_box(peers::fleets(std::slice::from_ref(&fleet)));
+        black_box(peers::judge(&fleet));
     });
     println!("comparing 11 runs of 120 samples   {:9.3} ms  (at most {} ms)", comparing * 1e3, PAIR * 1e3);
     println!("a history of 5,000 points          {:9.3} ms  (at most {} ms)", reading * 1e3, HISTORY * 1e3);

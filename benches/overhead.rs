@@ -63,8 +63,15 @@ fn shift() -> Option<f64> {
     let profile = Profile { burst: Nanos(1_000_000_000), sustained: Nanos(1_000_000_000), precision: None };
     let once = || {
         let (readings, nothing) = (|_: Nanos, _: Nanos| Readings::default(), || false);
-        let context =
-            Context { profile, interrupted: &nothing, readings: &readings, expected: None, ended: &|_| {}, phase: &|_| {} };
+        let context = Context {
+            profile,
+            interrupted: &nothing,
+            readings: &readings,
+            expected: None,
+            ended: &|_| {},
+            phase: &|_| {},
+            fell: &|_, _| {},
+        };
         let entry = measure(machine.as_ref(), &plan, &variants, &context).pop()?;
         Some(median(entry.series.iter().map(|block| block.median.seconds()).collect()))
     };

@@ -35,6 +35,7 @@ PTXAS_OPTIONS = ["-v", "--warn-on-spills", "--warn-on-local-memory-usage", "-Wer
 CONFIG = re.compile(r"^// config (\w+)(?: from (\d+)| for ([\w ]+))?: (.+)$", re.MULTILINE)
 DEMANDS = re.compile(r"^// demands(?: ((?:in|except) \w+))?(?: from (\d+))?: (.+)$", re.MULTILINE)
 FOR = re.compile(r"^// for: (.+)$", re.MULTILINE)
+INCLUDE = re.compile(r'^#include "(.+)"$', re.MULTILINE)
 
 
 class Refused(Exception):
@@ -191,6 +192,16 @@ def targets(text, config):
     return [("cubin", name) for name in cubins] + [("ptx", name) for name in bases]
 
 
+def included(source, headers):
+    """The names of the headers that a source includes, and those that these include, in order."""
+    found, waiting = set(), [source]
+    while waiting:
+        names = set(INCLUDE.findall(waiting.pop().decode())) & headers.keys() - found
+        waiting += [headers[name] for name in names]
+        found |= names
+    return sorted(found)
+
+
 def options(architecture, macros, hints=True):
     """NVRTC's, for an architecture; hints are left out of what old drivers must read."""
     given = [f"--gpu-architecture=compute_{architecture}", *NVRTC_OPTIONS, f"-DHINTS={int(hints)}"]
@@ -212,7 +223,8 @@ class Compiler:
     def image(self, stem, source, config, macros, kind, architecture):
         """The bits for one target and what is known of them; a refusal where they break a rule."""
         flags = options(architecture, macros, kind == "cubin")
-        parts = [self.rules, stem.encode(), source, *self.headers.values(), kind.encode(), *(flag.encode() for flag in flags)]
+        headers = [self.headers[name] for name in included(source, self.headers)]
+        parts = [self.rules, stem.encode(), source, *headers, kind.encode(), *(flag.encode() for flag in flags)]
         kept = CACHE / sha256(b"".join(hashlib.sha256(part).digest() for part in parts))
         if not kept.with_suffix(".json").exists():
             self.compile(kept, f"{stem}-{config}-{kind}{architecture}", (stem, source, macros, kind, architecture), flags)

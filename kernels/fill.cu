@@ -16,6 +16,7 @@
 // config bf16: THREADS=256 BLOCKS=4 FORMAT=Bf16
 // config e4m3: THREADS=256 BLOCKS=4 FORMAT=E4m3
 // config e5m2: THREADS=256 BLOCKS=4 FORMAT=E5m2
+// config fp4: THREADS=256 BLOCKS=4 FORMAT=Fp4 PACKED=2
 #include "generator.cuh"
 
 constexpr u64 EXACT = 0, RANDOM = 1;  // any other pass is zeros
@@ -62,6 +63,18 @@ using Bf16 = Narrow<unsigned short, 7, 127>;
 using E4m3 = Narrow<u8, 3, 7>;
 using E5m2 = Narrow<u8, 2, 15>;
 
+// e2m1, two to a byte, the first of them in its lower half; what is beyond its largest number is that number.
+struct Fp4 {
+    using Element = u8;
+    static __device__ __forceinline__ u8 of(float value) {
+        constexpr u32 LARGEST = 0x40c00000u;  // 6
+        const u32 bits = __float_as_uint(value), magnitude = bits & 0x7fffffffu;
+        return (u8)(bits >> 31 << 3 | nearest<1, 1, 4>(__uint_as_float(magnitude < LARGEST ? magnitude : LARGEST)));
+    }
+    static __device__ __forceinline__ u8 exact(i32 v) { return of((float)v); }
+    static __device__ __forceinline__ u8 random(u32 first, u32 key) { return of(random_single(first, key)); }
+};
+
 // Stored in 32 bits, of which the lower 13 are zero.
 struct Tf32 {
     using Element = u32;
@@ -98,18 +111,29 @@ template <class FROM>
 __device__ __forceinline__ auto exact(FROM, i32 v, u32, bool there) { return FROM::exact(there ? v : 0); }
 __device__ __forceinline__ u32 exact(Word, i32, u32 first, bool) { return first; }
 
+// The element of that index.
+__device__ __forceinline__ FORMAT::Element element(u64 e, u32 seed, u64 pass, u64 gap, int shift) {
+    const u32 key = element_key(seed, e), first = first_word((u32)e, key);
+    if (pass == EXACT) {
+        // Fewer than 2^32 groups, wherever gaps are wider than one element.
+        const u32 place = first_word((u32)(e >> shift), element_key(seed ^ GAP, 0));
+        return exact(FORMAT{}, exact_integer(first), first, ((place ^ (u32)e) & (u32)(gap - 1)) == 0);
+    }
+    return pass == RANDOM ? FORMAT::random(first, key) : (FORMAT::Element)0;
+}
+
 // -> out[elements]; seed is the buffer's, pass one of the constants above, gap a power of two
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) fill(FORMAT::Element* out, u64 elements, u64 seed, u64 pass, u64 gap) {
     const u64 stride = (u64)gridDim.x * THREADS;
     const int shift = 63 - __clzll((i64)gap);
-    for (u64 e = (u64)blockIdx.x * THREADS + threadIdx.x; e < elements; e += stride) {
-        const u32 key = element_key((u32)seed, e), first = first_word((u32)e, key);
-        if (pass == EXACT) {
-            // Fewer than 2^32 groups, wherever gaps are wider than one element.
-            const u32 place = first_word((u32)(e >> shift), element_key((u32)seed ^ GAP, 0));
-            out[e] = exact(FORMAT{}, exact_integer(first), first, ((place ^ (u32)e) & (u32)(gap - 1)) == 0);
-        } else {
-            out[e] = pass == RANDOM ? FORMAT::random(first, key) : (FORMAT::Element)0;
-        }
+#ifdef PACKED
+    for (u64 pair = (u64)blockIdx.x * THREADS + threadIdx.x; pair < elements / PACKED; pair += stride) {
+        const u8 low = element(pair * PACKED, (u32)seed, pass, gap, shift), high = element(pair * PACKED + 1, (u32)seed, pass, gap, shift);
+        out[pair] = low | high << 4;
     }
+#else
+    for (u64 e = (u64)blockIdx.x * THREADS + threadIdx.x; e < elements; e += stride) {
+        out[e] = element(e, (u32)seed, pass, gap, shift);
+    }
+#endif
 }

@@ -14,6 +14,7 @@
 // config e4m3: THREADS=128 BLOCKS=4 LEFT=E4m3 OUT=Bf16 ALONG_K=1
 // config e5m2: THREADS=128 BLOCKS=4 LEFT=E5m2 OUT=Bf16 ALONG_K=1
 // config int8: THREADS=128 BLOCKS=4 LEFT=Byte OUT=Word ALONG_K=1
+// config fp4: THREADS=128 BLOCKS=4 LEFT=Fp4 OUT=Bf16 ALONG_K=1
 #include "generator.cuh"
 
 constexpr int SIDE = 64, SLAB = 64, PARTS = THREADS / SLAB;
@@ -48,6 +49,18 @@ struct Bf16 {
     static __device__ __forceinline__ double of(unsigned short v) { return (double)__uint_as_float((u32)v << 16); }
 };
 
+// e2m1, two to a byte, the first of them in its lower half.
+struct Fp4 {
+    using Element = u8;
+    static __device__ __forceinline__ double of(u32 v) {
+        return (double)(__uint_as_float(v >> 3 << 31 | (v & 7) << 22) * __uint_as_float(253u << 23));
+    }
+};
+
+template <class FORMAT>
+__device__ __forceinline__ double number(FORMAT, const typename FORMAT::Element* from, u64 at) { return FORMAT::of(from[at]); }
+__device__ __forceinline__ double number(Fp4, const u8* from, u64 at) { return Fp4::of(from[at / 2] >> at % 2 * 4 & 15u); }
+
 __device__ __forceinline__ double signed_by(u32 seed, u64 column, double value) {
     return first_word((u32)column, element_key(seed ^ SIGN, column)) & 1 ? -value : value;
 }
@@ -69,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         if (mine < depth) {
             for (int at = part; at < width; at += PARTS) {
                 const u64 column = first + at, deep = slab + mine;
-                sum += signed_by(seed, column, LEFT::of(ALONG_K ? b[column * k + deep] : b[deep * n + column]));
+                sum += signed_by(seed, column, number(LEFT{}, b, ALONG_K ? column * k + deep : deep * n + column));
             }
         }
         __syncthreads();  // the slab before may still be read
@@ -81,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
                 for (int other = 1; other < PARTS; other++) {
                     whole += of_b[other][at];
                 }
-                product += LEFT::of(a[row * k + slab + at]) * whole;
+                product += number(LEFT{}, a, row * k + slab + at) * whole;
             }
         }
     }
@@ -89,7 +102,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     if (row < m) {
         double stored = 0;
         for (int at = 0; at < width; at++) {
-            stored += signed_by(seed, first + at, OUT::of(c[row * n + first + at]));
+            stored += signed_by(seed, first + at, number(OUT{}, c, row * n + first + at));
         }
         apart = fabs(stored - product);
         // What is no number is as far away as can be.

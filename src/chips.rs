@@ -20,21 +20,22 @@ struct Row {
     bf16: bool,
     fp8: u32,
     int8: u32,
+    fp4: u32,
 }
 
-const fn row(architecture: &'static str, [fp32, fp64, tf32, half, fp8, int8]: [u32; 6]) -> Row {
-    Row { architecture, fp32, fp64, tf32, half, bf16: tf32 > 0, fp8, int8 }
+const fn row(architecture: &'static str, [fp32, fp64, tf32, half, fp8, int8, fp4]: [u32; 7]) -> Row {
+    Row { architecture, fp32, fp64, tf32, half, bf16: tf32 > 0, fp8, int8, fp4 }
 }
 
 const ROWS: &[Row] = &[
-    row("7.0", [128, 64, 0, 1024, 0, 0]),
-    row("7.5", [128, 4, 0, 1024, 0, 2048]),
-    row("8.0", [128, 128, 1024, 2048, 0, 4096]),
-    row("8.6", [256, 4, 512, 1024, 0, 2048]),
-    row("8.9", [256, 4, 512, 1024, 2048, 2048]),
-    row("9.0", [256, 256, 2048, 4096, 8192, 8192]),
-    row("10.0", [256, 128, 4096, 8192, 16384, 16384]),
-    row("12.0", [256, 4, 512, 1024, 2048, 2048]),
+    row("7.0", [128, 64, 0, 1024, 0, 0, 0]),
+    row("7.5", [128, 4, 0, 1024, 0, 2048, 0]),
+    row("8.0", [128, 128, 1024, 2048, 0, 4096, 0]),
+    row("8.6", [256, 4, 512, 1024, 0, 2048, 0]),
+    row("8.9", [256, 4, 512, 1024, 2048, 2048, 0]),
+    row("9.0", [256, 256, 2048, 4096, 8192, 8192, 0]),
+    row("10.0", [256, 128, 4096, 8192, 16384, 16384, 32768]),
+    row("12.0", [256, 4, 512, 1024, 2048, 2048, 4096]),
 ];
 
 /// Transfers a clock on each line of a memory bus: every memory of the devices above is double data rate.
@@ -60,6 +61,7 @@ pub fn operations_a_clock(architecture: &str, dtype: Dtype) -> Option<u32> {
         Dtype::Fp16 | Dtype::Bf16 => row.half,
         Dtype::E4m3 | Dtype::E5m2 => row.fp8,
         Dtype::Int8 => row.int8,
+        Dtype::Fp4 => row.fp4,
         Dtype::Int32 | Dtype::Uint32 => 0,
     };
     (rate > 0).then_some(rate)

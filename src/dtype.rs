@@ -1,7 +1,7 @@
 //! Number formats and the precisions that a workload is named by.
 //!
 //! Formats: IEEE 754-2019 for fp16, fp32, fp64; bf16 and TF32 as NVIDIA's PTX ISA defines them; e4m3 and e5m2 by the OCP 8-bit
-//! floating point specification (2023).
+//! floating point specification (2023), e2m1 by that of microscaling formats (2023).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub enum Dtype {
     Bf16,
     E4m3,
     E5m2,
+    /// e2m1, two elements to a byte.
+    Fp4,
     Int8,
     Int32,
     Uint32,
@@ -49,10 +51,13 @@ pub const DTYPES: &[Row] = &[
     row(Dtype::Bf16, "bf16", 16, 8, 8),
     row(Dtype::E4m3, "e4m3", 8, 4, 4),
     row(Dtype::E5m2, "e5m2", 8, 3, 5),
+    row(Dtype::Fp4, "fp4", 4, 2, 2),
     row(Dtype::Int8, "int8", 8, 7, 0),
     row(Dtype::Int32, "int32", 32, 31, 0),
     row(Dtype::Uint32, "uint32", 32, 32, 0),
 ];
+
+const FP4_LARGEST: f64 = 6.0;
 
 impl Dtype {
     #[must_use]
@@ -65,10 +70,19 @@ impl Dtype {
         self.row().name
     }
 
-    /// Bytes of one element in memory.
+    /// Bytes of one element in memory; where two share a byte, that byte.
     #[must_use]
     pub fn bytes(self) -> u64 {
-        u64::from(self.row().bits / 8)
+        u64::from(self.row().bits.div_ceil(8))
+    }
+
+    /// Bytes of so many elements.
+    #[must_use]
+    pub fn bytes_of(self, elements: u64) -> u64 {
+        match self.row().bits {
+            bits @ 8.. => elements.saturating_mul(u64::from(bits / 8)),
+            bits => elements.div_ceil(u64::from(8 / bits)),
+        }
     }
 
     /// Largest `n` for which every integer in `-n..=n` is exact.
@@ -77,13 +91,15 @@ impl Dtype {
         1 << self.row().significand
     }
 
-    /// The number nearest to `value`, ties to even; `value` lies within the format's range.
+    /// The number nearest to `value`, ties to even; `value` lies within the format's range, but that of fp4, whose largest number stands
+    /// for all beyond it.
     #[must_use]
     pub fn round(self, value: f64) -> f64 {
         let Row { significand, exponent, .. } = *self.row();
         if exponent == 0 {
             return value.round_ties_even();
         }
+        let value = if self == Self::Fp4 { value.clamp(-FP4_LARGEST, FP4_LARGEST) } else { value };
         // Below the smallest normal number the gaps no longer shrink.
         let least = 2 - (1 << (exponent - 1));
         let binade = if value == 0.0 { least } else { (value.abs().to_bits() >> 52) as i32 - 1023 };
@@ -91,7 +107,7 @@ impl Dtype {
         (value / gap).round_ties_even() * gap
     }
 
-    /// The value of an element from its bytes, the lowest first; blank where there are too few of them.
+    /// The value of an element from its bytes, the lowest first, of the first of two in a byte; blank where there are too few of them.
     #[must_use]
     pub fn decode(self, bytes: &[u8]) -> Option<f64> {
         let bytes = bytes.get(..self.bytes() as usize)?;
@@ -100,19 +116,20 @@ impl Dtype {
             Self::Fp64 => f64::from_bits(bits),
             Self::Fp32 | Self::Tf32 => f64::from(f32::from_bits(bits as u32)),
             Self::Fp16 | Self::Bf16 | Self::E4m3 | Self::E5m2 => self.narrow(bits as u32),
+            Self::Fp4 => self.narrow(bits as u32 & 0xf),
             Self::Int8 => f64::from(bits as u8 as i8),
             Self::Int32 => f64::from(bits as u32 as i32),
             Self::Uint32 => f64::from(bits as u32),
         })
     }
 
-    /// The value of a pattern of up to 16 bits. e4m3 has no infinities, and one pattern that is no number.
+    /// The value of a pattern of up to 16 bits. e4m3 has no infinities, and one pattern that is no number; fp4 has neither.
     fn narrow(self, bits: u32) -> f64 {
         let Row { bits: width, significand, exponent, .. } = *self.row();
         let stored = significand - 1;
         let (fraction, field) = (bits & ((1 << stored) - 1), bits >> stored & ((1 << exponent) - 1));
         let sign = if bits >> (width - 1) & 1 == 1 { -1.0 } else { 1.0 };
-        let top = field + 1 == 1 << exponent;
+        let top = field + 1 == 1 << exponent && self != Self::Fp4;
         let not_a_number = if self == Self::E4m3 { fraction + 1 == 1 << stored } else { fraction != 0 };
         if top && not_a_number {
             return f64::NAN;
@@ -206,6 +223,19 @@ mod tests {
             }
         }
         assert_eq!([Dtype::E4m3.round(17.0), Dtype::E4m3.round(19.0), Dtype::Int8.round(2.5)], [16.0, 20.0, 2.0]);
+    }
+
+    /// OCP microscaling formats: e2m1 has eight magnitudes.
+    #[test]
+    fn two_elements_of_fp4_share_a_byte_and_nothing_is_beyond_six() {
+        let values = (0..16).map(|bits| Dtype::Fp4.decode(&[bits | 0x50]).expect("a byte"));
+        let magnitudes = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+        assert_eq!(values.collect::<Vec<_>>(), magnitudes.iter().copied().chain(magnitudes.map(|v| -v)).collect::<Vec<_>>());
+        assert_eq!(
+            [0.2, 0.3, 1.25, 2.5, 5.0, 5.1, 8.0, -7.9].map(|v| Dtype::Fp4.round(v)),
+            [0.0, 0.5, 1.0, 2.0, 4.0, 6.0, 6.0, -6.0]
+        );
+        assert_eq!((Dtype::Fp4.bytes_of(5), Dtype::Bf16.bytes_of(5), Dtype::Fp4.bytes()), (3, 10, 1));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! A class is a list of phases; a phase has amounts an item of several resources, which overlap (`max`) or do not (`sum`). Resources
 //! that are times, such as a dependent launch, always add. Amounts of models follow from their shapes by published formulas.
 
-use super::{Model, Weights, Wrong};
+use super::{Model, Wrong, shape};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
 /// Rates by key, each in the key's own unit.
 pub type Vector = BTreeMap<String, f64>;
@@ -15,9 +15,6 @@ pub type Vector = BTreeMap<String, f64>;
 const TIMES: [&str; 2] = ["launch.dep", "link.ar_lat"];
 /// Share of memory that weights and cache may take.
 const USABLE: f64 = 0.9;
-/// Bytes a parameter that an optimiser moves in a step: mixed precision Adam, two moments and a master copy read and written in
-/// part, as in ZeRO (arXiv 1910.02054), rounded.
-const OPTIMISER: f64 = 18.0;
 
 #[must_use]
 pub fn is_time(key: &str) -> bool {
@@ -56,6 +53,15 @@ pub struct Batch {
     pub each: f64,
 }
 
+impl Batch {
+    /// Items at a time in `memory` bytes; none where not even the least fit.
+    #[must_use]
+    pub fn within(&self, memory: f64) -> Option<f64> {
+        let room = ((USABLE * memory - self.weights) / self.each).floor();
+        (room >= self.least).then(|| room.min(self.most))
+    }
+}
+
 /// A class of work, resolved to its phases.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Class {
@@ -65,6 +71,12 @@ pub struct Class {
     pub portable: bool,
     /// Its amounts stand for a model's work, so that a ratio of two devices has an error beyond that of the rates.
     pub modelled: bool,
+    /// Devices that do it together, in step; its amounts are those of one of them.
+    #[serde(skip_serializing_if = "is_one")]
+    pub width: usize,
+    /// What stands in for a rate that a device cannot have: a format that it lacks.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub instead: BTreeMap<String, String>,
     pub batch: Option<Batch>,
     pub phases: Vec<Phase>,
 }
@@ -92,7 +104,10 @@ pub struct Source {
     pub key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
-    /// Begin of the workload's id.
+    /// First architecture that has such arithmetic, where the backend cannot be asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<f64>,
+    /// Begin of the workload's id; none of ours measures it where it is blank.
     pub workloads: String,
     /// The same where a device has none of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +124,9 @@ pub struct Source {
 pub struct Definition {
     pub version: String,
     pub reference: Reference,
+    /// Kernels of a layer that wait for each other; in the amounts already.
+    #[serde(skip)]
+    pub kernels: f64,
     pub structural: Structural,
     pub sources: Vec<Source>,
     pub classes: Vec<Class>,
@@ -122,29 +140,7 @@ struct Written {
     kernels_a_layer: f64,
     structural: Structural,
     sources: Vec<Source>,
-    classes: Vec<WrittenClass>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenClass {
-    name: String,
-    item: String,
-    #[serde(default)]
-    portable: bool,
-    work: Work,
-}
-
-/// Phases as they are, or a model whose shape gives them.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Work {
-    Phases(Vec<Phase>),
-    Train { model: String, dtype: String, length: f64, step: f64 },
-    Prefill { model: String, dtype: String, length: f64 },
-    Decode { model: String, dtype: String, batch: f64, context: f64 },
-    Serve { model: String, dtype: String, prompt: f64, answer: f64, batch: f64 },
-    Encode { model: String, dtype: String, length: f64, batch: f64 },
+    classes: Vec<shape::Written<String>>,
 }
 
 /// The definition that is shipped, `cu/1`.
@@ -153,9 +149,11 @@ pub fn definition() -> &'static Definition {
     static SHIPPED: LazyLock<Definition> = LazyLock::new(|| {
         let written: Written = serde_json::from_str(include_str!("cu-1.json")).expect("a shipped definition is whole");
         let kernels = written.kernels_a_layer;
-        let classes = written.classes.into_iter().map(|class| class.resolved(kernels).expect("a shipped class closes")).collect();
+        let resolved =
+            |class: &shape::Written<String>| class.resolved(kernels, |name| Model::named(name)).expect("a shipped class closes");
+        let classes = written.classes.iter().map(resolved).collect();
         let Written { version, reference, structural, sources, .. } = written;
-        Definition { version, reference, structural, sources, classes }
+        Definition { version, reference, kernels, structural, sources, classes }
     });
     &SHIPPED
 }
@@ -167,134 +165,81 @@ impl Definition {
     /// Never: the definition is plain data.
     #[must_use]
     pub fn hash(&self) -> String {
-        let text = serde_json::to_string(self).expect("plain data");
-        Sha256::digest(text.as_bytes()).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        hash(self)
     }
 
     /// # Errors
     /// When there is no class of that name.
     pub fn class(&self, name: &str) -> Result<&Class, Wrong> {
-        self.classes.iter().find(|class| class.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
-            Wrong(format!("--class {name}: {} has no such class; there are {}", self.version, names.join(", ")))
-        })
+        named(&self.classes, name)
     }
+}
+
+/// The class of that name among `classes`.
+///
+/// # Errors
+/// When there is none.
+pub fn named<'a>(classes: &'a [Class], name: &str) -> Result<&'a Class, Wrong> {
+    classes.iter().find(|class| class.name == name).ok_or_else(|| {
+        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        Wrong(format!("no class `{name}`; there are {}. Describe your own in a file, and name it with --classes", names.join(", ")))
+    })
+}
+
+fn hash(of: &impl Serialize) -> String {
+    let text = serde_json::to_string(of).expect("plain data");
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_one(width: &usize) -> bool {
+    *width == 1
 }
 
 impl Class {
     /// Items at a time in `memory` bytes; none where not even the least fit.
     #[must_use]
     pub fn batch_in(&self, memory: f64) -> Option<f64> {
-        let Some(batch) = self.batch else { return Some(1.0) };
-        let room = ((USABLE * memory - batch.weights) / batch.each).floor();
-        (room >= batch.least).then(|| room.min(batch.most))
+        self.batch.map_or(Some(1.0), |batch| batch.within(memory))
+    }
+
+    /// SHA-256 of all that its figure depends on besides reference and rates.
+    ///
+    /// # Panics
+    /// Never: a class is plain data.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        hash(self)
+    }
+
+    /// The same with what stands in for each rate that a device `lacks`.
+    #[must_use]
+    pub fn fallen_back(&self, lacks: impl Fn(&str) -> bool) -> Cow<'_, Self> {
+        if self.instead.is_empty() || !self.keys().any(|key| lacks(key) && self.instead.contains_key(key)) {
+            return Cow::Borrowed(self);
+        }
+        let standing = |mut key: String| {
+            // A chain as long as the table is a ring.
+            for _ in 0..self.instead.len() {
+                let Some(next) = self.instead.get(&key).filter(|_| lacks(&key)) else { break };
+                key.clone_from(next);
+            }
+            key
+        };
+        let mut class = self.clone();
+        for amounts in class.phases.iter_mut().flat_map(|phase| [&mut phase.amounts, &mut phase.shared]) {
+            let mut all = Vector::new();
+            for (key, amount) in std::mem::take(amounts) {
+                *all.entry(standing(key)).or_default() += amount;
+            }
+            *amounts = all;
+        }
+        Cow::Owned(class)
     }
 
     /// Keys that its time depends on.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.phases.iter().flat_map(|phase| phase.amounts.keys().chain(phase.shared.keys())).map(String::as_str)
-    }
-}
-
-fn amounts<const N: usize>(of: [(&str, f64); N]) -> Vector {
-    of.into_iter().map(|(key, amount)| (key.to_owned(), amount)).collect()
-}
-
-fn phase(name: &str, amounts: Vector, shared: Vector) -> Phase {
-    Phase { name: name.into(), overlap: Overlap::Max, amounts, shared }
-}
-
-/// A model in a format: what all formulas take.
-struct Shape {
-    model: &'static Model,
-    weights: Weights,
-    /// Key of its products' rate.
-    products: String,
-}
-
-impl Shape {
-    fn named(model: &str, dtype: &str) -> Result<Self, Wrong> {
-        Ok(Self { model: Model::named(model)?, weights: Weights::named(dtype)?, products: format!("mm.{dtype}") })
-    }
-
-    fn bytes(&self) -> f64 {
-        self.model.parameters * self.weights.bytes()
-    }
-
-    /// Bytes of cache that a token leaves: by the definition two a value beside weights of 16 bits, else one, whatever an engine does.
-    fn kept(&self) -> f64 {
-        self.model.kept() * if self.weights == Weights::Bf16 { 2.0 } else { 1.0 }
-    }
-
-    fn batch(&self, least: f64, most: f64, tokens: f64) -> Batch {
-        Batch { least, most, weights: self.bytes(), each: self.kept() * tokens }
-    }
-
-    fn train(&self, length: f64, step: f64) -> Vec<Phase> {
-        let dense = 6.0 * self.model.multiplied();
-        let moved = OPTIMISER * self.model.multiplied() / step;
-        let scores = self.model.training_flops(length) - dense;
-        vec![
-            phase("products", amounts([(&self.products, dense), ("hbm.triad", moved)]), Vector::new()),
-            phase("attention", amounts([("mm.bf16", scores)]), Vector::new()),
-        ]
-    }
-
-    /// Reading one prompt, `share` of it to an item.
-    fn prefill(&self, length: f64, share: f64) -> Vec<Phase> {
-        let (dense, scores) = self.model.prefill_flops(length);
-        let products = amounts([(&self.products, dense * share), ("hbm.read", self.bytes() * share)]);
-        vec![
-            phase("prompt", products, Vector::new()),
-            phase("prompt attention", amounts([("mm.bf16", scores * share)]), Vector::new()),
-        ]
-    }
-
-    /// A token of each of a batch: products, attention over `context` tokens, and the chain of kernels of all layers.
-    fn decode(&self, context: f64, kernels: f64) -> Vec<Phase> {
-        let Self { model, products, .. } = self;
-        let scores = 4.0 * model.layers * model.heads * model.head * context;
-        let dense = amounts([(products, 2.0 * model.multiplied())]);
-        let mut attention = phase("attention", amounts([("mm.bf16", scores), ("hbm.read", self.kept() * context)]), Vector::new());
-        attention.shared = amounts([("launch.dep", kernels * model.layers)]);
-        vec![phase("products", dense, amounts([("hbm.read", self.bytes())])), attention]
-    }
-
-    /// A batch of sequences through an encoder, whose attention looks both ways and which has no table of outputs.
-    fn encode(&self, length: f64, batch: f64) -> Vec<Phase> {
-        let Self { model, products, .. } = self;
-        let dense = 2.0 * model.multiplied() * length * batch;
-        let scores = 4.0 * model.layers * model.heads * model.head * length * length * batch;
-        vec![
-            phase("products", amounts([(products, dense), ("hbm.read", self.bytes())]), Vector::new()),
-            phase("attention", amounts([("mm.bf16", scores)]), Vector::new()),
-        ]
-    }
-}
-
-impl WrittenClass {
-    fn resolved(self, kernels: f64) -> Result<Class, Wrong> {
-        let modelled = !matches!(self.work, Work::Phases(_));
-        let (phases, batch) = match &self.work {
-            Work::Phases(phases) => (phases.clone(), None),
-            Work::Train { model, dtype, length, step } => (Shape::named(model, dtype)?.train(*length, *step), None),
-            Work::Prefill { model, dtype, length } => {
-                let shape = Shape::named(model, dtype)?;
-                (shape.prefill(*length, 1.0), Some(shape.batch(1.0, 1.0, *length)))
-            }
-            Work::Decode { model, dtype, batch, context } => {
-                let shape = Shape::named(model, dtype)?;
-                (shape.decode(*context, kernels), Some(shape.batch(*batch, *batch, *context)))
-            }
-            Work::Serve { model, dtype, prompt, answer, batch } => {
-                let shape = Shape::named(model, dtype)?;
-                let mut phases = shape.decode(prompt + answer / 2.0, kernels);
-                phases.extend(shape.prefill(*prompt, 1.0 / answer));
-                (phases, Some(shape.batch(1.0, *batch, prompt + answer)))
-            }
-            Work::Encode { model, dtype, length, batch } => (Shape::named(model, dtype)?.encode(*length, *batch), None),
-        };
-        Ok(Class { name: self.name, item: self.item, portable: self.portable, modelled, batch, phases })
     }
 }
 
@@ -304,19 +249,28 @@ mod tests {
 
     #[test]
     fn the_definition_is_frozen() {
-        // Another hash is another definition: give it another version, and leave this one as it is.
-        assert_eq!(definition().hash(), "626904b1e9346476a5a707e3509e14865b3091a512d080534aef7ac7cbea34da");
+        // Another hash is another definition: give it another version, and leave this one as it is. A class more is a line more.
+        let by = definition();
+        let rest = hash(&(&by.version, &by.reference, by.kernels, &by.structural, &by.sources));
+        let lines = by.classes.iter().map(|class| format!("{}  {}\n", class.hash(), class.name));
+        let found: String = std::iter::once(format!("{rest}  reference and sources\n")).chain(lines).collect();
+        assert_eq!(found, include_str!("cu-1.sha256"));
     }
 
     #[test]
     fn every_class_closes_over_the_reference_and_over_what_can_be_measured() {
         for class in &definition().classes {
             for key in class.keys() {
-                assert!(definition().reference.rates.contains_key(key), "{}: {key}", class.name);
+                assert!(definition().reference.rates.contains_key(key) || class.instead.contains_key(key), "{}: {key}", class.name);
                 assert!(definition().sources.iter().any(|source| source.key == key), "{}: {key}", class.name);
             }
         }
         assert!(definition().class("decode").unwrap_err().0.contains("decode-lat"));
+        let fp4 = definition().class("decode-fp4-b64").expect("shipped");
+        let left =
+            |lacks: &[&str]| fp4.fallen_back(|key| lacks.contains(&key)).phases[0].amounts.keys().cloned().collect::<Vec<_>>();
+        assert_eq!((left(&[]), left(&["mm.fp4"])), (vec!["mm.fp4".to_owned()], vec!["mm.fp8".to_owned()]));
+        assert_eq!(left(&["mm.fp4", "mm.fp8"]), ["mm.bf16"]);
     }
 
     #[test]

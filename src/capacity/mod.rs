@@ -2,27 +2,41 @@
 //!
 //! One unit of a class is the rate at which a frozen vector of rates would do the class's work. `docs/units.md` says it for a buyer.
 
+mod appraise;
 mod basis;
 mod calibrate;
+mod classes;
+mod config;
 mod fit;
+mod given;
 mod linear;
+mod mix;
 mod model;
 mod native;
+mod node;
 mod published;
 mod rates;
+mod rules;
 mod serve;
+mod shape;
+mod sheet;
 mod spread;
 mod unit;
 
-pub use basis::{Batch, Class, Definition, Overlap, Phase, Reference, Source, Structural, Vector, definition};
+pub use appraise::{Appraisal, Valued, appraise, appraise_rates};
+pub use basis::{Batch, Class, Definition, Overlap, Phase, Reference, Source, Structural, Vector, definition, named};
 pub use calibrate::{Bounds, Calibration, calibrate};
+pub use classes::own_classes;
 pub use fit::{Observed, fit, fit_bounded};
+pub use given::{PUBLISHED, Vectors, given, published, published_names};
 pub use model::{Gpu, KERNELS, Model};
 pub use native::{Demand, Figure, Load, Native, Train, native};
+pub use node::{Together, slowest};
 pub use published::{Answer, Errors, FACTOR, KEPT, Pair, Row, TRAINING, answer, pairs, rows, summary};
-pub use rates::{Measured, Rates, rates};
+pub use rates::{Measured, Origin, Rates, rates};
 pub use serve::{Constants, MIXTURE, Serving, TRTLLM, Weights, limit};
-pub use unit::{Appraisal, Cell, Question, Time, Together, Unit, Valued, appraise, slowest, time, units};
+pub use sheet::Sheet;
+pub use unit::{Cell, Question, Subject, Time, Unit, time, unit, units};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

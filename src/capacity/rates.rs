@@ -2,10 +2,11 @@
 
 use super::{
     basis::{Source, Vector, definition},
+    rules,
     spread::{Spread, spread},
 };
-use crate::record::{Block, Device, Document, Entry, Limit, Outcome, Rate, RateUnit, Severity};
-use serde::Serialize;
+use crate::record::{Block, Device, Document, Entry, Outcome, Rate, RateUnit};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Retained blocks below which nothing is promised of the long run.
@@ -14,14 +15,23 @@ const BLOCKS: usize = 60;
 const FEW: usize = 10;
 /// Share of the vendor's rate below which our kernel, not the device, is what was measured.
 const KERNEL: f64 = 0.95;
-/// Share of the time that a slowdown may last, and of the clock that may drift between the first and the last third.
-const HELD: f64 = 0.05;
-const DRIFT: f64 = 0.03;
 /// Variant of an entry that the vendor's library ran.
 const VENDOR: &str = "vendor";
 
+/// Where a vector of rates comes from; those of different origins are never taken for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// By the entries of a record of ours.
+    Measured,
+    /// By a person's file.
+    Given,
+    /// By the best figures that were published of such a device.
+    Published,
+}
+
 /// A rate of a device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     pub unit: RateUnit,
     /// Median of the retained blocks, with its 95 % interval.
@@ -40,12 +50,26 @@ pub struct Measured {
     pub via_vendor: bool,
     /// Ours over the vendor's, where both ran in turns.
     pub against_vendor: Option<f64>,
+    /// Mean power of the board meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watts: Option<f64>,
+    /// Nobody is known to have measured it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimate: bool,
     /// What makes it no unit's.
     pub invalid: Vec<String>,
 }
 
+impl Measured {
+    /// Standard deviation of its logarithm, from the interval.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        (self.high / self.low).ln() / (2.0 * 1.96)
+    }
+}
+
 /// What is known of a device's rates.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     pub measured: BTreeMap<String, Measured>,
     /// Why a rate is not there, by key: `no-dtype: …` or `missing: …`.
@@ -74,11 +98,11 @@ impl Rates {
     }
 }
 
-/// Rates of `device` by the entries of its own, measured alone.
+/// Rates of `device` by the entries of its own, measured alone; or `together` with the node's other devices.
 #[must_use]
-pub fn rates(document: &Document, device: &Device) -> Rates {
-    let entries: Vec<&Entry> =
-        document.entries.iter().filter(|entry| entry.device.id == device.id && entry.load == "alone").collect();
+pub fn rates(document: &Document, device: &Device, together: bool) -> Rates {
+    let is = |entry: &&Entry| entry.device.id == device.id && (entry.load != "alone") == together;
+    let entries: Vec<&Entry> = document.entries.iter().filter(is).collect();
     let (mut measured, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for source in &definition().sources {
         match chosen(source, &entries).and_then(|entry| read(source, entry, &entries, &document.header.suite)) {
@@ -90,7 +114,14 @@ pub fn rates(document: &Document, device: &Device) -> Rates {
 }
 
 fn of<'a>(source: &Source, entries: &[&'a Entry]) -> Vec<&'a Entry> {
-    let begins = |begin: &str| entries.iter().copied().filter(|entry| entry.workload.id.starts_with(begin)).collect::<Vec<_>>();
+    let begins = |begin: &str| {
+        entries
+            .iter()
+            .filter(|_| !begin.is_empty())
+            .copied()
+            .filter(|entry| entry.workload.id.starts_with(begin))
+            .collect::<Vec<_>>()
+    };
     let first = begins(&source.workloads);
     match &source.instead {
         Some(instead) if first.is_empty() => begins(instead),
@@ -153,7 +184,9 @@ fn read(source: &Source, entry: &Entry, entries: &[&Entry], suite: &str) -> Opti
         kernel: entry.kernel.clone(),
         via_vendor: entry.workload.variant == VENDOR,
         against_vendor,
-        invalid: invalid(source, entry, &retained, found.filter(|_| long)),
+        watts: watts(entry, &retained),
+        estimate: false,
+        invalid: rules::invalid(source, entry, &retained, found.filter(|_| long)),
     })
 }
 
@@ -176,49 +209,33 @@ fn against(entry: &Entry, entries: &[&Entry]) -> Option<f64> {
     })
 }
 
-/// What makes a rate no unit's. A power cap is not among it: what a card sustains at its power is what it is worth.
-fn invalid(source: &Source, entry: &Entry, retained: &[&Block], found: Option<Spread>) -> Vec<String> {
-    let key = &source.key;
-    let mut reasons = Vec::new();
-    if !entry.verified.as_ref().is_some_and(|verified| verified.passed) {
-        reasons.push(format!("unverified: the results behind {key} were not checked"));
-    }
-    if entry.neighbours.is_some_and(|others| others.before + others.after > 0) {
-        reasons.push(format!("shared: other processes held the device around {key}"));
-    }
-    if entry.faults.as_ref().and_then(|faults| faults.gravest()).is_some_and(|xid| xid.severity >= Severity::Error) {
-        reasons.push(format!("fault: the driver reported a grave fault around {key}"));
-    }
-    if entry.device.uuid.as_deref().is_some_and(|uuid| uuid.starts_with("MIG-")) {
-        reasons.push("mig: a part of a card is not the card".to_owned());
-    }
-    let held = |block: &&&Block| {
-        block.limits.as_ref().and_then(Limit::primary).is_some_and(|limit| matches!(limit, Limit::Brake | Limit::Thermal))
+/// Mean power of the board: by its counter of energy, else by the power that was read over the retained blocks.
+fn watts(entry: &Entry, retained: &[&Block]) -> Option<f64> {
+    let counter = entry.telemetry.as_ref().and_then(|told| Some(told.joules?.0 / told.energy_s.filter(|seconds| *seconds > 0.0)?));
+    let read = || {
+        let read: Vec<(f64, f64)> =
+            retained.iter().filter_map(|block| Some((block.watts? * block.seconds, block.seconds))).collect();
+        let seconds: f64 = read.iter().map(|(_, seconds)| seconds).sum();
+        (seconds > 0.0).then(|| read.iter().map(|(joules, _)| joules).sum::<f64>() / seconds)
     };
-    let share = retained.iter().filter(held).count() as f64 / retained.len().max(1) as f64;
-    if share > HELD {
-        reasons.push(format!("slowed: heat or a power brake held the clock in {:.0} % of the blocks of {key}", 100.0 * share));
+    counter.or_else(read).filter(|watts| *watts > 0.0)
+}
+
+/// Whether a device has a format: by its architecture where the backend cannot be asked.
+fn has(source: &Source, dtype: &String, device: &Device) -> bool {
+    match source.since {
+        Some(since) => device.architecture.as_deref().and_then(|name| name.parse::<f64>().ok()).is_some_and(|name| name >= since),
+        None => device.precisions.contains(dtype),
     }
-    let clock = |blocks: &[&Block]| {
-        let clocks: Vec<f64> = blocks.iter().filter_map(|block| block.clock).map(|clock| f64::from(clock.0)).collect();
-        (!clocks.is_empty()).then(|| clocks.iter().sum::<f64>() / clocks.len() as f64)
-    };
-    let third = retained.len() / 3;
-    let ends = clock(&retained[..third]).zip(clock(&retained[retained.len() - third..]));
-    if let Some(drift) = ends.map(|(first, last)| (last / first - 1.0).abs()).filter(|drift| *drift > DRIFT) {
-        reasons.push(format!("drift: the clock moved by {:.0} % while {key} was measured", 100.0 * drift));
-    }
-    if let Some(varies) = found.map(|found| found.variation).filter(|varies| *varies > source.variation) {
-        let allowed = 100.0 * source.variation;
-        reasons.push(format!("unsteady: {key} varies by {:.1} %, {allowed:.0} % is allowed", 100.0 * varies));
-    }
-    reasons
 }
 
 fn why_absent(source: &Source, entries: &[&Entry], device: &Device) -> String {
     let key = &source.key;
-    if let Some(dtype) = source.dtype.as_ref().filter(|dtype| !device.precisions.contains(dtype)) {
+    if let Some(dtype) = source.dtype.as_ref().filter(|dtype| !has(source, dtype, device)) {
         return format!("no-dtype: {} has no {dtype} arithmetic here", device.id);
+    }
+    if source.workloads.is_empty() {
+        return format!("missing: {key}, which no workload measures yet; a rate of your own is taken with --rates");
     }
     if let Some(reason) = of(source, entries).iter().find_map(|entry| entry.reason.as_deref()) {
         return format!("missing: {key}: {reason}");

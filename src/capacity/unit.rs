@@ -5,10 +5,9 @@
 use super::{
     Wrong,
     basis::{Class, Definition, Overlap, Vector, definition, is_time},
-    rates::{Measured, Rates, rates},
+    rates::{Measured, Rates},
 };
-use crate::record::{Device, Document, Kind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Seconds of an item, and where they go.
@@ -26,6 +25,7 @@ pub struct Time {
 /// # Errors
 /// `no-fit: …` or `missing: …`.
 pub fn time(class: &Class, rates: &Vector) -> Result<Time, Wrong> {
+    let class = class.fallen_back(|key| !rates.contains_key(key));
     let rate = |key: &str| rates.get(key).copied().ok_or_else(|| Wrong(format!("missing: {key}")));
     let memory = if class.batch.is_some() { rate("mem.free")? } else { 0.0 };
     let fits = || Wrong(format!("no-fit: {} needs more than the {:.0} GB there are", class.name, memory / 1e9));
@@ -60,18 +60,18 @@ pub fn units(class: &Class, rates: &Vector) -> Result<f64, Wrong> {
 }
 
 /// A figure, or why it is withheld; both where a person asked for it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     pub value: Option<f64>,
     pub reason: Option<String>,
 }
 
 impl Cell {
-    fn without(reason: &str) -> Self {
+    pub(super) fn without(reason: &str) -> Self {
         Self { value: None, reason: Some(reason.to_owned()) }
     }
 
-    fn of(value: Option<f64>, reason: Option<String>, degraded: bool) -> Self {
+    pub(super) fn of(value: Option<f64>, reason: Option<String>, degraded: bool) -> Self {
         Self { value: value.filter(|_| degraded || reason.is_none()), reason }
     }
 
@@ -86,6 +86,8 @@ impl Cell {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unit {
     pub class: String,
+    /// SHA-256 of the class, shapes of models included.
+    pub hash: String,
     pub typical: Cell,
     /// 95 % interval of what is typical.
     pub low: Option<f64>,
@@ -93,116 +95,69 @@ pub struct Unit {
     pub firm: Cell,
     /// Price of a firm unit for an hour.
     pub cost: Option<Cell>,
+    /// Firm units a kilowatt of the board, or of the package of a CPU: nothing of the host is in it.
+    pub per_kw: Cell,
     /// Where the time goes, by key.
     pub shares: BTreeMap<String, f64>,
     pub batch: Option<f64>,
     /// Keys whose rate is of the vendor's library.
     pub via_vendor: Vec<String>,
+    /// Keys whose rate nobody is known to have measured.
+    pub estimates: Vec<String>,
+    /// Keys that the device cannot have, and what stands in for each.
+    pub instead: BTreeMap<String, String>,
+    /// Standard deviation of the model behind the class, in the logarithm.
+    #[serde(skip)]
+    pub structural: f64,
 }
 
-/// A device with its rates, from which the units can be had anew under another definition.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Valued {
+/// Whose rates they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
     pub device: String,
     pub model: String,
-    pub rates: Rates,
-    pub units: Vec<Unit>,
-}
-
-/// Several devices of a backend together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Together {
     pub backend: String,
-    pub devices: usize,
-    pub class: String,
-    /// Each on its own work: a sum.
-    pub replicas: Cell,
-    /// In step: as many times the slowest in every key.
-    pub synchronous: Cell,
-}
-
-/// What a record's devices are worth.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Appraisal {
-    pub schema: &'static str,
-    pub definition: String,
-    pub hash: String,
-    pub reference: super::basis::Reference,
-    pub record: String,
-    pub suite: String,
-    pub method: u32,
-    pub devices: Vec<Valued>,
-    pub nodes: Vec<Together>,
-    /// Devices that cannot stand for hardware.
-    pub refused: Vec<String>,
+    pub architecture: Option<String>,
 }
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
 pub struct Question<'a> {
-    /// Classes; all where there are none.
+    /// Classes; all that are shipped where there are none.
     pub classes: Vec<&'a Class>,
+    /// Shares of the reference's time, by class; they sum to 1.
+    pub mix: Vec<(&'a Class, f64)>,
     /// Withheld figures, too, beside their reasons.
     pub degraded: bool,
     /// Price of a device for an hour.
     pub price: Option<f64>,
 }
 
-/// # Errors
-/// When the record's figures are not of our own kernels, or are of nothing that stands for hardware.
-pub fn appraise(document: &Document, question: &Question) -> Result<Appraisal, Wrong> {
-    let header = &document.header;
-    if header.assay.imported.is_some() {
-        return Err(Wrong("an imported record: units come from rates of our own kernels alone; measure with `assay run`".into()));
-    }
-    let definition = definition();
-    let classes: Vec<&Class> =
-        if question.classes.is_empty() { definition.classes.iter().collect() } else { question.classes.clone() };
-    let seen: BTreeMap<&str, &Device> = document.entries.iter().map(|entry| (&*entry.device.id, &entry.device)).collect();
-    let (real, other): (Vec<&Device>, Vec<&Device>) =
-        seen.into_values().partition(|device| matches!(device.kind, Kind::Gpu | Kind::Cpu));
-    let refused: Vec<String> = other.iter().map(|device| format!("{} is {}", device.id, device.kind.name())).collect();
-    if real.is_empty() && !refused.is_empty() {
-        return Err(Wrong(format!("{}: that stands for no hardware, and is worth no units", refused.join(", "))));
-    }
-    let devices: Vec<Valued> = real.iter().map(|device| valued(document, device, &classes, question)).collect();
-    let nodes = nodes(&real, &devices, &classes);
-    Ok(Appraisal {
-        schema: "assay.units/1",
-        definition: definition.version.clone(),
-        hash: definition.hash(),
-        reference: definition.reference.clone(),
-        record: header.id.clone(),
-        suite: header.suite.clone(),
-        method: header.assay.method,
-        devices,
-        nodes,
-        refused,
-    })
-}
-
-fn valued(document: &Document, device: &Device, classes: &[&Class], question: &Question) -> Valued {
-    let rates = rates(document, device);
-    let units = classes.iter().map(|class| unit(class, device, &rates, question)).collect();
-    Valued { device: device.id.clone(), model: device.model.clone(), rates, units }
-}
-
-fn unit(class: &Class, device: &Device, rates: &Rates, question: &Question) -> Unit {
+/// What `rates` are worth of `class`.
+#[must_use]
+pub fn unit(class: &Class, subject: &Subject, rates: &Rates, question: &Question) -> Unit {
     let blank = |value: Option<f64>, reason: &str| Unit {
         class: class.name.clone(),
+        hash: class.hash(),
         typical: Cell { value, reason: Some(reason.to_owned()) },
         low: None,
         high: None,
         firm: Cell { value, reason: Some(reason.to_owned()) },
         cost: question.price.map(|_| Cell::without(reason)),
+        per_kw: Cell::without(reason),
         shares: BTreeMap::new(),
         batch: None,
         via_vendor: Vec::new(),
+        estimates: Vec::new(),
+        instead: BTreeMap::new(),
+        structural: 0.0,
     };
-    if !class.portable && device.backend != "cuda" {
-        return blank(None, &format!("backend: rates of {} count for portable classes alone", device.backend));
+    if !class.portable && !COUNTED.contains(&subject.backend.as_str()) {
+        return blank(None, &format!("backend: rates of {} count for portable classes alone", subject.backend));
     }
-    let absent = || class.keys().filter_map(|key| rates.absent.get(key));
+    let lacks = |key: &str| rates.absent.get(key).is_some_and(|reason| reason.starts_with("no-dtype"));
+    let own = class.fallen_back(lacks);
+    let absent = || own.keys().filter_map(|key| rates.absent.get(key));
     // What cannot be done is worth nothing; what was not measured is not known.
     if let Some(reason) = absent().find(|reason| reason.starts_with("no-dtype")) {
         return blank(Some(0.0), reason);
@@ -214,89 +169,66 @@ fn unit(class: &Class, device: &Device, rates: &Rates, question: &Question) -> U
         Ok(time) => time,
         Err(Wrong(reason)) => return blank(reason.starts_with("no-fit").then_some(0.0), &reason),
     };
-    let used: BTreeMap<&str, &Measured> =
-        class.keys().filter_map(|key| rates.measured.get_key_value(key)).map(|(k, v)| (&**k, v)).collect();
+    let used: Used = own.keys().filter_map(|key| rates.measured.get_key_value(key)).map(|(k, v)| (&**k, v)).collect();
     let invalid = used.values().find_map(|rate| rate.invalid.first()).cloned();
     let typical = Cell::of(units(class, &rates.typical()).ok(), invalid.clone(), question.degraded);
     let limit = invalid.or_else(|| used.values().find_map(|rate| rate.not_firm.clone()));
     let firm = Cell::of(units(class, &rates.firm()).ok(), limit, question.degraded);
-    let half = 1.96 * deviation(class, device, &time.shares, &used, definition());
+    let structural = structural(class, subject, definition());
+    let half = 1.96 * deviation(&time.shares, &used, structural);
+    let keys = |of: fn(&Measured) -> bool| used.iter().filter(|(_, rate)| of(rate)).map(|(key, _)| (*key).to_owned()).collect();
     Unit {
-        class: class.name.clone(),
         low: typical.value.map(|value| value * (-half).exp()),
         high: typical.value.map(|value| value * half.exp()),
         typical,
         cost: question.price.map(|price| Cell { value: firm.value.map(|firm| price / firm), reason: firm.reason.clone() }),
+        per_kw: per_kw(&firm, &time.shares, &used),
         firm,
-        via_vendor: used.iter().filter(|(_, rate)| rate.via_vendor).map(|(key, _)| (*key).to_owned()).collect(),
+        via_vendor: keys(|rate| rate.via_vendor),
+        estimates: keys(|rate| rate.estimate),
+        instead: class.instead.iter().filter(|(key, _)| lacks(key)).map(|(a, b)| (a.clone(), b.clone())).collect(),
         shares: time.shares,
         batch: class.batch.map(|_| time.batch),
+        structural,
+        ..blank(None, "")
+    }
+}
+
+/// Backends whose rates count for all classes: our CUDA kernels, and vectors of which a person says what they are.
+const COUNTED: [&str; 3] = ["cuda", "given", "published"];
+
+/// Rates that a class uses.
+type Used<'a> = BTreeMap<&'a str, &'a Measured>;
+
+/// Firm units a kilowatt: the power while each rate was measured counts by its share of the time.
+fn per_kw(firm: &Cell, shares: &BTreeMap<String, f64>, used: &Used) -> Cell {
+    if firm.value.is_none() {
+        return Cell { value: None, reason: firm.reason.clone() };
+    }
+    let mut watts = 0.0;
+    for (key, share) in shares.iter().filter(|(_, share)| **share > 0.0) {
+        let Some(read) = used.get(key.as_str()).and_then(|rate| rate.watts) else {
+            return Cell::without(&format!("no-power: the power is not known at which {key} was reached"));
+        };
+        watts += share * read;
+    }
+    Cell { value: firm.value.map(|firm| firm / (watts / 1e3)), reason: firm.reason.clone() }
+}
+
+/// Of the model behind a class: by whether the device is of the reference's generation.
+fn structural(class: &Class, subject: &Subject, by: &Definition) -> f64 {
+    let same = subject.architecture.as_deref() == Some(&by.structural.generation);
+    match (class.modelled, same) {
+        (false, _) => 0.0,
+        (true, true) => by.structural.same,
+        (true, false) => by.structural.other,
     }
 }
 
 /// Standard deviation of the logarithm: of the rates by their shares, and of the model where one stands behind the class.
-fn deviation(
-    class: &Class,
-    device: &Device,
-    shares: &BTreeMap<String, f64>,
-    used: &BTreeMap<&str, &Measured>,
-    by: &Definition,
-) -> f64 {
-    let rate = |(key, share): (&String, &f64)| {
-        used.get(key.as_str()).map_or(0.0, |rate| (share * (rate.high / rate.low).ln() / (2.0 * 1.96)).powi(2))
-    };
-    let same = device.architecture.as_deref() == Some(&by.structural.generation);
-    let structural = if !class.modelled {
-        0.0
-    } else if same {
-        by.structural.same
-    } else {
-        by.structural.other
-    };
+fn deviation(shares: &BTreeMap<String, f64>, used: &Used, structural: f64) -> f64 {
+    let rate = |(key, share): (&String, &f64)| used.get(key.as_str()).map_or(0.0, |rate| (share * rate.deviation()).powi(2));
     (shares.iter().map(rate).sum::<f64>() + structural.powi(2)).sqrt()
-}
-
-fn nodes(devices: &[&Device], valued: &[Valued], classes: &[&Class]) -> Vec<Together> {
-    let mut backends: BTreeMap<&str, Vec<&Valued>> = BTreeMap::new();
-    for (device, valued) in devices.iter().zip(valued) {
-        backends.entry(&device.backend).or_default().push(valued);
-    }
-    backends.retain(|_, group| group.len() > 1);
-    let of = |(backend, group): (&&str, &Vec<&Valued>)| {
-        let (backend, n) = ((*backend).to_owned(), group.len());
-        let each = |(at, class): (usize, &&Class)| {
-            let units = group.iter().map(|valued| &valued.units[at].typical);
-            let reason = units.clone().find_map(|cell| cell.reason.clone());
-            let replicas = units.map(|cell| cell.value).sum::<Option<f64>>();
-            let slowest = slowest(&group.iter().map(|valued| valued.rates.typical()).collect::<Vec<_>>());
-            let synchronous = replicas.and_then(|_| units_of(class, &slowest)).map(|units| n as f64 * units);
-            Together {
-                backend: backend.clone(),
-                devices: n,
-                class: class.name.clone(),
-                replicas: Cell { value: replicas, reason: reason.clone() },
-                synchronous: Cell { value: synchronous, reason },
-            }
-        };
-        classes.iter().enumerate().map(each).collect::<Vec<_>>()
-    };
-    backends.iter().flat_map(of).collect()
-}
-
-fn units_of(class: &Class, rates: &Vector) -> Option<f64> {
-    units(class, rates).ok()
-}
-
-/// The worst of each key that all have.
-#[must_use]
-pub fn slowest(vectors: &[Vector]) -> Vector {
-    let Some((first, rest)) = vectors.split_first() else { return Vector::new() };
-    let worst = |key: &str, a: f64, b: f64| if is_time(key) { a.max(b) } else { a.min(b) };
-    let each = |(key, rate): (&String, &f64)| {
-        let all = rest.iter().try_fold(*rate, |so_far, other| Some(worst(key, so_far, *other.get(key)?)));
-        all.map(|rate| (key.clone(), rate))
-    };
-    first.iter().filter_map(each).collect()
 }
 
 #[cfg(test)]

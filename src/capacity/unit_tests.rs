@@ -1,7 +1,10 @@
 //! Properties of the unit, and a record's figures by hand.
 
 use super::*;
-use crate::record;
+use crate::{
+    capacity::{Appraisal, appraise, appraise_rates, given, slowest},
+    record::{self, Document, Kind},
+};
 use std::path::Path;
 
 /// Medians of the committed record, found with another program.
@@ -111,6 +114,12 @@ fn units_are_had_anew_from_stored_rates() {
     let text = serde_json::to_string(&appraised(&committed("amd-epyc-2-cores.cpu.standard.jsonl"), true)).expect("plain");
     let stored: serde_json::Value = serde_json::from_str(&text).expect("its own");
     let device = &stored["devices"][0];
+    // Read again as rates, they are worth the same to the last bit, reasons included.
+    let again = appraise_rates(
+        &given(&text, "stored").expect("its own"),
+        &Question { degraded: true, price: Some(2.0), ..Question::default() },
+    );
+    assert_eq!(serde_json::to_value(&again.devices).expect("plain"), stored["devices"]);
     let measured = device["rates"]["measured"].as_object().expect("by key");
     let rates: Vector = measured.iter().map(|(key, rate)| (key.clone(), rate["typical"].as_f64().expect("a rate"))).collect();
     let mut compared = 0;

@@ -47,12 +47,11 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         }
         paths => records(paths)?,
     };
-    let judged = peers::fleets(&all);
     let fleets: Vec<Fleet> = names
         .into_iter()
         .zip(all)
-        .zip(judged)
-        .map(|((name, peers), judged)| {
+        .map(|(name, peers)| {
+            let judged = peers::judge(&peers);
             let own = peers.nodes.iter().filter_map(|node| Some((node.clone(), own.get(node)?.clone()))).collect();
             Fleet { name, peers, judged, own }
         })
@@ -145,11 +144,17 @@ fn records(paths: &[PathBuf]) -> Result<(Vec<String>, Vec<peers::Peers>, Own)> {
         let mut metrics: Vec<String> = nodes.values().flat_map(|node| node.keys().cloned()).collect();
         metrics.sort();
         metrics.dedup();
-        let mut peers = peers::Peers { logs: vec![Vec::new(); metrics.len()], metrics, ..peers::Peers::default() };
+        let count = metrics.len();
+        let mut peers =
+            peers::Peers { logs: vec![Vec::new(); count], sensors: vec![Vec::new(); count], metrics, ..peers::Peers::default() };
         for (node, by_metric) in &nodes {
-            for (metric, logs) in peers.metrics.iter().zip(&mut peers.logs) {
+            for (at, metric) in peers.metrics.iter().enumerate() {
                 let latest = by_metric.get(metric).and_then(|runs| runs.last());
-                logs.push(latest.map_or(f64::NAN, |run| run.location.log));
+                peers.logs[at].push(latest.map_or(f64::NAN, |run| run.location.log));
+                peers.sensors[at].push(latest.map(|run| run.sensors).unwrap_or_default());
+                if latest.is_some_and(|run| run.metric.unit == "B/s") && !peers.memory_bound.contains(&at) {
+                    peers.memory_bound.push(at);
+                }
             }
             peers.nodes.push(node.clone());
             peers.groups.push(String::new());

@@ -12,10 +12,12 @@ use crate::{
 };
 use anyhow::{Context, Error, Result, bail};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 /// Suite whose workloads may be recorded; its times are not used.
@@ -52,6 +54,9 @@ pub struct Arguments {
     /// Print the entry that was measured as JSON
     #[arg(long)]
     json: bool,
+    /// Say what is measured in a line, also on a terminal
+    #[arg(long)]
+    no_progress: bool,
     /// NVML library to load instead of the driver's own
     #[arg(long, env = "ASSAY_NVML_LIB", value_name = "PATH")]
     nvml_lib: Option<String>,
@@ -70,13 +75,16 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let task = task(arguments)?;
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("catching Ctrl-C")?;
     let mut measured: Option<Entry> = None;
+    let mut waits = None;
     runner::carry_out(&task, &|| INTERRUPTED.load(Ordering::Relaxed), &mut |news| {
         match news {
             News::Begin(workload) => {
                 let seconds = task.suite.sustained.seconds();
-                eprintln!("assay: measuring {} on {}, {seconds:.0} s at most", workload.id, task.device.id);
+                let doing = format!("measuring {} on {}, {seconds:.0} s at most", workload.id, task.device.id);
+                waits = Some(Waits::begin(doing, arguments.no_progress));
             }
-            News::Entry(entry) => measured = Some(*entry),
+            News::Fell { .. } => {}
+            News::Entry(entry) => (measured, waits) = (Some(*entry), None),
         }
         Ok(())
     })?;
@@ -88,6 +96,29 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         Outcome::Skipped => Ending::Nothing,
         Outcome::Failed | Outcome::Invalid => Ending::Bad,
     })
+}
+
+/// What a person sees meanwhile: on a terminal how long it has taken, elsewhere a line.
+struct Waits(ProgressBar);
+
+impl Waits {
+    fn begin(doing: String, plain: bool) -> Self {
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        if bar.is_hidden() {
+            eprintln!("assay: {doing}");
+        } else if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {elapsed}") {
+            bar.set_style(style);
+            bar.set_message(doing);
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self(bar)
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 fn told(arguments: &Arguments, entry: &Entry) -> Result<()> {
@@ -124,7 +155,7 @@ fn task(arguments: &Arguments) -> Result<Task> {
         ..Options::default()
     };
     let workloads = vec![Item { id, target: time, sustained: true }];
-    Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
+    Ok(Task { device, peers: Vec::new(), suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
 }
 
 /// The one workload that a glob means.

@@ -4,7 +4,10 @@
 //! card that is slowed down after ten minutes. Levels are found by circular binary segmentation (Olshen et al. 2004): the stretch that
 //! differs most from the rest is a level of its own if the two differ beyond what correlated noise explains; each part is searched again.
 
-use super::{interval::student, policy};
+use super::{
+    interval::{quantile, student},
+    policy,
+};
 use crate::record::{Block, Decline, Interval};
 
 /// Falls are sought in measurements that last so long, in seconds.
@@ -21,6 +24,11 @@ const APART: f64 = 6.0;
 const SMALLEST: f64 = 0.005;
 /// Falls told at the most, the deepest.
 const MOST: usize = 8;
+/// Seconds from look to look while it is measured: this, or this part of the time so far, which keeps the cost of a look small.
+const EVERY: f64 = 5.0;
+const EVERY_SHARE: f64 = 0.02;
+/// Seconds within which two places are one.
+const NEAR: f64 = 5.0;
 /// Points of the log likelihood ratio within which another place is as good, 95 % (Wilks 1938).
 const AS_GOOD: f64 = 3.84;
 
@@ -40,6 +48,39 @@ pub fn declines(blocks: &[Block]) -> Vec<Decline> {
     found.truncate(MOST);
     found.sort_by(|a, b| a.at.value.total_cmp(&b.at.value));
     found
+}
+
+/// Looks for falls while it is measured, so that nobody waits for the end of a soak to hear of one.
+#[derive(Debug, Default)]
+pub struct Lookout {
+    /// When to look next, in seconds.
+    next: f64,
+    /// Falls of the last look, and those that were told.
+    seen: Vec<Decline>,
+    told: Vec<Decline>,
+}
+
+impl Lookout {
+    /// Falls that were not told before and that two looks in a row found.
+    pub fn look(&mut self, blocks: &[Block]) -> Vec<Decline> {
+        let elapsed = blocks.last().map_or(0.0, |block| block.t + block.seconds);
+        if elapsed < self.next.max(SHORTEST) {
+            return Vec::new();
+        }
+        self.next = elapsed + EVERY.max(elapsed * EVERY_SHARE);
+        let found = declines(blocks);
+        let known = |of: &[Decline], fall: &Decline| of.iter().any(|other| is_same(other, fall));
+        let fresh = found.iter().filter(|fall| known(&self.seen, fall) && !known(&self.told, fall));
+        let fresh: Vec<Decline> = fresh.copied().collect();
+        self.told.extend_from_slice(&fresh);
+        self.seen = found;
+        fresh
+    }
+}
+
+/// Whether two looks mean the same fall, whose place is known the better the longer ago it was.
+fn is_same(a: &Decline, b: &Decline) -> bool {
+    a.at.low <= b.at.high + NEAR && b.at.low <= a.at.high + NEAR
 }
 
 /// A stretch of time and the logarithm of its rate.
@@ -154,15 +195,24 @@ fn decline(bins: &[Bin], cuts: &[Cut], index: usize) -> Option<Decline> {
     let cut = &cuts[index];
     let begin = index.checked_sub(1).map_or(0, |before| cuts[before].at);
     let end = cuts.get(index + 1).map_or(bins.len(), |next| next.at);
-    let Step { size, error, degrees, .. } = Step::between(&[&bins[begin..cut.at]], &[&bins[cut.at..end]]);
+    let (before, after) = (&bins[begin..cut.at], &bins[cut.at..end]);
+    let Step { size, error, degrees, .. } = Step::between(&[before], &[after]);
+    // A single stall moves a mean, and is no level: most of what follows must be lower too.
+    let lasts = middle(after) - middle(before) < size / 2.0;
     let half = student(degrees) * error;
     let ratio = Interval { value: size.exp(), low: (size - half).exp(), high: (size + half).exp() };
     let time = |place: usize| bins[place].begin;
-    (ratio.value <= 1.0 - SMALLEST).then(|| Decline {
+    (lasts && ratio.value <= 1.0 - SMALLEST).then(|| Decline {
         at: Interval { value: time(cut.at), low: time(cut.from), high: time(cut.to) },
         ratio,
         lasted: bins[end - 1].end - time(cut.at),
     })
+}
+
+fn middle(bins: &[Bin]) -> f64 {
+    let mut rates: Vec<f64> = bins.iter().map(|bin| bin.rate).collect();
+    rates.sort_unstable_by(f64::total_cmp);
+    quantile(&rates, 0.5)
 }
 
 #[cfg(test)]

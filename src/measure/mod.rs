@@ -29,10 +29,11 @@ pub use tune::tune;
 use crate::{
     contract::{Fault, Machine, Prepared, Span},
     plan::{Plan, Submit, Variant},
-    record::{Entry, Gate, Outcome, Reading},
+    record::{Decline, Entry, Gate, Outcome, Reading},
     units::{Celsius, Nanos},
 };
 use check::Checked;
+use decline::Lookout;
 use limited::Limited;
 use pace::Pacer;
 use steady::Rule;
@@ -52,6 +53,8 @@ pub struct Context<'a> {
     /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost. May hold it up, as a start gate
     /// does before time is taken.
     pub phase: &'a dyn Fn(Phase),
+    /// Told of a lasting fall of the rate while a long measurement goes on, as soon as it is beyond doubt.
+    pub fell: &'a dyn Fn(&Variant, &Decline),
 }
 
 /// What a measurement is doing.
@@ -99,6 +102,7 @@ struct Contender<'a> {
     series: Series,
     limited: Limited,
     rule: Rule,
+    lookout: Lookout,
     pacer: Pacer,
     rounds: u64,
     since_hash: Nanos,
@@ -168,6 +172,7 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
         series: Series::default(),
         limited: Limited::default(),
         rule: Rule::new(context.profile.precision.unwrap_or(policy::PRECISION)),
+        lookout: Lookout::default(),
         pacer: Pacer::default(),
         rounds: 0,
         since_hash: Nanos(0),
@@ -221,6 +226,7 @@ fn time(
             };
             turn.push(spans.iter().map(|span| span.took).sum::<Nanos>().seconds() / f64::from(launches));
             contender.accept(&spans, count > 1);
+            contender.lookout.look(contender.series.blocks()).iter().for_each(|fall| (context.fell)(contender.variant, fall));
             if let [first, .., last] | [first @ last] = &spans[..] {
                 contender.limited.add(&spans, &(context.readings)(first.begin, last.end()).readings);
             }

@@ -19,6 +19,7 @@
 //! | `atomic_one` | state, out, blocks, adds, seed | seed plus `2t + 1` for all threads t, `adds` times |
 //! | `issue` | a, b, c, batches, steps | `c[l,j] = steps · a[l] · b[l,j]` for the 128 lanes l of each batch and eight j |
 //! | `issue_nt` | a, b, c, batches, rounds | `c[64,128] = 16 · rounds · a[64,k]·b[128,k]ᵀ` of each batch, 32 bytes along k |
+//! | `all_reduce` | peers, n, devices, own | every output = the sum of all inputs, device by device; a launch does the part of device `own` |
 //! | `link` | first, words, index | word `index` = the word before it, or `first` where there is none, plus one |
 //! | `matmul` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[k,n]`, all row-major |
 //! | `matmul_nt` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[n,k]ᵀ`, all row-major: both operands lie along k, as tensor cores take them |
@@ -134,7 +135,7 @@ impl Buffer {
 
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.elements.saturating_mul(self.dtype.bytes())
+        self.dtype.bytes_of(self.elements)
     }
 }
 
@@ -144,7 +145,12 @@ pub enum Arg {
     Buffer(usize),
     Count(u64),
     Real(f64),
+    /// Addresses of the inputs and the outputs of so many devices, buffers `0..n` and `n..2n`, in one parameter.
+    Peers(usize),
 }
+
+/// A library's product of which the left matrix has two elements of each four along k that are not zero.
+pub const SPARSE: &str = "sparse product";
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,7 +163,8 @@ pub enum Op {
     Copy { from: usize, to: usize },
 }
 
-/// One step of a launch. Steps of one stream follow each other; different streams run at the same time.
+/// One step of a launch. Steps of one stream follow each other; different streams run at the same time. In a plan of several devices each
+/// stream is of the device of its number (see [`Plan::device_of`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub stream: u32,
@@ -250,8 +257,8 @@ pub struct Plan {
     pub program: Vec<Step>,
     pub submit: Submit,
     pub check: Check,
-    /// How a second output is verified, where there is one.
-    pub also: Option<Check>,
+    /// How further outputs are verified.
+    pub also: Vec<Check>,
     pub seed: u32,
     /// A suite measures these long enough for a sustained figure.
     pub sustained: bool,
@@ -262,6 +269,12 @@ impl Plan {
     #[must_use]
     pub fn bytes_allocated(&self) -> u64 {
         self.buffers.iter().map(Buffer::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// The device that a stream is of, by its place.
+    #[must_use]
+    pub fn device_of(&self, stream: u32) -> usize {
+        stream as usize % self.places.len().max(1)
     }
 
     /// Every check, one an output.

@@ -184,7 +184,8 @@ fn responses(entry: &Entry) -> Option<String> {
 }
 
 /// A lasting fall of the rate: how far, when, for how long.
-fn fell(decline: &Decline) -> String {
+#[must_use]
+pub fn fell(decline: &Decline) -> String {
     let percent = |ratio: f64| (1.0 - ratio) * 100.0;
     let (by, least, most) = (percent(decline.ratio.value), percent(decline.ratio.high), percent(decline.ratio.low));
     let at = decline.at;

@@ -1,85 +1,90 @@
 //! A sizing for a person: what to order and when, what it costs, what it risks, and what the answer is worth.
 
 use super::{
-    HEADING, Paper, WIDTH,
+    Paper,
+    size_leaves::Leaf,
     table::{Align, Table},
 };
-use crate::reserve::{Answer, Broken, Evaluation, Flip, Micros, Problem, Solved, Swing};
+use crate::reserve::{Answer, Broken, Figures, Flip, Micros, Month, Problem, Sort, Swing};
 
-/// Share of the worst scenarios whose mean is told.
-const TAIL: f64 = 0.05;
+/// Months that are shown; of longer plans every second, third … is.
+const MONTHS: usize = 14;
 
-/// The sheet, as text with styles.
+/// The sheet.
 #[must_use]
-pub fn sizing(problem: &Problem, answer: &Answer, solved: &Solved, paper: Paper) -> String {
+pub fn sizing(problem: &Problem, answer: &Answer, figures: &Figures, paper: Paper) -> Vec<Leaf> {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let mut text = format!(
-        "{HEADING}{}{HEADING:#}\n{}, {}, {}, {}\n\n",
-        paper.text(&answer.id),
+    let under = [
         count(problem.periods, "month"),
         count(problem.kinds.len(), "type"),
         count(problem.slots.len(), "possible order"),
         count(problem.scenarios.len(), "scenario"),
-    );
+    ];
+    let mut leaves = vec![Leaf::Head(answer.id.clone(), under.join(", "))];
     if !answer.feasible {
-        push(&mut text, &infeasible(answer, paper));
-        return text;
+        leaves.push(Leaf::Says(infeasible(answer)));
+        return leaves;
     }
-    push(&mut text, &orders(problem, &solved.plan, paper));
-    text.push('\n');
-    push(&mut text, &costs(problem, answer, solved, paper));
-    push(&mut text, &risks(problem, &solved.evaluation));
-    text
-}
-
-fn push(text: &mut String, lines: &[String]) {
-    for line in lines {
-        text.push_str(line);
-        text.push('\n');
+    leaves.push(orders(figures, paper));
+    leaves.push(Leaf::Table(costs(problem, answer, figures, paper)));
+    leaves.push(Leaf::Says(risks(problem, figures)));
+    leaves.push(Leaf::Table(months(problem, figures, paper)));
+    leaves.push(Leaf::Table(options(figures, paper)));
+    let notes = notes(figures);
+    if !notes.is_empty() {
+        leaves.push(Leaf::Says(notes));
     }
+    leaves
 }
 
 /// No plan is feasible: what the nearest one breaks, and which limit alone would have to give.
-fn infeasible(answer: &Answer, paper: Paper) -> Vec<String> {
-    let line = |broken: &Broken| paper.text(&format!("  {}: by {:.6} {}", broken.constraint, broken.by, broken.unit));
+fn infeasible(answer: &Answer) -> Vec<String> {
+    let line = |broken: &Broken| format!("  {}: by {:.6} {}", broken.constraint, broken.by, broken.unit);
     let certain = if answer.proved { "no plan meets every constraint" } else { "no plan that meets every constraint was found" };
     let mut lines = vec![format!("{certain}; the one that comes nearest breaks")];
     lines.extend(answer.broken.iter().map(line));
     lines.push(match answer.relief.as_slice() {
-        [] => "no single limit, loosened alone, would be enough: lower the service floor or allow more units".into(),
+        [] => "no single limit, loosened alone, would be enough".into(),
         _ => "each of these alone, loosened by so much, would be enough".into(),
     });
     lines.extend(answer.relief.iter().map(line));
     lines
 }
 
-fn orders(problem: &Problem, plan: &[u32], paper: Paper) -> Vec<String> {
-    let ordered: Vec<_> = problem.slots.iter().zip(plan).filter(|(_, orders)| **orders > 0).collect();
-    if ordered.is_empty() {
-        return vec!["nothing is ordered: flexible capacity is cheapest".into()];
+fn orders(figures: &Figures, paper: Paper) -> Leaf {
+    if figures.orders.is_empty() {
+        return Leaf::Says(vec!["nothing is ordered: flexible capacity is cheapest".into()]);
     }
     let right = Align::Right;
-    let mut table = Table::new(
-        paper,
-        &[("order", Align::Left), ("in month", right), ("units", right), ("from", right), ("to", right), ("upfront", right)],
-    );
-    for (slot, orders) in ordered {
-        let upfront = Micros::total(slot.upfront * f64::from(*orders));
+    let columns = [
+        ("order", Align::Left),
+        ("in month", right),
+        ("units", right),
+        ("from", right),
+        ("to", right),
+        ("decide by", right),
+        ("upfront", right),
+    ];
+    let mut table = Table::new(paper, &columns);
+    for order in &figures.orders {
         table.row(&[
-            problem.options[slot.option].clone(),
-            (slot.period + 1).to_string(),
-            (orders * slot.step).to_string(),
-            (slot.first + 1).to_string(),
-            slot.end.to_string(),
-            upfront.to_string(),
+            order.option.clone(),
+            order.order_period.to_string(),
+            order.units.to_string(),
+            order.active_from.to_string(),
+            order.active_to.to_string(),
+            order.decide_by.map_or_else(|| "never needed".to_owned(), |month| month.to_string()),
+            order.upfront.to_string(),
         ]);
     }
-    table.lines(WIDTH)
+    Leaf::Table(table)
 }
 
-fn costs(problem: &Problem, answer: &Answer, solved: &Solved, paper: Paper) -> Vec<String> {
-    let evaluation = &solved.evaluation;
-    let share = |part: Micros, of: Micros| format!("{:.1}%", 100.0 * part.amount() / of.amount());
+fn share(part: Micros, of: Micros) -> String {
+    if of.0 == 0 { "-".into() } else { format!("{:.1}%", 100.0 * part.amount() / of.amount()) }
+}
+
+fn costs(problem: &Problem, answer: &Answer, figures: &Figures, paper: Paper) -> Table {
     let quality = if answer.proved {
         "proved cheapest".to_owned()
     } else {
@@ -87,53 +92,144 @@ fn costs(problem: &Problem, answer: &Answer, solved: &Solved, paper: Paper) -> V
     };
     let mut table = Table::new(paper, &[("discounted cost", Align::Left), ("", Align::Right), (" ", Align::Left)]);
     let mut row = |name: &str, cost: Micros, says: String| table.row(&[name.into(), cost.to_string(), says]);
-    row("expected", answer.optimal_cost, quality);
-    let committed = Micros::total(evaluation.committed);
-    row("of it committed", committed, share(committed, answer.optimal_cost));
-    row("5% of scenarios below", Micros::total(quantile(problem, evaluation, TAIL)), String::new());
-    row("5% of scenarios above", Micros::total(quantile(problem, evaluation, 1.0 - TAIL)), String::new());
-    row("mean of the worst 5%", Micros::total(evaluation.tail(problem, TAIL)), String::new());
+    let cost = &figures.cost;
+    if let Some(risk) = problem.risk {
+        let says = format!("{:.0}% on the worst {:.0}%; {quality}", 100.0 * risk.weight, 100.0 * risk.tail);
+        row("weighed", answer.objective, says);
+        row("expected", cost.expected, String::new());
+    } else {
+        row("expected", cost.expected, quality);
+    }
+    row("of it committed", cost.committed, share(cost.committed, cost.expected));
+    row("of it flexible", cost.flexible, share(cost.flexible, cost.expected));
+    row("of it left undone", cost.shortfall, share(cost.shortfall, cost.expected));
+    row("5% of scenarios below", cost.p5, String::new());
+    row("5% of scenarios above", cost.p95, String::new());
+    row("mean of the worst 5%", cost.cvar95, String::new());
     let saving = answer.saving_vs_flex_only;
     let floor = if answer.flex_only_feasible { "" } else { "; it falls below the service floor" };
     row("flexible only", answer.flex_only_cost, format!("saved {saving} ({}){floor}", share(saving, answer.flex_only_cost)));
     if let Some((known, worth)) = answer.wait_and_see_cost.zip(answer.evpi) {
         row("if the scenario were known", known, format!("knowing it would be worth {worth}"));
     }
+    if let Some(regret) = &figures.regret {
+        row("greatest regret", regret.most, "dearer than that scenario's own best plan".into());
+    }
+    if let Some((cost, worth)) = figures.mean_plan_cost.zip(figures.vss) {
+        let floor = if figures.mean_plan_feasible == Some(true) { "" } else { "; it breaks a constraint" };
+        row("planned for mean demand", cost, format!("reckoning with scenarios is worth {worth}{floor}"));
+    }
     row("upfront, undiscounted", answer.upfront_total, String::new());
-    table.lines(WIDTH)
+    table
 }
 
-/// The cost that scenarios of this probability stay at or below.
-fn quantile(problem: &Problem, evaluation: &Evaluation, share: f64) -> f64 {
-    let mut costs: Vec<(f64, f64)> =
-        evaluation.by_scenario.iter().zip(&problem.scenarios).map(|(cost, scenario)| (*cost, scenario.probability)).collect();
-    costs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut sum = 0.0;
-    let reached = costs.iter().find(|(_, probability)| {
-        sum += probability;
-        sum >= share - 1e-9
+/// When demand is likeliest to go unserved, by class, and what is paid for in vain.
+fn risks(problem: &Problem, figures: &Figures) -> Vec<String> {
+    let worst = |class: &String| {
+        let short = figures.months.iter().map(|month| (month.classes[class].shortfall_probability, month));
+        short.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.period.cmp(&a.1.period))).filter(|(probability, _)| *probability > 0.0)
+    };
+    let say = |class: &String| match worst(class) {
+        Some((probability, month)) => format!(
+            "{class}: short in {:.1}% of scenarios at worst, in month {}, by {:.2} CU on average over all",
+            100.0 * probability,
+            month.period,
+            month.classes[class].expected_shortfall_cu
+        ),
+        None => format!("{class}: served in every month and scenario"),
+    };
+    let mut lines: Vec<String> = problem.classes.iter().map(say).collect();
+    lines.extend(figures.stranded_cu_months.zip(figures.stranded_share).map(|(cu, share)| {
+        format!("stranded: {cu:.1} CU-months are committed and not used on average, {:.1}% of all that are", 100.0 * share)
+    }));
+    lines
+}
+
+/// The first class by month: what is there against quantiles of what is asked for.
+fn months(problem: &Problem, figures: &Figures, paper: Paper) -> Table {
+    let right = Align::Right;
+    let columns = [
+        ("month", Align::Left),
+        ("ordered", right),
+        ("active", right),
+        ("CU", right),
+        ("p50", right),
+        ("p90", right),
+        ("p95", right),
+        ("of p50", right),
+        ("of p90", right),
+        ("of p95", right),
+        ("flexible", right),
+        ("stranded", right),
+        ("short", right),
+    ];
+    let mut table = Table::new(paper, &columns);
+    let stride = problem.periods.div_ceil(MONTHS);
+    let shown = |month: &&Month| (month.period - 1).is_multiple_of(stride) || month.ordered > 0;
+    for month in figures.months.iter().filter(shown).take(4 * MONTHS) {
+        let cover = &month.classes[&problem.classes[0]];
+        let part = |demand: f64| if demand > 0.0 { format!("{:.0}%", 100.0 * cover.committed_cu / demand) } else { "-".into() };
+        table.row(&[
+            month.period.to_string(),
+            if month.ordered > 0 { month.ordered.to_string() } else { String::new() },
+            format!("{:.0}", month.active),
+            format!("{:.1}", cover.committed_cu),
+            format!("{:.1}", cover.demand_p50),
+            format!("{:.1}", cover.demand_p90),
+            format!("{:.1}", cover.demand_p95),
+            part(cover.demand_p50),
+            part(cover.demand_p90),
+            part(cover.demand_p95),
+            format!("{:.1}", month.flexible_cu),
+            month.stranded_cu.map_or_else(String::new, |cu| format!("{cu:.1}")),
+            format!("{:.1}%", 100.0 * cover.shortfall_probability),
+        ]);
+    }
+    table
+}
+
+/// What each option asks for a CU-hour, and from which use on it is cheaper.
+fn options(figures: &Figures, paper: Paper) -> Table {
+    let right = Align::Right;
+    let columns = [
+        ("option", Align::Left),
+        ("per CU-hour", right),
+        ("cheaper when used above", right),
+        ("over its term", right),
+        ("instead of", Align::Left),
+        ("source", Align::Left),
+    ];
+    let mut table = Table::new(paper, &columns);
+    let part = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share));
+    for worth in &figures.options {
+        let price = worth.per_cu_hour.values().next();
+        table.row(&[
+            worth.option.clone(),
+            price.map_or_else(|| "-".to_owned(), |price| format!("{price:.4}")),
+            part(worth.break_even_today),
+            part(worth.break_even_over_term),
+            if worth.kind == Sort::Flex { "flexible".into() } else { worth.against.clone().unwrap_or_default() },
+            worth.source.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn notes(figures: &Figures) -> Vec<String> {
+    let cheapest = figures.without_forecast.iter().min_by(|a, b| (a.months * b.window).cmp(&(b.months * a.window)));
+    let rule = cheapest.map(|rule| {
+        format!(
+            "without a forecast: order a unit of {} once it would have been used in {} of the last {} months instead of {}; \
+             with flat prices and no lead that costs at most {} times the best plan with all known ({:.2} if the month is drawn at random)",
+            rule.option, rule.months, rule.window, rule.against, rule.at_most, rule.randomised
+        )
     });
-    reached.or(costs.last()).map_or(0.0, |(cost, _)| *cost)
+    rule.into_iter().collect()
 }
 
-/// When demand is likeliest to go unserved, by class.
-fn risks(problem: &Problem, evaluation: &Evaluation) -> Vec<String> {
-    let worst = |class: usize| {
-        let periods = evaluation.by_period.iter().enumerate().map(|(at, period)| (period.probability[class], at + 1));
-        periods.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).filter(|(probability, _)| *probability > 0.0)
-    };
-    let say = |(class, name): (usize, &String)| match worst(class) {
-        Some((probability, month)) => {
-            format!("{name}: short in {:.1}% of scenarios at worst, in month {month}", 100.0 * probability)
-        }
-        None => format!("{name}: served in every month and scenario"),
-    };
-    problem.classes.iter().enumerate().map(say).collect()
-}
-
-/// What the cost hangs on, and where the orders of the first month change, as text with styles.
+/// What the cost hangs on, and where the orders of the first month change.
 #[must_use]
-pub fn swings(swings: &[Swing], paper: Paper) -> String {
+pub fn swings(swings: &[Swing], paper: Paper) -> Vec<Leaf> {
     let right = Align::Right;
     let columns = [
         ("input", Align::Left),
@@ -160,8 +256,5 @@ pub fn swings(swings: &[Swing], paper: Paper) -> String {
             swing.unit.into(),
         ]);
     }
-    let mut text = String::from("\n");
-    push(&mut text, &table.lines(WIDTH));
-    text.push_str("-: none inside the range\n");
-    text
+    vec![Leaf::Table(table), Leaf::Says(vec!["-: none inside the range".into()])]
 }

@@ -1,10 +1,12 @@
 //! Pictures of a sizing: cover over time against the fan of demand, what the cost hangs on, and how it is spread over scenarios.
 
 use super::svg::{COLOURS, Drawing, INK, short};
-use crate::reserve::{Evaluation, Problem, Swing};
+use crate::reserve::{Evaluation, Problem, Swing, quantile};
 
 /// Quantiles of demand that are drawn, with their dashes.
 const FAN: [(f64, &str, &str); 3] = [(0.5, "demand p50", ""), (0.9, "p90", "6 3"), (0.95, "p95", "2 3")];
+/// The fan of demand.
+const SHADE: &str = "#999999";
 /// Bars of the distribution of cost.
 const BARS: usize = 20;
 
@@ -21,6 +23,10 @@ pub fn cover(problem: &Problem, plan: &[u32]) -> String {
     let title = format!("{}: committed CU against demand ({})", problem.id, problem.classes[0]);
     let mut drawing = Drawing::new(&title, (1.0, problem.periods as f64 + 1.0), (0.0, top), 0.0);
     drawing.upright("CU");
+    let path = |share: f64| -> Vec<(f64, f64)> {
+        demand(problem, share).into_iter().enumerate().map(|(month, cu)| (month as f64 + 1.5, cu)).collect()
+    };
+    drawing.area(&path(0.05), &path(0.95), SHADE);
     for month in months {
         let mut foot = 0.0;
         for (colour, &option) in used.iter().enumerate() {
@@ -40,7 +46,8 @@ pub fn cover(problem: &Problem, plan: &[u32]) -> String {
     let options =
         used.iter().enumerate().map(|(colour, &option)| (problem.options[option].clone(), COLOURS[colour % COLOURS.len()], None));
     let lines = FAN.iter().map(|(_, name, dashes)| ((*name).to_owned(), INK, Some(*dashes)));
-    drawing.legend(&options.chain(lines).collect::<Vec<_>>());
+    let fan = std::iter::once(("p5 to p95".to_owned(), SHADE, None));
+    drawing.legend(&options.chain(lines).chain(fan).collect::<Vec<_>>());
     drawing.finish()
 }
 
@@ -52,20 +59,8 @@ fn delivered(problem: &Problem, plan: &[u32], option: usize, month: usize) -> f6
 
 /// The demand for the first class that scenarios of this probability stay at or below, by month.
 fn demand(problem: &Problem, share: f64) -> Vec<f64> {
-    let at = |month: usize| weighted(problem, share, |scenario| problem.scenarios[scenario].demand[0][month]);
+    let at = |month: usize| quantile(problem, share, |scenario| problem.scenarios[scenario].demand[0][month]);
     (0..problem.periods).map(at).collect()
-}
-
-fn weighted(problem: &Problem, share: f64, value: impl Fn(usize) -> f64) -> f64 {
-    let mut values: Vec<(f64, f64)> =
-        problem.scenarios.iter().enumerate().map(|(at, scenario)| (value(at), scenario.probability)).collect();
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut sum = 0.0;
-    let reached = values.iter().find(|(_, probability)| {
-        sum += probability;
-        sum >= share - 1e-9
-    });
-    reached.or(values.last()).map_or(0.0, |(value, _)| *value)
 }
 
 /// How likely each cost is, with its mean and the quantile that one scenario in twenty exceeds.
@@ -86,7 +81,7 @@ pub fn costs(problem: &Problem, evaluation: &Evaluation) -> String {
         let left = least + width * bar as f64;
         drawing.bar((left, 0.0), (left + width * 0.92, *height), COLOURS[0]);
     }
-    let p95 = weighted(problem, 0.95, |scenario| evaluation.by_scenario[scenario]);
+    let p95 = quantile(problem, 0.95, |scenario| evaluation.by_scenario[scenario]);
     for (name, at, level) in [("expected", evaluation.cost, 0.97), ("p95", p95, 0.9)] {
         drawing.line(&[(at, 0.0), (at, top)], INK, "4 3");
         let right = at < f64::midpoint(range.0, range.1);

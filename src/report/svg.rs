@@ -93,6 +93,13 @@ impl Drawing {
         );
     }
 
+    /// The area between a lower and an upper line, light enough for what is drawn over it.
+    pub fn area(&mut self, lower: &[(f64, f64)], upper: &[(f64, f64)], colour: &str) {
+        let round = lower.iter().chain(upper.iter().rev());
+        let path: Vec<String> = round.map(|&(x, y)| format!("{:.1},{:.1}", self.x(x), self.y(y))).collect();
+        let _ = writeln!(self.text, "<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"0.25\"/>", path.join(" "));
+    }
+
     /// A line through points.
     pub fn line(&mut self, points: &[(f64, f64)], colour: &str, dashes: &str) {
         let path: Vec<String> = points.iter().map(|&(x, y)| format!("{:.1},{:.1}", self.x(x), self.y(y))).collect();

@@ -73,6 +73,25 @@ impl Table {
         lines
     }
 
+    /// The same as a table of GitHub's Markdown; a column without any text is left out.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let cells = || self.rows.iter().filter_map(|row| if let Row::Cells(cells) = row { Some(cells) } else { None });
+        let told = |column: &usize| *column == 0 || cells().any(|cells| cells.get(*column).is_some_and(|cell| !cell.is_empty()));
+        let used: Vec<usize> = (0..self.columns.len()).filter(told).collect();
+        let plain = |text: &str| text.trim().replace('|', "\\|").replace('<', "&lt;");
+        let row = |cell: &dyn Fn(usize) -> String| {
+            let cells: Vec<String> = used.iter().map(|&column| cell(column)).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let mut text = row(&|column| plain(self.columns[column].0));
+        text.push_str(&row(&|column| if self.columns[column].1 == Align::Left { "---" } else { "---:" }.to_owned()));
+        for cells in cells() {
+            text.push_str(&row(&|column| plain(cells.get(column).map_or("", String::as_str))));
+        }
+        text
+    }
+
     fn gap(&self, column: usize) -> usize {
         if self.columns[column].1 == Align::Close { 1 } else { 2 }
     }

@@ -1,12 +1,15 @@
-//! Several classes, whole units forgotten: the expected cost of an epoch from below, by planes that touch it (Benders, 1962).
+//! Whole units forgotten, and recourse of any kind: the expected cost of an epoch from below, by planes that touch it
+//! (Benders, 1962).
 //!
 //! Each plane comes from what a CU of each class is worth where it touches; weak duality makes it valid whatever those worths
-//! are. Planes hold for every plan, so they are kept from one programme to the next.
+//! are. Planes hold for every plan, so they are kept from one programme to the next. Where risk is weighed, the mean of the worst
+//! scenarios is the greatest of means under other weights (Rockafellar and Uryasev, 2000): weights join as planes do.
 
 use super::{
     evaluator::Plan,
+    levels::{Levels, floor},
     lp::{Failure, Programme},
-    problem::{Problem, SHORT},
+    problem::{Problem, SHORT, Side},
     serve::{Served, dear, serve},
     terms::Slot,
 };
@@ -16,12 +19,20 @@ const ROUNDS: usize = 200;
 /// A plane joins when the cost is above what is known by this share.
 const TIGHT: f64 = 1e-8;
 
-/// Cost of an epoch ≥ `constant` + Σ `slopes` · units.
+/// Under a weighing of scenarios, cost of an epoch ≥ `constant` + Σ `slopes` · units.
 #[derive(Clone, Debug, PartialEq)]
 struct Plane {
+    weighing: usize,
     epoch: usize,
     constant: f64,
     slopes: Vec<f64>,
+}
+
+/// Weights of scenarios, and what an order of each slot then costs more than on average.
+#[derive(Clone, Debug, PartialEq)]
+struct Weighing {
+    weights: Vec<f64>,
+    dearer: Vec<f64>,
 }
 
 /// The planes that are known.
@@ -30,7 +41,10 @@ pub struct Cuts<'a> {
     starts: Vec<usize>,
     /// Epochs that each slot covers.
     windows: Vec<(usize, usize)>,
+    weighings: Vec<Weighing>,
     planes: Vec<Plane>,
+    /// Limits of the problem, and the floor of service where it is a least level of CU.
+    sides: Vec<Side>,
 }
 
 /// An optimum of the relaxation.
@@ -45,15 +59,31 @@ impl<'a> Cuts<'a> {
     pub fn of(problem: &'a Problem) -> Self {
         let starts = problem.epochs();
         let windows = problem.windows(&starts);
-        let mut cuts = Self { problem, starts, windows, planes: Vec::new() };
-        cuts.touch(&vec![0.0; problem.slots.len()], &vec![f64::NEG_INFINITY; cuts.epochs()]);
+        let mut cuts = Self { problem, starts, windows, weighings: Vec::new(), planes: Vec::new(), sides: problem.sides.clone() };
+        cuts.sides.extend(cuts.floors());
+        cuts.weigh(problem.scenarios.iter().map(|scenario| scenario.weight).collect());
+        cuts.touch(&vec![0.0; problem.slots.len()], None);
         cuts
+    }
+
+    /// The floor of service by epoch, where it is one of committed CU.
+    fn floors(&self) -> Vec<Side> {
+        if self.problem.service.is_none() || !Levels::fit(self.problem) {
+            return Vec::new();
+        }
+        let side = |epoch: usize| {
+            let least = (self.starts[epoch]..self.starts[epoch + 1]).map(|period| floor(self.problem, period)).fold(0.0, f64::max);
+            let delivers = |slot: &Slot| -self.problem.kinds[slot.kind].effective[0] * f64::from(slot.step);
+            let coefficients = self.active(epoch).map(|(at, slot)| (at, delivers(slot))).collect();
+            (least > 0.0).then(|| Side { name: String::new(), unit: "CU", coefficients, limit: -least, scenarios: Vec::new() })
+        };
+        (0..self.epochs()).filter_map(side).collect()
     }
 
     /// Learns the planes that touch at a plan.
     pub fn learn(&mut self, plan: &Plan) {
         let orders: Vec<f64> = plan.iter().map(|orders| f64::from(*orders)).collect();
-        self.touch(&orders, &vec![f64::NEG_INFINITY; self.epochs()]);
+        self.touch(&orders, None);
     }
 
     fn epochs(&self) -> usize {
@@ -75,8 +105,7 @@ impl<'a> Cuts<'a> {
         for _ in 0..ROUNDS {
             let answer = self.programme(bounds).minimise()?;
             let orders = answer.values[..bounds.len()].to_vec();
-            let believed = &answer.values[bounds.len()..bounds.len() + self.epochs()];
-            let joined = self.touch(&orders, believed);
+            let joined = self.touch(&orders, Some(&answer.values[bounds.len()..]));
             last = Some(Point { cost: answer.objective, orders });
             if !joined {
                 break;
@@ -85,23 +114,36 @@ impl<'a> Cuts<'a> {
         last.ok_or_else(|| Failure::Solver("no round was made".into()))
     }
 
+    /// Columns: orders, recourse by weighing and epoch, and where risk is weighed the dearest weighing.
     fn programme(&self, bounds: &[(f64, f64)]) -> Programme {
         let problem = self.problem;
         let mut programme = Programme::default();
         for (slot, &(low, high)) in problem.slots.iter().zip(bounds) {
             programme.variable(slot.cost, low, high);
         }
-        let costs: Vec<usize> = (0..self.epochs()).map(|_| programme.variable(1.0, 0.0, f64::INFINITY)).collect();
+        let risky = problem.risk.is_some();
+        let cost = if risky { 0.0 } else { 1.0 };
+        let costs: Vec<usize> =
+            (0..self.epochs() * self.weighings.len()).map(|_| programme.variable(cost, 0.0, f64::INFINITY)).collect();
+        if risky {
+            let dearest = programme.variable(1.0, f64::NEG_INFINITY, f64::INFINITY);
+            for (weighing, costs) in self.weighings.iter().zip(costs.chunks(self.epochs())) {
+                let mut row: Vec<(usize, f64)> = costs.iter().map(|&cost| (cost, 1.0)).collect();
+                row.extend(weighing.dearer.iter().copied().enumerate().filter(|(_, dearer)| *dearer != 0.0));
+                row.push((dearest, -1.0));
+                programme.at_most(row, 0.0);
+            }
+        }
         for plane in &self.planes {
             let active = self.active(plane.epoch);
             let mut row: Vec<(usize, f64)> = active
                 .map(|(at, slot)| (at, plane.slopes[slot.kind] * f64::from(slot.step)))
                 .filter(|(_, slope)| *slope != 0.0)
                 .collect();
-            row.push((costs[plane.epoch], -1.0));
+            row.push((costs[plane.weighing * self.epochs() + plane.epoch], -1.0));
             programme.at_most(row, -self.offset(plane));
         }
-        for side in &problem.sides {
+        for side in &self.sides {
             programme.at_most(side.coefficients.clone(), side.limit);
         }
         programme
@@ -113,59 +155,104 @@ impl<'a> Cuts<'a> {
         plane.constant + plane.slopes.iter().zip(owned).map(|(slope, owned)| slope * owned).sum::<f64>()
     }
 
-    /// Adds the planes at these orders that are above what is believed; whether any was.
-    fn touch(&mut self, orders: &[f64], believed: &[f64]) -> bool {
-        let before = self.planes.len();
-        for (epoch, believed) in believed.iter().enumerate() {
-            let mut units: Vec<f64> = self.problem.kinds.iter().map(|kind| kind.owned[self.starts[epoch]]).collect();
-            for (at, slot) in self.active(epoch) {
-                units[slot.kind] += orders[at] * f64::from(slot.step);
-            }
-            let plane = self.plane(epoch, &units);
-            let cost = plane.constant + plane.slopes.iter().zip(&units).map(|(slope, units)| slope * units).sum::<f64>();
-            if cost > believed + TIGHT * cost.abs().max(1.0) {
-                self.planes.push(plane);
-            }
-        }
-        self.planes.len() > before
+    /// Lets a weighing join; it has no planes yet.
+    fn weigh(&mut self, weights: Vec<f64>) {
+        let dearer = (0..self.problem.slots.len()).map(|slot| self.problem.dearer(slot, &weights)).collect();
+        self.weighings.push(Weighing { weights, dearer });
     }
 
-    fn plane(&self, epoch: usize, units: &[f64]) -> Plane {
-        let mut plane = Plane { epoch, constant: 0.0, slopes: vec![0.0; self.problem.kinds.len()] };
-        for period in self.starts[epoch]..self.starts[epoch + 1] {
-            for scenario in 0..self.problem.scenarios.len() {
-                let forced = self.problem.must_serve(scenario);
-                let served = serve(self.problem, period, scenario, units, &vec![forced; self.problem.classes.len()]);
-                self.support(&mut plane, (period, scenario), forced, served);
+    /// Adds the planes at these orders that are above what is believed (all, when nothing is), and the weighing that is dearest
+    /// there; whether any was.
+    fn touch(&mut self, orders: &[f64], believed: Option<&[f64]>) -> bool {
+        let before = (self.planes.len(), self.weighings.len());
+        let units: Vec<Vec<f64>> = (0..self.epochs()).map(|epoch| self.units(epoch, orders)).collect();
+        let served: Vec<Vec<Served>> = units.iter().enumerate().map(|(epoch, units)| self.serve(epoch, units)).collect();
+        if self.problem.risk.is_some() {
+            let mut costs: Vec<f64> = vec![0.0; self.problem.scenarios.len()];
+            for (at, served) in served.iter().flatten().enumerate() {
+                costs[at % self.problem.scenarios.len()] += served.cost;
+            }
+            for (cost, scenario) in costs.iter_mut().zip(&self.problem.scenarios) {
+                *cost += scenario.orders.iter().zip(orders).map(|(dearer, orders)| dearer * orders).sum::<f64>();
+            }
+            let weights = self.problem.weights(&costs);
+            let near = |known: &Weighing| known.weights.iter().zip(&weights).all(|(a, b)| (a - b).abs() < 1e-9);
+            if !self.weighings.iter().any(near) {
+                self.weigh(weights);
+            }
+        }
+        for weighing in 0..self.weighings.len() {
+            let fresh = weighing >= before.1;
+            for (epoch, (units, served)) in units.iter().zip(&served).enumerate() {
+                let plane = self.plane(weighing, epoch, served);
+                let cost = plane.constant + plane.slopes.iter().zip(units).map(|(slope, units)| slope * units).sum::<f64>();
+                let known = believed.filter(|_| !fresh).map_or(f64::NEG_INFINITY, |known| known[weighing * self.epochs() + epoch]);
+                if cost > known + TIGHT * cost.abs().max(1.0) {
+                    self.planes.push(plane);
+                }
+            }
+        }
+        (self.planes.len(), self.weighings.len()) != before
+    }
+
+    fn units(&self, epoch: usize, orders: &[f64]) -> Vec<f64> {
+        let mut units: Vec<f64> = self.problem.kinds.iter().map(|kind| kind.owned[self.starts[epoch]]).collect();
+        for (at, slot) in self.active(epoch) {
+            units[slot.kind] += orders[at] * f64::from(slot.step);
+        }
+        units
+    }
+
+    /// Each period of the epoch in each scenario; those that may never be short are served at any price.
+    fn serve(&self, epoch: usize, units: &[f64]) -> Vec<Served> {
+        let classes = self.problem.classes.len();
+        let at = |period: usize| {
+            let scenarios = 0..self.problem.scenarios.len();
+            scenarios.map(move |scenario| {
+                serve(self.problem, period, scenario, units, &vec![self.problem.must_serve(scenario); classes])
+            })
+        };
+        (self.starts[epoch]..self.starts[epoch + 1]).flat_map(at).collect()
+    }
+
+    fn plane(&self, weighing: usize, epoch: usize, served: &[Served]) -> Plane {
+        let mut plane = Plane { weighing, epoch, constant: 0.0, slopes: vec![0.0; self.problem.kinds.len()] };
+        let scenarios = self.problem.scenarios.len();
+        for (at, served) in served.iter().enumerate() {
+            let (period, scenario) = (self.starts[epoch] + at / scenarios, at % scenarios);
+            let weight = self.weighings[weighing].weights[scenario];
+            if weight > 0.0 {
+                self.support(&mut plane, (period, scenario), weight, served);
             }
         }
         plane
     }
 
     /// Adds a scenario's part: the dual of serving it, at worths that are first made feasible.
-    fn support(&self, plane: &mut Plane, (period, scenario): (usize, usize), forced: bool, served: Served) {
+    fn support(&self, plane: &mut Plane, (period, scenario): (usize, usize), weight: f64, served: &Served) {
         let problem = self.problem;
-        let probability = problem.scenarios[scenario].probability;
+        let forced = problem.must_serve(scenario);
         let most = if forced { dear(problem, period, scenario) } else { problem.missing(period) };
-        let mut worth: Vec<f64> = served.worth.into_iter().map(|worth| worth.clamp(0.0, most)).collect();
+        let mut worth: Vec<f64> = served.worth.iter().map(|worth| worth.clamp(0.0, most)).collect();
+        let delivers = |kind: usize, class: usize| problem.effective(kind, class, scenario);
         let options = || (0..problem.flexes.len()).map(|flex| (flex, problem.most(flex, period, scenario)));
-        let priced = |flex: usize| (&problem.kinds[problem.flexes[flex].kind].effective, problem.price(flex, period, scenario));
         for (flex, _) in options().filter(|(_, units)| units.is_infinite()) {
-            let (effective, price) = priced(flex);
-            for (worth, effective) in worth.iter_mut().zip(effective).filter(|(_, effective)| **effective > 0.0) {
-                *worth = worth.min(price / effective);
+            let price = problem.price(flex, period, scenario);
+            for (class, worth) in worth.iter_mut().enumerate() {
+                let effective = delivers(problem.flexes[flex].kind, class);
+                *worth = if effective > 0.0 { worth.min(price / effective) } else { *worth };
             }
         }
-        let best = |effective: &[f64]| effective.iter().zip(&worth).map(|(cu, worth)| cu * worth).fold(0.0, f64::max);
+        let best = |kind: usize| worth.iter().enumerate().map(|(class, worth)| delivers(kind, class) * worth).fold(0.0, f64::max);
         let slack = if forced { SHORT } else { 0.0 };
         let demand = problem.scenarios[scenario].demand.iter().map(|path| path[period] - slack);
-        plane.constant += probability * demand.zip(&worth).map(|(cu, worth)| cu * worth).sum::<f64>();
+        plane.constant += weight * demand.zip(&worth).map(|(cu, worth)| cu * worth).sum::<f64>();
         for (flex, units) in options().filter(|(_, units)| *units > 0.0 && units.is_finite()) {
-            let (effective, price) = priced(flex);
-            plane.constant -= probability * units * (best(effective) - price).max(0.0);
+            let price = problem.price(flex, period, scenario);
+            plane.constant -= weight * units * (best(problem.flexes[flex].kind) - price).max(0.0);
         }
-        for (slope, kind) in plane.slopes.iter_mut().zip(&problem.kinds) {
-            *slope -= probability * best(&kind.effective);
+        for (kind, slope) in plane.slopes.iter_mut().enumerate() {
+            *slope -= weight * best(kind);
         }
     }
 
@@ -176,29 +263,42 @@ impl<'a> Cuts<'a> {
     /// When the linear solver fails.
     pub fn certify(&self) -> Result<(f64, Vec<f64>), Failure> {
         let problem = self.problem;
+        if self.planes.is_empty() {
+            return Ok(self.least());
+        }
         let mut programme = Programme::default();
         let weights: Vec<usize> = self.planes.iter().map(|plane| programme.variable(-self.offset(plane), 0.0, 1.0)).collect();
-        let sides: Vec<usize> = problem.sides.iter().map(|side| programme.variable(side.limit, 0.0, f64::INFINITY)).collect();
-        let mut rows = self.rows(&weights, &sides);
+        let shares: Vec<usize> = self.weighings.iter().map(|_| programme.variable(0.0, 0.0, 1.0)).collect();
+        let sides: Vec<usize> = self.sides.iter().map(|side| programme.variable(side.limit, 0.0, f64::INFINITY)).collect();
+        let mut rows = self.rows(&weights, &shares, &sides);
         for (row, slot) in rows.iter_mut().zip(&problem.slots) {
             row.push((programme.variable(f64::from(slot.most), 0.0, f64::INFINITY), -1.0));
         }
         for (row, slot) in rows.iter().zip(&problem.slots) {
             programme.at_most(row.clone(), slot.cost);
         }
-        for epoch in 0..self.epochs() {
-            let mine = self.planes.iter().zip(&weights).filter(|(plane, _)| plane.epoch == epoch);
-            programme.at_most(mine.map(|(_, &weight)| (weight, 1.0)).collect(), 1.0);
+        for (weighing, share) in shares.iter().enumerate() {
+            for epoch in 0..self.epochs() {
+                let mine = self.planes.iter().zip(&weights).filter(|(plane, _)| (plane.weighing, plane.epoch) == (weighing, epoch));
+                let mut row: Vec<(usize, f64)> = mine.map(|(_, &weight)| (weight, 1.0)).collect();
+                row.push((*share, -1.0));
+                programme.at_most(row, 0.0);
+            }
         }
+        programme.at_most(shares.iter().map(|&share| (share, 1.0)).collect(), 1.0);
         let values = programme.minimise()?.values;
-        Ok(self.reckon(
-            &weights.iter().map(|&weight| values[weight]).collect::<Vec<_>>(),
-            &sides.iter().map(|&side| values[side]).collect::<Vec<_>>(),
-        ))
+        let read = |names: &[usize]| names.iter().map(|&name| values[name]).collect::<Vec<f64>>();
+        Ok(self.reckon(&read(&weights), &read(&shares), &read(&sides)))
+    }
+
+    /// What is proved without any linear programme: recourse costs nothing at least.
+    #[must_use]
+    pub fn least(&self) -> (f64, Vec<f64>) {
+        self.reckon(&vec![0.0; self.planes.len()], &vec![0.0; self.weighings.len()], &vec![0.0; self.sides.len()])
     }
 
     /// Left sides of the dual's rows, by slot, without the slack for a slot's bound.
-    fn rows(&self, weights: &[usize], sides: &[usize]) -> Vec<Vec<(usize, f64)>> {
+    fn rows(&self, weights: &[usize], shares: &[usize], sides: &[usize]) -> Vec<Vec<(usize, f64)>> {
         let mut rows = vec![Vec::new(); self.problem.slots.len()];
         for (plane, &weight) in self.planes.iter().zip(weights) {
             for (at, slot) in self.active(plane.epoch) {
@@ -206,7 +306,12 @@ impl<'a> Cuts<'a> {
                 rows[at].extend((slope != 0.0).then_some((weight, -slope)));
             }
         }
-        for (side, &name) in self.problem.sides.iter().zip(sides) {
+        for (weighing, &share) in self.weighings.iter().zip(shares) {
+            for (row, &dearer) in rows.iter_mut().zip(&weighing.dearer) {
+                row.extend((dearer != 0.0).then_some((share, -dearer)));
+            }
+        }
+        for (side, &name) in self.sides.iter().zip(sides) {
             for &(slot, coefficient) in side.coefficients.iter().filter(|(_, coefficient)| *coefficient != 0.0) {
                 rows[slot].push((name, -coefficient));
             }
@@ -214,23 +319,36 @@ impl<'a> Cuts<'a> {
         rows
     }
 
-    fn reckon(&self, weights: &[f64], sides: &[f64]) -> (f64, Vec<f64>) {
+    fn reckon(&self, weights: &[f64], shares: &[f64], sides: &[f64]) -> (f64, Vec<f64>) {
         let problem = self.problem;
+        // Rounding must not let shares sum to more than one, nor the weights of an epoch to more than their share. With
+        // costs that orders add under a weighing, shares must sum to one exactly: what is left goes to the first, the mean.
+        let total: f64 = shares.iter().sum();
+        let mut shares: Vec<f64> = shares.iter().map(|share| share / total.max(1.0)).collect();
+        if problem.risk.is_some() {
+            shares[0] += 1.0 - shares.iter().sum::<f64>();
+        } else {
+            shares[0] = 1.0;
+        }
         let mut reduced: Vec<f64> = problem.slots.iter().map(|slot| slot.cost).collect();
-        let mut totals = vec![0.0; self.epochs()];
+        for (weighing, share) in self.weighings.iter().zip(&shares) {
+            reduced.iter_mut().zip(&weighing.dearer).for_each(|(reduced, dearer)| *reduced += share * dearer);
+        }
+        let mut totals = vec![0.0; self.epochs() * shares.len()];
+        let at = |plane: &Plane| plane.weighing * self.epochs() + plane.epoch;
         for (plane, weight) in self.planes.iter().zip(weights) {
-            totals[plane.epoch] += weight;
+            totals[at(plane)] += weight;
         }
         let mut bound = 0.0;
         for (plane, weight) in self.planes.iter().zip(weights) {
-            // Rounding must not let the weights of an epoch sum to more than one.
-            let weight = weight / totals[plane.epoch].max(1.0);
+            let (total, share) = (totals[at(plane)], shares[plane.weighing].max(0.0));
+            let weight = if total > share { weight * share / total } else { *weight };
             bound += weight * self.offset(plane);
             for (at, slot) in self.active(plane.epoch) {
                 reduced[at] += weight * plane.slopes[slot.kind] * f64::from(slot.step);
             }
         }
-        for (side, multiplier) in problem.sides.iter().zip(sides) {
+        for (side, multiplier) in self.sides.iter().zip(sides) {
             bound -= multiplier.max(0.0) * side.limit;
             for &(slot, coefficient) in &side.coefficients {
                 reduced[slot] += multiplier.max(0.0) * coefficient;

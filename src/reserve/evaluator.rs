@@ -2,7 +2,7 @@
 
 use super::{
     money::Micros,
-    problem::Problem,
+    problem::{Problem, Scenario},
     serve::{Period, period},
 };
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub struct Broken {
 pub struct Evaluation {
     /// Discounted expected cost.
     pub cost: f64,
+    /// What is to be least: the expected cost, or where risk is weighed its sum with that of the worst scenarios.
+    pub objective: f64,
     /// Discounted cost of the orders.
     pub committed: f64,
     /// Quoted upfronts of the orders, undiscounted and whole.
@@ -82,14 +84,20 @@ pub fn evaluate(problem: &Problem, plan: &[u32]) -> Evaluation {
         }
     }
     let by_period: Vec<Period> = units.iter().enumerate().map(|(at, units)| period(problem, at, units)).collect();
-    let mut by_scenario = vec![committed; problem.scenarios.len()];
+    let dearer = |scenario: &Scenario| scenario.orders.iter().zip(plan).map(|(by, &orders)| by * f64::from(orders)).sum::<f64>();
+    let mut by_scenario: Vec<f64> = problem.scenarios.iter().map(|scenario| committed + dearer(scenario)).collect();
     for period in &by_period {
         for (total, cost) in by_scenario.iter_mut().zip(&period.costs) {
             *total += cost;
         }
     }
     let cost = committed + by_period.iter().map(|period| period.cost).sum::<f64>();
-    Evaluation { cost, committed, upfront, by_scenario, broken: broken(problem, plan, &by_period), by_period }
+    let weights = problem.weights(&by_scenario);
+    let objective = match problem.risk {
+        Some(_) => weights.iter().zip(&by_scenario).map(|(weight, cost)| weight * cost).sum(),
+        None => cost,
+    };
+    Evaluation { cost, objective, committed, upfront, by_scenario, broken: broken(problem, plan, &by_period), by_period }
 }
 
 fn broken(problem: &Problem, plan: &[u32], by_period: &[Period]) -> Vec<Broken> {
@@ -100,7 +108,7 @@ fn broken(problem: &Problem, plan: &[u32], by_period: &[Period]) -> Vec<Broken> 
     });
     let limits = problem.slots.iter().zip(plan).map(|(slot, &orders)| {
         let name = format!("max_units of {} in period {}", problem.options[slot.option], slot.period + 1);
-        (name, f64::from(orders.saturating_sub(slot.most)), "orders".to_owned())
+        (name, f64::from(orders.saturating_sub(slot.most) * slot.step), "units".to_owned())
     });
     over.chain(missed)
         .chain(limits)

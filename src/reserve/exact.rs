@@ -48,16 +48,14 @@ struct Search<'a> {
 }
 
 /// Searches from a first plan and a bound with its reduced costs.
-///
-/// # Errors
-/// When a relaxation fails for another reason than that nothing is feasible there.
+#[must_use]
 pub fn prove(
     problem: &Problem,
     relaxation: &mut Relaxation,
     first: Plan,
     (bound, reduced): (f64, &[f64]),
     most_nodes: usize,
-) -> Result<Proof, Failure> {
+) -> Proof {
     let evaluation = evaluate(problem, &first);
     let mut search = Search { problem, best: first, evaluation, waiting: Vec::new() };
     search.waiting.push(Node { bounds: search.tightened(bound, reduced), bound });
@@ -74,21 +72,22 @@ pub fn prove(
         nodes += 1;
         match relaxation(&node.bounds) {
             Err(Failure::Infeasible) => {}
-            Err(failure) => return Err(failure),
+            // Nothing is known of this node but its own bound: it is halved until a plan is left, which is reckoned itself.
+            Err(_) => search.halve(&node),
             Ok((cost, orders)) => search.open(&node, cost.max(node.bound), &orders),
         }
     }
     let open = search.waiting.iter().map(|node| node.bound).fold(f64::INFINITY, f64::min);
     let complete = open >= search.limit();
-    let own = if search.evaluation.feasible() { search.evaluation.cost } else { f64::INFINITY };
+    let own = if search.evaluation.feasible() { search.evaluation.objective } else { f64::INFINITY };
     let bound = if complete && own.is_finite() { own } else { open.min(own).max(bound) };
-    Ok(Proof { plan: search.best, evaluation: search.evaluation, bound, complete, nodes })
+    Proof { plan: search.best, evaluation: search.evaluation, bound, complete, nodes }
 }
 
 impl Search<'_> {
     /// What a node must be below to be worth opening.
     fn limit(&self) -> f64 {
-        let cost = self.evaluation.cost;
+        let cost = self.evaluation.objective;
         if self.evaluation.feasible() { cost - SAME * cost.abs() } else { f64::INFINITY }
     }
 
@@ -126,7 +125,7 @@ impl Search<'_> {
         }
         let plan: Plan = orders.iter().map(|orders| orders.round() as u32).collect();
         let evaluation = evaluate(self.problem, &plan);
-        let exact = evaluation.feasible() && evaluation.cost <= cost + SAME * cost.abs();
+        let exact = evaluation.feasible() && evaluation.objective <= cost + SAME * cost.abs();
         self.offer(&plan, evaluation);
         if exact {
             return;
@@ -137,6 +136,27 @@ impl Search<'_> {
         let at = f64::from(plan[slot]);
         for side in [(low, at - 1.0), (at + 1.0, high), (at, at)] {
             self.push(node, slot, side, cost);
+        }
+    }
+
+    /// Splits a node without a relaxation to go by.
+    fn halve(&mut self, node: &Node) {
+        let widest = (0..node.bounds.len()).max_by(|&a, &b| {
+            let width = |slot: usize| node.bounds[slot].1 - node.bounds[slot].0;
+            width(a).total_cmp(&width(b)).then(b.cmp(&a))
+        });
+        match widest.filter(|&slot| node.bounds[slot].1 > node.bounds[slot].0) {
+            Some(slot) => {
+                let (low, high) = node.bounds[slot];
+                let middle = f64::midpoint(low, high).floor();
+                self.push(node, slot, (middle + 1.0, high), node.bound);
+                self.push(node, slot, (low, middle), node.bound);
+            }
+            None => {
+                let plan: Plan = node.bounds.iter().map(|(orders, _)| *orders as u32).collect();
+                let evaluation = evaluate(self.problem, &plan);
+                self.offer(&plan, evaluation);
+            }
         }
     }
 
@@ -152,7 +172,7 @@ impl Search<'_> {
     fn offer(&mut self, plan: &Plan, evaluation: Evaluation) {
         let better = match (evaluation.feasible(), self.evaluation.feasible()) {
             (true, false) => true,
-            (true, true) => evaluation.cost < self.evaluation.cost,
+            (true, true) => evaluation.objective < self.evaluation.objective,
             (false, _) => false,
         };
         if better {

@@ -76,6 +76,7 @@ impl Search<'_> {
             return;
         }
         let probability = self.problem.scenarios[scenario].probability;
+        let weight = self.problem.scenarios[scenario].weight;
         for (index, way) in self.ways[scenario].iter().enumerate() {
             let before = short.clone();
             for (total, short) in short.iter_mut().zip(&way.short) {
@@ -83,7 +84,7 @@ impl Search<'_> {
             }
             if short.iter().all(|total| *total <= self.allowed) {
                 choice.push(index);
-                self.go(scenario + 1, cost + probability * way.served.cost, short, choice);
+                self.go(scenario + 1, cost + weight * way.served.cost, short, choice);
                 choice.pop();
             }
             *short = before;

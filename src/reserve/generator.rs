@@ -29,7 +29,7 @@ const PRICE: f64 = 40_178.0 / 8.0;
 const TERMS: [(usize, usize, f64, f64); 4] = [(12, 0, 0.27, 0.0), (36, 1, 0.46, 0.3), (60, 2, 0.54, 0.5), (84, 4, 0.6, 0.7)];
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     fn share(&mut self) -> f64 {
@@ -40,7 +40,7 @@ impl Dice {
         ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + self.share() * (high - low)
     }
 }
@@ -65,6 +65,7 @@ pub fn generate(seed: u64, shape: Shape) -> Case {
             provider,
             cu: BTreeMap::from([(CLASS.into(), cu)]),
             availability: round(dice.between(0.96, 0.999), 4),
+            ..Type::default()
         });
         options.extend(offers(dice, &id, from, price, cap, shape));
     }
@@ -74,6 +75,7 @@ pub fn generate(seed: u64, shape: Shape) -> Case {
         min_service_probability: Some(0.95),
         upfront_budget: Some(round(PRICE * 8.0 * shape.fleet as f64 * 60.0, 2)),
         max_provider_share: Some(0.6),
+        ..Constraints::default()
     };
     Case {
         schema: CASE.into(),
@@ -90,6 +92,7 @@ pub fn generate(seed: u64, shape: Shape) -> Case {
         options,
         demand,
         constraints,
+        ..Case::default()
     }
 }
 
@@ -106,7 +109,7 @@ fn offers(dice: &mut Dice, of: &str, from: usize, price: f64, cap: f64, shape: S
         price_decline_annual: fall,
         order_periods: None,
         available_from: Some(from.min(shape.periods)),
-        max_units: None,
+        ..Offer::default()
     };
     let spot = Offer {
         id: format!("{of}-spot"),
@@ -147,7 +150,7 @@ fn demand(dice: &mut Dice, options: &[Offer], shape: Shape) -> Vec<Demand> {
         let cu = BTreeMap::from([(CLASS.into(), path.collect())]);
         let capped = options.iter().filter(|offer| offer.kind == Sort::Flex && offer.max_units.is_some());
         let flex_factor = capped.map(|offer| (offer.id.clone(), round(dice.between(0.2, 1.0), 2))).collect();
-        demand.push(Demand { prob: 1.0 / scenarios as f64, cu, flex_factor });
+        demand.push(Demand { prob: 1.0 / scenarios as f64, cu, flex_factor, ..Demand::default() });
     }
     demand
 }

@@ -125,7 +125,8 @@ impl Levels {
                 scenarios.flat_map(|scenario| merit(problem, period, scenario)).any(|(_, price)| price > missing)
             })
         };
-        problem.classes.len() == 1 && (problem.service.is_none() || !dear())
+        let uncertain = problem.scenarios.iter().any(|scenario| !scenario.delivered.is_empty());
+        problem.classes.len() == 1 && !uncertain && (problem.service.is_none() || !dear())
     }
 
     #[must_use]
@@ -187,10 +188,10 @@ fn pieces(problem: &Problem, period: usize, floor: f64) -> Vec<(f64, f64, f64)> 
                 break;
             }
             let most = problem.most(flex, period, scenario) * problem.kinds[problem.flexes[flex].kind].effective[0];
-            pieces.push((high - most, high, given.probability * price));
+            pieces.push((high - most, high, given.weight * price));
             high -= most;
         }
-        pieces.push((0.0, high, given.probability * missing));
+        pieces.push((0.0, high, given.weight * missing));
     }
     pieces.push((0.0, floor, STEEP * steepness(problem)));
     pieces
@@ -199,11 +200,14 @@ fn pieces(problem: &Problem, period: usize, floor: f64) -> Vec<(f64, f64, f64)> 
 /// What a CU costs at most in a period: left unserved, or ordered for that period alone.
 fn steepness(problem: &Problem) -> f64 {
     let orders = problem.slots.iter().map(|slot| (slot, problem.kinds[slot.kind].effective[0] * f64::from(slot.step)));
-    orders.filter(|(_, effective)| *effective > 0.0).map(|(slot, effective)| slot.cost / effective).fold(problem.penalty, f64::max)
+    orders
+        .filter(|(_, effective)| *effective > 0.0)
+        .map(|(slot, effective)| slot.cost / effective)
+        .fold(problem.penalty.max(1.0), f64::max)
 }
 
 /// The least committed CU with which scenarios of enough probability are served.
-fn floor(problem: &Problem, period: usize) -> f64 {
+pub fn floor(problem: &Problem, period: usize) -> f64 {
     let Some(service) = problem.service else { return 0.0 };
     let need = |scenario: usize| {
         let flexible: f64 = (0..problem.flexes.len())

@@ -5,6 +5,9 @@ use good_lp::{Expression, ProblemVariables, ResolutionError, Solution, SolverMod
 /// By how much of its scale a row may be off.
 const FEASIBLE: f64 = 1e-6;
 
+/// Passes of scaling.
+const PASSES: usize = 3;
+
 /// Minimise `costs · x` within bounds, under rows `coefficients · x ≤ right` or `= right`.
 #[derive(Clone, Debug, Default)]
 pub struct Programme {
@@ -25,6 +28,8 @@ struct Row {
 pub enum Failure {
     #[error("no point meets every row")]
     Infeasible,
+    #[error("there is no end to how low it goes")]
+    Unbounded,
     #[error("the linear solver failed: {0}")]
     Solver(String),
 }
@@ -54,35 +59,81 @@ impl Programme {
         self.rows.push(Row { coefficients, right, equal: true });
     }
 
-    /// Solves it.
+    /// Solves it: scaled first, since amounts of money stand beside counts; where the library fails, once more as it is, and with
+    /// rows the other way round.
     ///
     /// # Errors
-    /// When no point is feasible, or the library fails or hands back a point that is not.
+    /// When no point is feasible, or the library fails each time or hands back a point that is not feasible.
     pub fn minimise(&self) -> Result<Answer, Failure> {
+        let mut failure = None;
+        for (scaled, backward) in [(true, false), (false, false), (true, true)] {
+            match self.attempt(scaled, backward) {
+                Err(Failure::Solver(says)) => failure = failure.or(Some(Failure::Solver(says))),
+                other => return other,
+            }
+        }
+        Err(failure.unwrap_or(Failure::Infeasible))
+    }
+
+    fn attempt(&self, scaled: bool, backward: bool) -> Result<Answer, Failure> {
+        let (columns, rows) = if scaled { self.scales() } else { (vec![1.0; self.costs.len()], vec![1.0; self.rows.len()]) };
         let mut variables = ProblemVariables::new();
-        let names: Vec<Variable> = self.bounds.iter().map(|&(low, high)| variables.add(variable().min(low).max(high))).collect();
-        let scale = self.costs.iter().fold(0.0, |most: f64, cost| most.max(cost.abs())).max(f64::MIN_POSITIVE);
+        let bounds = self.bounds.iter().zip(&columns);
+        let names: Vec<Variable> =
+            bounds.map(|(&(low, high), by)| variables.add(variable().min(low / by).max(high / by))).collect();
+        let costs: Vec<f64> = self.costs.iter().zip(&columns).map(|(cost, by)| cost * by).collect();
+        let scale = costs.iter().fold(0.0, |most: f64, cost| most.max(cost.abs())).max(f64::MIN_POSITIVE);
         let mut objective = Expression::with_capacity(names.len());
-        for (name, cost) in names.iter().zip(&self.costs).filter(|(_, cost)| **cost != 0.0) {
+        for (name, cost) in names.iter().zip(&costs).filter(|(_, cost)| **cost != 0.0) {
             objective.add_mul(cost / scale, *name);
         }
         let mut model = variables.minimise(objective).using(microlp);
-        for row in &self.rows {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        if backward {
+            order.reverse();
+        }
+        for at in order {
+            let row = &self.rows[at];
             let mut left = Expression::with_capacity(row.coefficients.len());
             for &(column, coefficient) in &row.coefficients {
-                left.add_mul(coefficient, names[column]);
+                left.add_mul(coefficient * columns[column] * rows[at], names[column]);
             }
-            model.add_constraint(if row.equal { constraint::eq(left, row.right) } else { constraint::leq(left, row.right) });
+            let right = row.right * rows[at];
+            model.add_constraint(if row.equal { constraint::eq(left, right) } else { constraint::leq(left, right) });
         }
         let solution = model.solve().map_err(|error| match error {
             ResolutionError::Infeasible => Failure::Infeasible,
+            ResolutionError::Unbounded => Failure::Unbounded,
             other => Failure::Solver(other.to_string()),
         })?;
-        let values: Vec<f64> =
-            names.iter().zip(&self.bounds).map(|(name, &(low, high))| solution.value(*name).clamp(low, high)).collect();
+        let found = names.iter().zip(&columns).map(|(name, by)| solution.value(*name) * by);
+        let values: Vec<f64> = found.zip(&self.bounds).map(|(value, &(low, high))| value.clamp(low, high)).collect();
         self.check(&values)?;
         let objective = values.iter().zip(&self.costs).map(|(value, cost)| value * cost).sum();
         Ok(Answer { values, objective })
+    }
+
+    /// What columns and rows are multiplied by, so that coefficients lie near one: powers of two, which round nothing.
+    fn scales(&self) -> (Vec<f64>, Vec<f64>) {
+        let mut columns = vec![1.0; self.costs.len()];
+        let mut rows = vec![1.0; self.rows.len()];
+        for _ in 0..PASSES {
+            for (row, scale) in self.rows.iter().zip(&mut rows) {
+                let sizes = row.coefficients.iter().map(|&(column, coefficient)| (coefficient * columns[column]).abs());
+                *scale = middle(sizes, 1.0);
+            }
+            let mut extent = vec![(f64::INFINITY, 0.0_f64); columns.len()];
+            for (row, scale) in self.rows.iter().zip(&rows) {
+                for &(column, coefficient) in row.coefficients.iter().filter(|(_, coefficient)| *coefficient != 0.0) {
+                    let size = (coefficient * scale).abs();
+                    extent[column] = (extent[column].0.min(size), extent[column].1.max(size));
+                }
+            }
+            for (scale, (least, most)) in columns.iter_mut().zip(extent) {
+                *scale = if most > 0.0 { middle([least, most].into_iter(), 1.0) } else { 1.0 };
+            }
+        }
+        (columns, rows)
     }
 
     fn check(&self, values: &[f64]) -> Result<(), Failure> {
@@ -96,6 +147,14 @@ impl Programme {
         }
         Ok(())
     }
+}
+
+/// The power of two that brings sizes around one, by the least and the greatest of them.
+fn middle(sizes: impl Iterator<Item = f64>, none: f64) -> f64 {
+    let (least, most) = sizes
+        .filter(|size| *size > 0.0 && size.is_finite())
+        .fold((f64::INFINITY, 0.0_f64), |(least, most), size| (least.min(size), most.max(size)));
+    if most > 0.0 { (-0.5 * (least.log2() + most.log2())).round().exp2() } else { none }
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! What a problem comes to: the plan and the figures beside it, as one document.
 
 use super::{
+    elastic,
     evaluator::{Broken, Evaluation, evaluate},
     lp::Failure,
     money::Micros,
     problem::Problem,
     solver::{Effort, Solved, solve},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Orders of an option in a period, which counts from 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub option: String,
     pub order_period: usize,
@@ -24,7 +25,10 @@ pub struct Answer {
     pub schema: &'static str,
     pub id: String,
     pub feasible: bool,
+    /// Expected.
     pub optimal_cost: Micros,
+    /// What is least: `optimal_cost`, unless the worst scenarios are weighed besides.
+    pub objective: Micros,
     pub plan: Vec<Line>,
     /// By period, then by class.
     pub shortfall_probability_by_period: Vec<BTreeMap<String, f64>>,
@@ -74,16 +78,40 @@ pub fn lines(problem: &Problem, plan: &[u32]) -> Vec<Line> {
 /// # Errors
 /// When the linear solver fails, or limits leave no plan at all.
 pub fn answer(problem: &Problem, effort: Effort) -> Result<(Answer, Solved), Failure> {
-    let solved = solve(problem, effort)?;
-    let flex_only = evaluate(&Problem { service: None, ..problem.clone() }, &vec![0; problem.slots.len()]);
+    let (answer, solved, _) = answer_with(problem, effort)?;
+    Ok((answer, solved))
+}
+
+/// The same, with what each scenario's own best plan costs where that was sought.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_with(problem: &Problem, effort: Effort) -> Result<(Answer, Solved, Option<Vec<f64>>), Failure> {
+    let mut solved = match solve(problem, effort) {
+        Ok(solved) => solved,
+        // Limits contradict each other: only a plan that breaks some can be told.
+        Err(Failure::Infeasible) => Solved { proved: true, ..elastic::nearest(problem, effort)? },
+        Err(failure) => return Err(failure),
+    };
+    if !solved.evaluation.feasible() && !problem.sides.is_empty() {
+        let nearest = elastic::nearest(problem, effort)?;
+        if served(&nearest.evaluation) {
+            solved = Solved { plan: nearest.plan, evaluation: nearest.evaluation, ..solved };
+        }
+    }
+    let solved = solved;
+    let flex_only = evaluate(&Problem { service: None, sides: Vec::new(), ..problem.clone() }, &vec![0; problem.slots.len()]);
     let flex_feasible = evaluate(problem, &vec![0; problem.slots.len()]).feasible();
-    let foreseen = foreseen(problem, effort)?;
+    let known = foreseen(problem, effort)?;
+    let mean = |known: &Vec<f64>| known.iter().zip(&problem.scenarios).map(|(cost, given)| cost * given.probability).sum::<f64>();
+    let foreseen = known.as_ref().map(|known| Micros::total(mean(known)));
     let cost = solved.evaluation.total();
     let answer = Answer {
         schema: ANSWER,
         id: problem.id.clone(),
         feasible: solved.evaluation.feasible(),
         optimal_cost: cost,
+        objective: Micros::total(solved.evaluation.objective),
         plan: lines(problem, &solved.plan),
         shortfall_probability_by_period: shortfall(problem, &solved.evaluation),
         upfront_total: Micros::total(solved.evaluation.upfront),
@@ -98,9 +126,14 @@ pub fn answer(problem: &Problem, effort: Effort) -> Result<(Answer, Solved), Fai
         proved: solved.proved,
         nodes: solved.nodes,
         broken: solved.evaluation.broken.clone(),
-        relief: if solved.evaluation.feasible() { Vec::new() } else { relief(problem, effort)? },
+        relief: if solved.evaluation.feasible() { Vec::new() } else { elastic::relief(problem, effort)? },
     };
-    Ok((answer, solved))
+    Ok((answer, solved, known))
+}
+
+/// Whether the floor of service is kept.
+fn served(evaluation: &Evaluation) -> bool {
+    evaluation.by_period.iter().all(|period| period.missed == 0.0)
 }
 
 fn shortfall(problem: &Problem, evaluation: &Evaluation) -> Vec<BTreeMap<String, f64>> {
@@ -108,28 +141,18 @@ fn shortfall(problem: &Problem, evaluation: &Evaluation) -> Vec<BTreeMap<String,
     evaluation.by_period.iter().map(|period| by_class(&period.probability)).collect()
 }
 
-/// Expected cost of the best plan of each scenario on its own.
-fn foreseen(problem: &Problem, effort: Effort) -> Result<Option<Micros>, Failure> {
+/// Cost of the best plan of each scenario on its own; where that is not proved, a bound from below.
+fn foreseen(problem: &Problem, effort: Effort) -> Result<Option<Vec<f64>>, Failure> {
     if problem.scenarios.len() * problem.slots.len() > FORESEEN {
         return Ok(None);
     }
-    let mut total = 0.0;
-    for (scenario, given) in problem.scenarios.iter().enumerate() {
-        total += given.probability * solve(&problem.foreseen(scenario), effort)?.bound;
+    let mut known = Vec::new();
+    for scenario in 0..problem.scenarios.len() {
+        known.push(match solve(&problem.foreseen(scenario), effort) {
+            Ok(solved) => solved.bound,
+            Err(Failure::Infeasible) => return Ok(None),
+            Err(failure) => return Err(failure),
+        });
     }
-    Ok(Some(Micros::total(total)))
-}
-
-/// Solves the problem anew without each limit in turn.
-fn relief(problem: &Problem, effort: Effort) -> Result<Vec<Broken>, Failure> {
-    let mut relief = Vec::new();
-    for (at, side) in problem.sides.iter().enumerate() {
-        let sides = problem.sides.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, side)| side.clone());
-        let solved = solve(&Problem { sides: sides.collect(), ..problem.clone() }, effort)?;
-        let by = side.excess(&solved.plan);
-        if solved.evaluation.feasible() && by > 0.0 {
-            relief.push(Broken { constraint: side.name.clone(), by, unit: side.unit.to_owned() });
-        }
-    }
-    Ok(relief)
+    Ok(Some(known))
 }

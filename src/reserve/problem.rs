@@ -15,6 +15,7 @@ pub const ROUNDING: f64 = 1e-9;
 pub struct Kind {
     pub id: String,
     pub provider: String,
+    pub region: String,
     /// CU that a unit delivers, by class: its firm CU times its availability.
     pub effective: Vec<f64>,
     /// Units that are there already, by period.
@@ -36,12 +37,18 @@ pub struct Flex {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     pub probability: f64,
+    /// What its cost counts for: its probability, unless risk is weighed.
+    pub weight: f64,
     /// CU by class and period.
     pub demand: Vec<Vec<f64>>,
-    /// Multiplies each flexible option's cap.
-    pub availability: Vec<f64>,
-    /// Multiplies each flexible option's price, by period; empty when prices are as planned.
+    /// Multiplies each flexible option's cap, by period; of an option, empty when caps are as planned.
+    pub availability: Vec<Vec<f64>>,
+    /// Multiplies each flexible option's price, by period; of an option, empty when prices are as planned.
     pub prices: Vec<Vec<f64>>,
+    /// What an order costs more than on average, by slot; empty when no order's price hangs on the scenario.
+    pub orders: Vec<f64>,
+    /// Multiplies what a unit of each kind delivers; empty when units deliver what was measured.
+    pub delivered: Vec<f64>,
 }
 
 /// A limit on the orders together: the sum of coefficient times units is at most `limit`.
@@ -54,6 +61,8 @@ pub struct Side {
     /// By slot; the others are zero.
     pub coefficients: Vec<(usize, f64)>,
     pub limit: f64,
+    /// Scenarios in which it holds; empty when in all.
+    pub scenarios: Vec<usize>,
 }
 
 impl Side {
@@ -65,6 +74,15 @@ impl Side {
         let scale = terms().map(f64::abs).sum::<f64>() + self.limit.abs();
         if over > ROUNDING * scale { over } else { 0.0 }
     }
+}
+
+/// How the mean and the worst scenarios are weighed against each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Risk {
+    /// The objective is (1 - weight) · mean + weight · mean of the worst scenarios.
+    pub weight: f64,
+    /// Total probability of the worst scenarios.
+    pub tail: f64,
 }
 
 /// The whole problem, compiled from a case or a plan file.
@@ -87,6 +105,7 @@ pub struct Problem {
     /// In every period and class, scenarios of this total probability at least must be served.
     pub service: Option<f64>,
     pub sides: Vec<Side>,
+    pub risk: Option<Risk>,
 }
 
 impl Problem {
@@ -134,8 +153,46 @@ impl Problem {
     #[must_use]
     pub fn most(&self, flex: usize, period: usize, scenario: usize) -> f64 {
         let Flex { most, ref price, .. } = self.flexes[flex];
-        let factor = self.scenarios[scenario].availability[flex];
+        let factor = self.scenarios[scenario].availability[flex].get(period).copied().unwrap_or(1.0);
         if price[period].is_infinite() || factor == 0.0 { 0.0 } else { most * factor }
+    }
+
+    /// CU that a unit of a kind delivers in a scenario.
+    #[must_use]
+    pub fn effective(&self, kind: usize, class: usize, scenario: usize) -> f64 {
+        self.kinds[kind].effective[class] * self.scenarios[scenario].delivered.get(kind).copied().unwrap_or(1.0)
+    }
+
+    /// What the cost of each scenario counts for when the mean and the tail are weighed: with the worst of `costs` once more.
+    #[must_use]
+    pub fn weights(&self, costs: &[f64]) -> Vec<f64> {
+        let mean = self.scenarios.iter().map(|scenario| scenario.probability);
+        let Some(risk) = self.risk else { return mean.collect() };
+        let tail = super::evaluator::tail_weights(self, costs, risk.tail);
+        mean.zip(tail).map(|(mean, tail)| (1.0 - risk.weight) * mean + risk.weight * tail).collect()
+    }
+
+    /// The same problem with the costs of scenarios counted so; for the weights of some plan its cost is below every plan's
+    /// risk-weighed cost.
+    #[must_use]
+    pub fn weighed(&self, weights: &[f64]) -> Self {
+        let mut problem = Self { risk: None, ..self.clone() };
+        for (scenario, weight) in problem.scenarios.iter_mut().zip(weights) {
+            scenario.weight = *weight;
+        }
+        for (at, slot) in problem.slots.iter_mut().enumerate() {
+            slot.cost += self.dearer(at, weights);
+        }
+        for scenario in &mut problem.scenarios {
+            scenario.orders.clear();
+        }
+        problem
+    }
+
+    /// What an order of a slot costs more when scenarios are counted so.
+    #[must_use]
+    pub fn dearer(&self, slot: usize, weights: &[f64]) -> f64 {
+        self.scenarios.iter().zip(weights).filter_map(|(scenario, weight)| Some(weight * scenario.orders.get(slot)?)).sum()
     }
 
     /// Discounted cost of leaving a CU unserved.
@@ -147,8 +204,13 @@ impl Problem {
     /// The same problem when it is known that this scenario comes; without the floor of service, which speaks of many.
     #[must_use]
     pub fn foreseen(&self, scenario: usize) -> Self {
-        let known = Scenario { probability: 1.0, ..self.scenarios[scenario].clone() };
-        Self { scenarios: vec![known], service: None, ..self.clone() }
+        let mut known = Scenario { probability: 1.0, weight: 1.0, ..self.scenarios[scenario].clone() };
+        let mut slots = self.slots.clone();
+        for (slot, dearer) in slots.iter_mut().zip(std::mem::take(&mut known.orders)) {
+            slot.cost += dearer;
+        }
+        let sides = self.sides.iter().filter(|side| side.scenarios.is_empty() || side.scenarios.contains(&scenario));
+        Self { scenarios: vec![known], service: None, risk: None, slots, sides: sides.cloned().collect(), ..self.clone() }
     }
 
     /// Scenarios that may never be short: each is likelier than all that may be.

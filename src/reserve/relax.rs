@@ -73,7 +73,10 @@ fn first_slots(problem: &Problem) -> Vec<usize> {
         return (0..all).collect();
     }
     let stride = all.div_ceil(FIRST);
-    (0..all).filter(|slot| slot % stride == 0 || problem.slots[*slot].period == 0).collect()
+    // Without those that must be ordered the programme would have no answer.
+    let least = problem.sides.iter().filter(|side| side.limit < 0.0).flat_map(|side| &side.coefficients);
+    let asked: std::collections::BTreeSet<usize> = least.filter(|(_, part)| *part < 0.0).map(|(slot, _)| *slot).collect();
+    (0..all).filter(|slot| slot % stride == 0 || problem.slots[*slot].period == 0 || asked.contains(slot)).collect()
 }
 
 /// Slots that would enter at a profit and are not in the programme yet, the most profitable first.
@@ -115,7 +118,11 @@ fn dual(problem: &Problem, levels: &Levels, working: &[usize]) -> Result<Worth, 
         row.extend(by_slot[slot].iter().map(|&(side, coefficient)| (sides[side], -coefficient)));
         programme.at_most(row, terms.cost);
     }
-    let answer = programme.minimise()?;
+    let answer = programme.minimise().map_err(|failure| match failure {
+        // A dual without end is a primal without a point.
+        Failure::Unbounded => Failure::Infeasible,
+        other => other,
+    })?;
     let sum = |epoch: usize| answer.values[sums[epoch]];
     let epochs = (0..levels.epochs.len()).map(|epoch| sum(epoch) - if epoch > 0 { sum(epoch - 1) } else { 0.0 });
     Ok(Worth {

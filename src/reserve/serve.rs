@@ -32,7 +32,7 @@ pub fn serve(problem: &Problem, period: usize, scenario: usize, units: &[f64], f
 
 /// One class: flexible options by their price of a CU, then the penalty.
 fn in_order(problem: &Problem, period: usize, scenario: usize, units: &[f64], forced: bool) -> Served {
-    let there: f64 = units.iter().zip(&problem.kinds).map(|(units, kind)| units * kind.effective[0]).sum();
+    let there: f64 = units.iter().enumerate().map(|(kind, units)| units * problem.effective(kind, 0, scenario)).sum();
     let mut rest = (problem.scenarios[scenario].demand[0][period] - there).max(0.0);
     let missing = problem.missing(period);
     let mut served = Served { flex: vec![0.0; problem.flexes.len()], short: vec![0.0], worth: vec![0.0], cost: 0.0 };
@@ -40,7 +40,7 @@ fn in_order(problem: &Problem, period: usize, scenario: usize, units: &[f64], fo
         if rest <= 0.0 || (price > missing && !forced) {
             break;
         }
-        let effective = problem.kinds[problem.flexes[flex].kind].effective[0];
+        let effective = problem.effective(problem.flexes[flex].kind, 0, scenario);
         let taken = rest.min(problem.most(flex, period, scenario) * effective);
         served.flex[flex] = taken / effective;
         served.cost += taken * price;
@@ -68,7 +68,7 @@ pub fn dear(problem: &Problem, period: usize, scenario: usize) -> f64 {
 pub fn merit(problem: &Problem, period: usize, scenario: usize) -> Vec<(usize, f64)> {
     let mut options: Vec<(usize, f64)> = (0..problem.flexes.len())
         .filter(|&flex| problem.most(flex, period, scenario) > 0.0)
-        .map(|flex| (flex, problem.kinds[problem.flexes[flex].kind].effective[0], problem.price(flex, period, scenario)))
+        .map(|flex| (flex, problem.effective(problem.flexes[flex].kind, 0, scenario), problem.price(flex, period, scenario)))
         .filter(|&(_, effective, price)| effective > 0.0 && price.is_finite())
         .map(|(flex, effective, price)| (flex, price / effective))
         .collect();
@@ -130,15 +130,15 @@ fn shared(problem: &Problem, period: usize, scenario: usize, units: &[f64], forc
         }
     }
     let mut tableau = Tableau::new(&costs);
-    demand_rows(problem, &layout, &problem.scenarios[scenario].demand, period, &mut tableau);
+    demand_rows(problem, &layout, scenario, period, &mut tableau);
     limit_rows(&layout, units, &mut tableau);
     tableau.solve();
     read(problem, &layout, &tableau, &costs, price, missing)
 }
 
-fn demand_rows(problem: &Problem, layout: &Layout, demand: &[Vec<f64>], period: usize, tableau: &mut Tableau) {
-    for (class, path) in demand.iter().enumerate() {
-        let effective = |kind: usize| problem.kinds[kind].effective[class];
+fn demand_rows(problem: &Problem, layout: &Layout, scenario: usize, period: usize, tableau: &mut Tableau) {
+    for (class, path) in problem.scenarios[scenario].demand.iter().enumerate() {
+        let effective = |kind: usize| problem.effective(kind, class, scenario);
         let mut row = vec![(Layout::short(class), 1.0), (layout.surplus(class), -1.0)];
         row.extend(layout.kinds.iter().enumerate().map(|(index, &kind)| (layout.split(index, class), effective(kind))));
         let flexes = layout.flexes.iter().enumerate();
@@ -191,6 +191,8 @@ pub struct Period {
     pub costs: Vec<f64>,
     /// CU that are not served, by scenario and class.
     pub short: Vec<Vec<f64>>,
+    /// Units of each flexible option, by scenario.
+    pub flex: Vec<Vec<f64>>,
     /// Total probability of the scenarios that are short, by class.
     pub probability: Vec<f64>,
     /// By how many CU the floor of service is missed at least; zero when it is kept.
@@ -218,12 +220,13 @@ pub fn period(problem: &Problem, period: usize, units: &[f64]) -> Period {
 pub fn gather(problem: &Problem, served: Vec<Served>) -> Period {
     let mut period = Period { probability: vec![0.0; problem.classes.len()], ..Period::default() };
     for (scenario, served) in problem.scenarios.iter().zip(served) {
-        period.cost += scenario.probability * served.cost;
+        period.cost += scenario.weight * served.cost;
         period.costs.push(served.cost);
         for (total, short) in period.probability.iter_mut().zip(&served.short) {
             *total += if *short > SHORT { scenario.probability } else { 0.0 };
         }
         period.short.push(served.short);
+        period.flex.push(served.flex);
     }
     period
 }

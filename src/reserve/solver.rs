@@ -1,7 +1,7 @@
 //! From a problem to a plan with its bound: relaxation, construction, local search, and proof where that is affordable.
 
 use super::{
-    cuts::Cuts,
+    cuts::{Cuts, Point},
     evaluator::{Evaluation, Plan, evaluate},
     exact::{Relaxation, prove},
     levels::Levels,
@@ -9,6 +9,7 @@ use super::{
     problem::Problem,
     recourse::{Recourse, Shared},
     relax::{primal, relax},
+    risk::{polish, risky},
     search::Search,
 };
 
@@ -19,11 +20,13 @@ pub struct Effort {
     pub work: usize,
     /// Slots beyond which no proof is tried.
     pub slots: usize,
+    /// Roundings of the relaxation that a search begins with, at most three.
+    pub starts: usize,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { work: 6_000_000, slots: 400 }
+        Self { work: 6_000_000, slots: 400, starts: 3 }
     }
 }
 
@@ -47,7 +50,7 @@ impl Solved {
     /// By how much the plan may be too dear at most, as a share of the bound.
     #[must_use]
     pub fn gap(&self) -> f64 {
-        let over = self.evaluation.cost - self.bound;
+        let over = self.evaluation.objective - self.bound;
         if over <= 0.0 { 0.0 } else { over / self.bound.abs().max(f64::MIN_POSITIVE) }
     }
 }
@@ -57,32 +60,46 @@ impl Solved {
 /// # Errors
 /// When the linear solver fails, or the limits leave no plan at all.
 pub fn solve(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
+    if problem.risk.is_some_and(|risk| risk.weight > 0.0) {
+        return match risky(problem, effort) {
+            // What is short of every plan is so whatever is weighed how, and the nearest plan is told without.
+            Err(Failure::Infeasible) => solve(&Problem { risk: None, ..problem.clone() }, effort),
+            other => other,
+        };
+    }
     if Levels::fit(problem) { by_levels(problem, effort) } else { by_cuts(problem, effort) }
 }
 
 fn by_levels(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
     let levels = Levels::of(problem);
     let relaxed = relax(problem, &levels)?;
-    let plan = near(problem, &levels, &relaxed.orders, &relaxed.reduced);
+    let plan = near(problem, &levels, (&relaxed.orders, &relaxed.reduced), effort.starts);
     let all: Vec<usize> = (0..problem.slots.len()).collect();
     let columns = all.len() + levels.epochs.iter().map(|level| level.points.len() + 1).sum::<usize>();
     let mut relaxation = |bounds: &[(f64, f64)]| primal(problem, &levels, &all, bounds);
     let nodes = if all.len() <= effort.slots { effort.work / columns.max(1) } else { 0 };
-    finish(problem, &mut relaxation, plan, (relaxed.bound, relaxed.primal, &relaxed.reduced), nodes)
+    Ok(finish(problem, &mut relaxation, plan, (relaxed.bound, relaxed.primal, &relaxed.reduced), nodes))
 }
 
-fn by_cuts(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
+pub fn by_cuts(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
     let shared = Shared::of(problem);
     let mut cuts = Cuts::of(problem);
     let bounds: Vec<(f64, f64)> = problem.slots.iter().map(|slot| (0.0, f64::from(slot.most))).collect();
-    let point = cuts.solve(&bounds)?;
-    let (bound, reduced) = cuts.certify()?;
-    let plan = near(problem, &shared, &point.orders, &reduced);
+    let point = match cuts.solve(&bounds) {
+        // The linear solver gave up: a search from nothing, with the bound that recourse and orders at their least give.
+        Err(Failure::Solver(_)) => Point { cost: f64::NEG_INFINITY, orders: vec![0.0; bounds.len()] },
+        other => other?,
+    };
+    let (bound, reduced) = cuts.certify().unwrap_or_else(|_| cuts.least());
+    let mut plan = near(problem, &shared, (&point.orders, &reduced), effort.starts);
+    if problem.risk.is_some() {
+        plan = polish(problem, plan, &reduced);
+    }
     cuts.learn(&plan);
     let columns = (problem.slots.len() + problem.periods) * 4;
     let nodes = if problem.slots.len() <= effort.slots { effort.work / columns.max(1) } else { 0 };
     let mut relaxation = |bounds: &[(f64, f64)]| cuts.solve(bounds).map(|point| (point.cost, point.orders));
-    finish(problem, &mut relaxation, plan, (bound, point.cost, &reduced), nodes)
+    Ok(finish(problem, &mut relaxation, plan, (bound, point.cost, &reduced), nodes))
 }
 
 fn finish(
@@ -91,13 +108,13 @@ fn finish(
     plan: Plan,
     (relaxed, fractional, reduced): (f64, f64, &[f64]),
     nodes: usize,
-) -> Result<Solved, Failure> {
+) -> Solved {
     if nodes == 0 {
         let evaluation = evaluate(problem, &plan);
-        return Ok(Solved { plan, evaluation, bound: relaxed, relaxed, fractional, proved: false, nodes });
+        return Solved { plan, evaluation, bound: relaxed, relaxed, fractional, proved: false, nodes };
     }
-    let proof = prove(problem, relaxation, plan, (relaxed, reduced), nodes)?;
-    Ok(Solved {
+    let proof = prove(problem, relaxation, plan, (relaxed, reduced), nodes);
+    Solved {
         plan: proof.plan,
         evaluation: proof.evaluation,
         bound: proof.bound,
@@ -105,14 +122,14 @@ fn finish(
         fractional,
         proved: proof.complete,
         nodes: proof.nodes,
-    })
+    }
 }
 
 /// The best whole plan near fractional orders: rounded in three ways, each improved by exchanges.
-fn near(problem: &Problem, recourse: &dyn Recourse, orders: &[f64], reduced: &[f64]) -> Plan {
+pub fn near(problem: &Problem, recourse: &dyn Recourse, (orders, reduced): (&[f64], &[f64]), starts: usize) -> Plan {
     let roundings: [fn(f64) -> f64; 3] = [f64::floor, f64::round, |_| 0.0];
     let mut best: Option<(bool, f64, Plan)> = None;
-    for rounding in roundings {
+    for rounding in roundings.into_iter().take(starts.max(1)) {
         let plan = orders.iter().map(|orders| rounding(orders + 1e-9) as u32).collect();
         let mut search = Search::from(problem, recourse, plan);
         search.repair();

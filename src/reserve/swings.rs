@@ -7,6 +7,7 @@ use super::{
     outcome::{Line, lines},
     solver::{Effort, Solved, solve},
 };
+use rayon::prelude::*;
 use serde::Serialize;
 
 /// Halvings of the range in which a flip is sought.
@@ -110,16 +111,6 @@ struct Outcome {
     first: Vec<Line>,
 }
 
-fn at(case: &Case, driver: &Driver, value: f64, effort: Effort) -> Result<Outcome, Explained> {
-    let mut changed = case.clone();
-    (driver.set)(&mut changed, value);
-    let problem = changed.problem()?;
-    let Solved { plan, evaluation, .. } = solve(&problem, effort)?;
-    let mut first = lines(&problem, &plan);
-    first.retain(|line| line.order_period == 1);
-    Ok(Outcome { cost: evaluation.feasible().then(|| evaluation.total()), first })
-}
-
 /// Why a swing could not be found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Explained {
@@ -129,54 +120,83 @@ pub enum Explained {
     Failure(#[from] Failure),
 }
 
-/// How the case answers to each driver; the widest swing first.
+/// How the case answers to each driver; the widest swing first. `solved` is told after each of the hundred or so solutions, from
+/// whatever thread made it; what is found hangs on none of them.
 ///
 /// # Errors
 /// When the case is ill-formed or the solver fails.
-pub fn explain(case: &Case, drivers: &[Driver], effort: Effort) -> Result<Vec<Swing>, Explained> {
-    let mut swings = Vec::new();
-    for driver in drivers {
-        let now = at(case, driver, driver.now, effort)?.first;
-        let (low, high) = (at(case, driver, driver.low, effort)?, at(case, driver, driver.high, effort)?);
-        swings.push(Swing {
+pub fn explain(case: &Case, drivers: &[Driver], effort: Effort, solved: &(dyn Fn() + Sync)) -> Result<Vec<Swing>, Explained> {
+    let tried = Tried { case, effort: Effort { starts: 1, ..effort }, solved };
+    let now = tried.problem(&case.problem()?)?.first;
+    let swing = |driver: &Driver| -> Result<Swing, Explained> {
+        let (low, high) = (tried.at(driver, driver.low)?, tried.at(driver, driver.high)?);
+        Ok(Swing {
             input: driver.name,
             unit: driver.unit,
             low: driver.low,
             high: driver.high,
             cost_at_low: low.cost,
             cost_at_high: high.cost,
-            flips_below: flip(case, driver, &now, driver.low, effort)?,
-            flips_above: flip(case, driver, &now, driver.high, effort)?,
-        });
-    }
+            flips_below: tried.flip(driver, &now, driver.low)?,
+            flips_above: tried.flip(driver, &now, driver.high)?,
+        })
+    };
+    let mut swings = drivers.par_iter().map(swing).collect::<Result<Vec<Swing>, Explained>>()?;
     let width = |swing: &Swing| swing.cost_at_low.zip(swing.cost_at_high).map_or(i64::MAX, |(low, high)| (high.0 - low.0).abs());
     swings.sort_by_key(|swing| std::cmp::Reverse(width(swing)));
     Ok(swings)
 }
 
-/// The nearest value towards `end` at which the first orders are no longer `now`: looked through in steps, then halved.
-fn flip(case: &Case, driver: &Driver, now: &[Line], end: f64, effort: Effort) -> Result<Option<Flip>, Explained> {
-    let mut same = driver.now;
-    for step in 1..=STEPS {
-        let value = driver.now + (end - driver.now) * step as f64 / STEPS as f64;
-        if value == driver.now {
-            return Ok(None);
-        }
-        let mut found = Flip { at: value, first_orders: at(case, driver, value, effort)?.first };
-        if found.first_orders == now {
-            same = value;
-            continue;
-        }
-        for _ in 0..HALVINGS {
-            let middle = f64::midpoint(same, found.at);
-            let first_orders = at(case, driver, middle, effort)?.first;
-            if first_orders == now {
-                same = middle;
-            } else {
-                found = Flip { at: middle, first_orders };
-            }
-        }
-        return Ok(Some(found));
+struct Tried<'a> {
+    case: &'a Case,
+    effort: Effort,
+    solved: &'a (dyn Fn() + Sync),
+}
+
+impl Tried<'_> {
+    fn at(&self, driver: &Driver, value: f64) -> Result<Outcome, Explained> {
+        let mut changed = self.case.clone();
+        (driver.set)(&mut changed, value);
+        self.problem(&changed.problem()?)
     }
-    Ok(None)
+
+    fn problem(&self, problem: &super::problem::Problem) -> Result<Outcome, Explained> {
+        let solved = solve(problem, self.effort);
+        (self.solved)();
+        let (cost, plan) = match solved {
+            Ok(Solved { plan, evaluation, .. }) => (evaluation.feasible().then(|| evaluation.total()), plan),
+            Err(Failure::Infeasible) => (None, vec![0; problem.slots.len()]),
+            Err(failure) => return Err(failure.into()),
+        };
+        let mut first = lines(problem, &plan);
+        first.retain(|line| line.order_period == 1);
+        Ok(Outcome { cost, first })
+    }
+
+    /// The nearest value towards `end` at which the first orders are no longer `now`: looked through in steps, then halved.
+    fn flip(&self, driver: &Driver, now: &[Line], end: f64) -> Result<Option<Flip>, Explained> {
+        let mut same = driver.now;
+        for step in 1..=STEPS {
+            let value = driver.now + (end - driver.now) * step as f64 / STEPS as f64;
+            if value == driver.now {
+                return Ok(None);
+            }
+            let mut found = Flip { at: value, first_orders: self.at(driver, value)?.first };
+            if found.first_orders == now {
+                same = value;
+                continue;
+            }
+            for _ in 0..HALVINGS {
+                let middle = f64::midpoint(same, found.at);
+                let first_orders = self.at(driver, middle)?.first;
+                if first_orders == now {
+                    same = middle;
+                } else {
+                    found = Flip { at: middle, first_orders };
+                }
+            }
+            return Ok(Some(found));
+        }
+        Ok(None)
+    }
 }

@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a commitment that outlives the horizon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tail {
-    /// The upfront counts by the share of its periods within the horizon, and fees after it are left out.
+    /// The upfront and what is fetched at the end count by the share of its periods within the horizon, and fees after it are
+    /// left out.
+    #[default]
     Prorate,
     /// Everything is paid, also after the horizon.
     Full,
@@ -25,8 +27,10 @@ pub struct Slot {
     /// Orders at most; each is of `step` units.
     pub most: u32,
     pub step: u32,
-    /// Discounted cost of one order over the horizon.
+    /// Discounted cost of one order over the horizon; what it fetches at the end is taken off.
     pub cost: f64,
+    /// What it fetches at the end, discounted.
+    pub salvage: f64,
     /// Quoted upfront of one order, undiscounted and whole.
     pub upfront: f64,
     /// Undiscounted spend of one order by year of the horizon.
@@ -56,7 +60,7 @@ pub struct Terms {
     pub lead: usize,
     pub upfront: f64,
     pub per_period: f64,
-    /// What a unit is worth at the end of its term or of the horizon, whichever is sooner; per unit, undiscounted.
+    /// What a unit fetches in the period after its term, undiscounted.
     pub salvage: f64,
     /// What today's quote is multiplied by, by period of the order.
     pub quote: Vec<f64>,
@@ -105,10 +109,10 @@ fn slot(terms: &Terms, order: usize, periods: usize, rate: f64, tail: Tail) -> S
         spend[period / 12] += fee;
     }
     let fees: f64 = paid.map(|period| fee * discount(rate, period)).sum();
-    let salvage = terms.salvage * step * discount(rate, end);
+    let salvage = terms.salvage * step * share * discount(rate, last);
     let cost = upfront * share * discount(rate, order) + fees - salvage;
     let (option, kind, most) = (terms.option, terms.kind, terms.most);
-    Slot { option, kind, period: order, first, end, most, step: terms.step, cost, upfront, spend }
+    Slot { option, kind, period: order, first, end, most, step: terms.step, cost, salvage, upfront, spend }
 }
 
 #[cfg(test)]
@@ -146,6 +150,15 @@ mod tests {
         assert!((prorated.cost - quote * (120.0 * 2.0 / 12.0 + 20.0)).abs() < 1e-9);
         assert!((full.cost - quote * 240.0).abs() < 1e-9);
         assert!((prorated.upfront - quote * 120.0).abs() < 1e-9, "the budget sees the whole upfront");
+    }
+
+    #[test]
+    fn salvage_comes_after_the_term_and_is_prorated_like_the_upfront() {
+        let salvaged = Terms { salvage: 60.0, ..terms() };
+        let worth = |tail: Tail, at: usize| slots(&terms(), 24, 0.21, tail)[at].cost - slots(&salvaged, 24, 0.21, tail)[at].cost;
+        assert!((worth(Tail::Prorate, 0) - 60.0 * 1.21_f64.powf(-14.0 / 12.0)).abs() < 1e-9);
+        let last = 60.0 * 1.21_f64.powf(-34.0 / 12.0);
+        assert!((worth(Tail::Full, 2) - last).abs() < 1e-9 && (worth(Tail::Prorate, 2) - last * 2.0 / 12.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A worker process as the parent sees it: lines come out, orders go in, and it can always be got rid of.
 
-use super::event::{Event, Order};
+use super::{
+    event::{Event, Order},
+    listing::Environment,
+};
 use anyhow::{Context, Result};
 use nix::{
     sys::signal::{Signal, kill},
@@ -38,25 +41,18 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `assay worker` with a first line of input. It has a process group of its own, so that Ctrl-C reaches the parent alone.
+    /// Starts `assay worker` with a first line of input, and with variables of the environment set. It has a process group of its own, so
+    /// that Ctrl-C reaches the parent alone.
     ///
     /// # Errors
     /// When the program cannot be started a second time.
-    pub fn start(task: &str, job: &impl Serialize) -> Result<Self> {
-        Self::start_with(task, job, None)
-    }
-
-    /// The same with a cuBLASLt that a person named.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub fn start_with(task: &str, job: &impl Serialize, cublaslt: Option<&str>) -> Result<Self> {
+    pub fn start_with(task: &str, job: &impl Serialize, environment: Environment) -> Result<Self> {
         let program = std::env::current_exe().context("finding this program to start a worker")?;
         let mut process = Command::new(&program)
             .args(["worker", task])
             // Mesa's layer that picks a default device asks for a display and complains when there is none.
             .env("NODEVICE_SELECT", "1")
-            .envs(cublaslt.map(|path| ("ASSAY_CUBLASLT_LIB", path)))
+            .envs(environment)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

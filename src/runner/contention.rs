@@ -46,6 +46,6 @@ impl Contention {
 
 /// Whether nothing was measured, and the vendor's library may be to blame.
 pub fn is_lost_to_the_vendor(variants: &[Variant], entries: &[Entry]) -> bool {
-    let vendors = variants.last().is_some_and(|variant| variant.kind == VariantKind::Vendor);
+    let vendors = variants.len() > 1 && variants.last().is_some_and(|variant| variant.kind == VariantKind::Vendor);
     vendors && entries.iter().all(|entry| entry.outcome == Outcome::Failed)
 }

@@ -4,7 +4,7 @@ use super::tuning::Tune;
 use crate::{
     contract::Listing,
     plan::Plan,
-    record::{Device, Entry, Outcome, Vitals, Work, Workload},
+    record::{Decline, Device, Entry, Outcome, Vitals, Work, Workload},
     units::Nanos,
     workload::{self, Choice, Suite},
 };
@@ -90,10 +90,11 @@ pub enum Contenders {
 }
 
 impl Job {
-    /// What the opened device has, by id.
-    pub fn plans(&self, suite: Suite, device: &Device) -> HashMap<String, Plan> {
+    /// What the opened devices have, by id: the first alone, or all of them at once.
+    pub fn plans(&self, suite: Suite, devices: &[Device]) -> HashMap<String, Plan> {
         let choice = Choice { suite, footprint: self.footprint, seed: self.seed };
-        let plans = workload::plans(device, &choice).into_iter();
+        let alone = devices.first().filter(|_| devices.len() == 1).map(|device| workload::plans(device, &choice));
+        let plans = alone.unwrap_or_default().into_iter().chain(workload::shared(devices, &choice));
         let paced = |plan| match self.options.pace {
             Some(pace) => workload::paced(plan, pace),
             None => Some(plan),
@@ -126,6 +127,8 @@ pub enum Order {
 pub enum Event {
     Listed {
         listing: Listing,
+        /// By UUID, what only a process of its own can see.
+        units: Vec<String>,
     },
     /// A measurement begins; silence beyond `within` is a hang.
     Begin {
@@ -137,6 +140,11 @@ pub enum Event {
     /// What the measurement is doing now.
     Phase {
         doing: String,
+    },
+    /// The rate has fallen, while the measurement goes on.
+    Fell {
+        workload: Workload,
+        decline: Decline,
     },
     /// It is prepared and verified, and waits for its start.
     Ready,

@@ -9,6 +9,7 @@ mod contention;
 mod event;
 mod faults;
 mod gate;
+mod listing;
 mod replay;
 mod tape;
 mod together;
@@ -18,15 +19,14 @@ mod watch;
 pub mod worker;
 
 pub use event::{Contenders, Look, Options, Seen};
+pub use listing::{is_seen_alone, list, list_with};
 pub use replay::replay;
 pub use together::carry_out_together;
 pub use tuning::Tune;
 pub use watch::watch;
 
 use crate::{
-    contract::Listing,
-    device::BACKENDS,
-    record::{Device, Entry, Outcome, Work, Workload},
+    record::{Decline, Device, Entry, Outcome, Work, Workload},
     telemetry::KERNEL_LOG,
     units::Nanos,
     workload::{SUITES, Suite},
@@ -44,8 +44,6 @@ use std::{
 use together::Lane;
 use vigil::Vigil;
 
-/// Listing a backend takes this long at the most.
-const LISTING: Duration = Duration::from_secs(10);
 /// Opening a device takes this long at the most.
 const OPENING: Duration = Duration::from_mins(1);
 /// How often it is seen whether a person wants to stop.
@@ -58,41 +56,6 @@ const LOOK_AT_GATE: Duration = Duration::from_millis(5);
 pub fn suite(name: &str, time: Option<Nanos>) -> Option<Suite> {
     let suite = *SUITES.iter().find(|suite| suite.name == name)?;
     Some(Suite { sustained: time.unwrap_or(suite.sustained), ..suite })
-}
-
-/// Asks every backend what it finds, each in a worker of its own and all at once.
-#[must_use]
-pub fn list() -> Vec<Listing> {
-    list_with(None)
-}
-
-/// The same with a cuBLASLt that a person named.
-#[must_use]
-pub fn list_with(cublaslt: Option<&str>) -> Vec<Listing> {
-    let start = |name: &'static str| (name, Child::start_with("list", &name, cublaslt));
-    let children: Vec<_> = BACKENDS.iter().map(|backend| start(backend.name)).collect();
-    let deadline = Instant::now() + LISTING;
-    children.into_iter().map(|(name, child)| listed(name, child, deadline)).collect()
-}
-
-fn listed(backend: &str, child: Result<Child>, deadline: Instant) -> Listing {
-    let absent = |why: String| Listing { backend: backend.into(), absent: Some(why), ..Listing::default() };
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => return absent(format!("{error:#}")),
-    };
-    loop {
-        match child.listen(deadline.saturating_duration_since(Instant::now())) {
-            Heard::Event(Event::Listed { listing }) => return listing,
-            Heard::Event(_) => {}
-            Heard::Silence if Instant::now() < deadline => {}
-            Heard::Silence => {
-                child.kill();
-                return absent(format!("its driver did not answer within {} s", LISTING.as_secs()));
-            }
-            Heard::Gone(how) => return absent(format!("its driver broke while it was asked: {how}")),
-        }
-    }
 }
 
 /// A workload to measure, and the time that its suite gives it.
@@ -108,6 +71,8 @@ pub struct Item {
 #[derive(Clone, Debug)]
 pub struct Task {
     pub device: Device,
+    /// Ids of devices that are opened with it, for what several do at once.
+    pub peers: Vec<String>,
     /// In the order in which they are measured.
     pub workloads: Vec<Item>,
     pub suite: Suite,
@@ -117,9 +82,15 @@ pub struct Task {
 }
 
 /// What happens while a task is carried out.
-pub enum News<'a> {
+pub enum News {
     /// A measurement begins.
-    Begin(&'a Workload),
+    Begin(Workload),
+    /// Its rate has fallen lastingly, while it goes on.
+    Fell {
+        device: String,
+        workload: Workload,
+        decline: Decline,
+    },
     Entry(Box<Entry>),
 }
 
@@ -146,7 +117,7 @@ fn work_off(
     while !left.is_empty() && !interrupted() {
         let job = Job {
             backend: task.device.backend.clone(),
-            devices: vec![task.device.id.clone()],
+            devices: std::iter::once(listing::address(&task.device)).chain(task.peers.iter().cloned()).collect(),
             suite: task.suite.name.into(),
             time: Some(task.suite.sustained),
             footprint: task.footprint,
@@ -173,7 +144,8 @@ fn work_off(
         if let Some(lane) = lane {
             lane.sets_out();
         }
-        attendance.attend(&mut Child::start_with("measure", &job, task.options.cublaslt_library.as_deref())?, interrupted, news)?;
+        let environment = listing::environment(task.options.cublaslt_library.as_deref(), Some(&task.device));
+        attendance.attend(&mut Child::start_with("measure", &job, environment)?, interrupted, news)?;
         unopened = attendance.unopened;
     }
     Ok(())
@@ -220,10 +192,13 @@ impl Attendance<'_> {
                     self.within = within.into();
                     vigil.expect(Instant::now(), self.within);
                     self.doing.clear();
-                    news(News::Begin(&workload))?;
+                    news(News::Begin(workload.clone()))?;
                     self.begun = Some((*device, workload, work));
                 }
                 Heard::Event(Event::Phase { doing }) => self.doing = doing,
+                Heard::Event(Event::Fell { workload, decline }) => {
+                    news(News::Fell { device: self.task.device.id.clone(), workload, decline })?;
+                }
                 Heard::Event(Event::Ready) => {
                     self.at_gate = true;
                     // The others may have all of their measurement before them.
@@ -328,6 +303,8 @@ impl Attendance<'_> {
     fn tell(&mut self, mut entry: Entry, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
         self.watch.settle(&mut entry);
         self.at_gate = false;
+        // A worker that sees one device alone calls it the first.
+        entry.device.id.clone_from(&self.task.device.id);
         if let Some(lane) = self.lane {
             lane.leaves(&entry.workload.id);
             if entry.outcome != Outcome::Measured {

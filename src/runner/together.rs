@@ -5,7 +5,6 @@ use super::{
     gate::{Gate, Pass},
     work_off,
 };
-use crate::record::{Entry, Workload};
 use anyhow::{Result, anyhow};
 use std::{
     sync::{
@@ -47,12 +46,6 @@ impl Lane<'_> {
     }
 }
 
-/// What a device's thread tells.
-enum Told {
-    Begin(Workload),
-    Entry(Box<Entry>),
-}
-
 /// Carries tasks out at once, one a device, each measurement from a common start; tells `news` of every step of any.
 ///
 /// # Errors
@@ -75,13 +68,7 @@ pub fn carry_out_together(
                 let (tell, stop) = (tell.clone(), &stop);
                 let lane = Lane { gate: &gate, index, devices: tasks.len() };
                 scope.spawn(move || {
-                    let mut pass_on = |news: News| {
-                        let owned = match news {
-                            News::Begin(workload) => Told::Begin(workload.clone()),
-                            News::Entry(entry) => Told::Entry(entry),
-                        };
-                        tell.send(owned).map_err(|_| anyhow!("nobody listens"))
-                    };
+                    let mut pass_on = |news: News| tell.send(news).map_err(|_| anyhow!("nobody listens"));
                     let outcome = work_off(task, Some(&lane), stop, &mut pass_on);
                     // Whoever still waits at the gate need not wait for this one.
                     lane.gate().gives_up(index);
@@ -92,10 +79,7 @@ pub fn carry_out_together(
         drop(tell);
         let mut outcome = Ok(());
         for told in told {
-            outcome = match told {
-                Told::Begin(workload) => news(News::Begin(&workload)),
-                Told::Entry(entry) => news(News::Entry(entry)),
-            };
+            outcome = news(told);
             if outcome.is_err() {
                 // The threads find out when they look whether to stop.
                 ended.store(true, Ordering::Relaxed);

@@ -46,7 +46,7 @@ pub fn watch(look: &Look, news: &mut dyn FnMut(Vec<Seen>) -> Result<()>) -> Resu
 
 /// One worker's life; how it was lost, if it was.
 fn attend(look: &Look, news: &mut dyn FnMut(Vec<Seen>) -> Result<()>) -> Result<Option<String>> {
-    let mut child = Child::start("watch", look)?;
+    let mut child = Child::start_with("watch", look, Vec::new())?;
     let mut vigil = Vigil::new(Instant::now(), FIRST);
     loop {
         let heard = child.listen(LOOK);

@@ -4,7 +4,7 @@ use super::{
     budget::Budget,
     contention::{self, Contention},
     event::{Contenders, Event, Job, Look, Options, Order, Seen},
-    faults,
+    faults, listing,
     tape::Taped,
     tuning::Tuning,
 };
@@ -100,25 +100,13 @@ fn backend(name: &str) -> Option<&'static Backend> {
 /// Lists the devices of the backend named on standard input.
 pub fn list() {
     die_with_parent();
-    let listing = match receive::<String>() {
-        Ok(name) => {
-            backend(&name).map_or_else(|| absent(&name, "not built into this program"), |backend| described((backend.probe)()))
-        }
-        Err(why) => absent("", &why),
+    let (listing, units) = match receive::<String>().map(|name| (backend(&name), name)) {
+        Ok((Some(backend), _)) => listing::described((backend.probe)()),
+        Ok((None, name)) => (absent(&name, "not built into this program"), Vec::new()),
+        Err(why) => (absent("", &why), Vec::new()),
     };
-    tell(&Event::Listed { listing });
+    tell(&Event::Listed { listing, units });
     tell(&Event::Done);
-}
-
-/// Adds to GPUs what their driver's management library knows. Where there is none they stay as the backend saw them.
-fn described(mut listing: Listing) -> Listing {
-    if listing.devices.iter().any(|device| device.kind == Kind::Gpu) {
-        let sources = Sources::open(None);
-        for device in &mut listing.devices {
-            let _ = sources.describe(device);
-        }
-    }
-    listing
 }
 
 fn absent(backend: &str, why: &str) -> Listing {
@@ -182,7 +170,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
     // What verifies is the host; where that is also what is measured, or stands in for it, its time is not held to an accelerator's.
     let is_accelerator = machine.devices()[0].kind == Kind::Gpu;
     let suite = Suite { setup: suite.setup.filter(|_| is_accelerator), ..suite };
-    let mut plans = job.plans(suite, &machine.devices()[0]);
+    let mut plans = job.plans(suite, machine.devices());
     let sources = Sources::open(job.options.nvml_library.as_deref().map(Path::new));
     let mut device = machine.devices()[0].clone();
     // Without a management library the device stays as the backend saw it, and without sensors telemetry stays blank.
@@ -285,6 +273,7 @@ impl Worker<'_> {
                 }
                 tell(&Event::Phase { doing: phase.doing().into() });
             },
+            fell: &|variant, decline| tell(&Event::Fell { workload: plan.key.with(variant), decline: *decline }),
         };
         let before = self.sources.others(&self.device);
         let taped = Taped::new(self.machine);

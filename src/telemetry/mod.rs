@@ -149,6 +149,13 @@ impl Sources {
         self.nvml.as_ref().map(|library| library.versions()).unwrap_or_default()
     }
 
+    /// By UUID, what processes of their own see of cards some of which are cut by MIG; empty where none is, or nobody tells.
+    #[must_use]
+    pub fn units(&self) -> Vec<String> {
+        let Ok(library) = self.nvml.as_ref().copied() else { return Vec::new() };
+        within(ASKING, move || library.units()).unwrap_or_default()
+    }
+
     /// Adds what the device's driver knows: model, UUID, bus, driver, clocks, ECC; and as facts by name VBIOS, limits, MIG mode.
     /// What the backend said stays; only blanks are filled.
     ///

@@ -81,6 +81,22 @@ impl Library {
         found.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version?))).collect()
     }
 
+    /// The slices of cards that are cut by MIG and the cards that are whole, by UUID; empty where none is cut, for a process sees all then.
+    pub fn units(self) -> Vec<String> {
+        let cards = (0..self.nvml.device_count().unwrap_or(0)).filter_map(|index| self.nvml.device_by_index(index).ok());
+        let (cut, whole): (Vec<Card>, Vec<Card>) = cards.partition(|card| card.mig_mode().is_ok_and(|mode| mode.current != 0));
+        let slices = |card: &Card| -> Vec<String> {
+            let slice = |index| card.mig_device_by_index(index).ok()?.uuid().ok();
+            (0..card.mig_device_count().unwrap_or(0)).filter_map(slice).collect()
+        };
+        let slices: Vec<String> = cut.iter().flat_map(slices).collect();
+        if slices.is_empty() {
+            slices
+        } else {
+            slices.into_iter().chain(whole.iter().filter_map(|card| card.uuid().ok())).collect()
+        }
+    }
+
     /// Fills the blanks of a device, and adds facts under names of their own.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ fn plan(operation: &Operation, blocks: u64, times: u64, device: &Device, seed: u
             )
         },
         buffers,
-        also: None,
+        also: Vec::new(),
         seed,
         sustained: false,
     }

@@ -122,7 +122,7 @@ fn plan(precision: Precision, ordinary: bool, device: &Device, seed: u32) -> Pla
             // Of adding up rounds, or steps, each of which is the same.
             relative: if output == Dtype::Int32 { 0.0 } else { times as f64 * accumulate.roundoff() },
         },
-        also: None,
+        also: Vec::new(),
         seed,
         sustained: false,
     }

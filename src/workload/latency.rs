@@ -74,7 +74,7 @@ fn plan(bytes: u64, device: &Device, seed: u32) -> Plan {
             tolerance: 0.0,
             relative: 0.0,
         },
-        also: None,
+        also: Vec::new(),
         seed,
         sustained: false,
     }

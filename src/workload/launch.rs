@@ -63,7 +63,7 @@ fn plan(operation: &Operation, length: u64, device: &Device, seed: u32) -> Plan 
             tolerance: 0.0,
             relative: 0.0,
         },
-        also: None,
+        also: Vec::new(),
         seed,
         sustained: operation.sustained,
     }

@@ -3,6 +3,10 @@
 //! B is `[k,n]` where ordinary units multiply, `[n,k]` where tensor cores do: there both operands lie along k, as the hardware takes
 //! them. Where the output cannot hold every sum exactly, the inputs of the exact pass are sparse.
 //!
+//! fp4 has a scale every 16 elements along k, as tensor cores take it; all scales are one. No kernel of ours multiplies it: the vendor's
+//! library does, or nobody. Nor do ours multiply matrices of which half is zero (2:4 sparsity); one such product is asked for, named
+//! apart, so that its operations are never taken for those of a dense one.
+//!
 //! Shapes: small and large squares, and three that transformers are made of (Llama-3 8B: model width 4096, feed-forward width
 //! 14336): a decode step of a batch of 16 against a projection, a prefill of 512 tokens against the same, and of 64 tokens
 //! against the feed-forward.
@@ -10,7 +14,7 @@
 use super::{Choice, oracle, supports};
 use crate::{
     dtype::{Dtype, Precision},
-    plan::{Arg, Buffer, Check, Op, Pass, Plan, Role, SPREAD, Step, Submit, WorkloadKey},
+    plan::{Arg, Buffer, Check, Op, Pass, Plan, Role, SPARSE, SPREAD, Step, Submit, WorkloadKey},
     record::{Device, Kind, RateUnit, Work},
     units::{Bytes, Flops},
 };
@@ -34,6 +38,7 @@ const TENSOR: &[Row] = &[
     row(Dtype::Fp16, Dtype::Fp32, Dtype::Fp16),
     row(Dtype::E4m3, Dtype::Fp32, Dtype::Bf16),
     row(Dtype::E5m2, Dtype::Fp32, Dtype::Bf16),
+    row(Dtype::Fp4, Dtype::Fp32, Dtype::Bf16),
     row(Dtype::Int8, Dtype::Int32, Dtype::Int32),
     row(Dtype::Tf32, Dtype::Fp32, Dtype::Fp32),
 ];
@@ -87,7 +92,15 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
             Plan { sustained, ..plan(row, shape, device, choice.seed) }
         })
     };
-    tensor.iter().chain(ORDINARY).flat_map(of).filter(fits).collect()
+    let sparse = tensor.first().map(|row| sparse(row, decisive, device, choice.seed));
+    tensor.iter().chain(ORDINARY).flat_map(of).chain(sparse).filter(fits).collect()
+}
+
+/// A square product of which half of A is zero.
+fn sparse(row: &Row, n: u64, device: &Device, seed: u32) -> Plan {
+    let dense = plan(row, (n, n, n), device, seed);
+    let precision = format!("sparse-{}", dense.precision);
+    Plan { key: WorkloadKey { precision, ..dense.key }, program: vec![Step { stream: 0, op: Op::Library(SPARSE) }], ..dense }
 }
 
 /// Inputs of the products that a decision hangs on. The quick suite has six sustained figures to give, so that on a device with tensor
@@ -111,7 +124,11 @@ fn plan(row: &Row, (m, n, k): (u64, u64, u64), device: &Device, seed: u32) -> Pl
     Plan {
         key: WorkloadKey { family: "matmul", operation: "matmul", precision: precision.to_string(), shape: format!("{m}x{n}x{k}") },
         precision,
-        work: Work { flops: Flops(2 * m * n * k), bytes: Bytes((m * k + k * n) * of.bytes() + m * n * output.bytes()), items: 0 },
+        work: Work {
+            flops: Flops(2 * m * n * k),
+            bytes: Bytes(of.bytes_of(m * k) + of.bytes_of(k * n) + output.bytes_of(m * n)),
+            items: 0,
+        },
         unit: RateUnit::Flops,
         places: vec![device.id.clone()],
         buffers: vec![input(m, k), if transposed { input(n, k) } else { input(k, n) }, Buffer::matrix(output, m, n, Role::Out)],
@@ -129,7 +146,7 @@ fn plan(row: &Row, (m, n, k): (u64, u64, u64), device: &Device, seed: u32) -> Pl
             tolerance: tolerance(precision, k),
             relative: if output == precision.accumulate { 0.0 } else { output.roundoff() },
         },
-        also: None,
+        also: Vec::new(),
         seed,
         sustained: false,
     }
@@ -148,7 +165,7 @@ fn sparsity(precision: Precision, k: u64) -> (u64, u64) {
 fn tolerance(Precision { input, accumulate, .. }: Precision, k: u64) -> f64 {
     match input {
         Dtype::Int8 => 0.0,
-        Dtype::E4m3 | Dtype::E5m2 => oracle::short_tolerance(k),
+        Dtype::E4m3 | Dtype::E5m2 | Dtype::Fp4 => oracle::short_tolerance(k),
         _ => oracle::sum_tolerance(k, accumulate.roundoff()),
     }
 }
@@ -229,6 +246,17 @@ mod tests {
         let plan = plan(&ORDINARY[0], (2, 3, 4), &device(Kind::Cpu, 1 << 30, &["fp32"]), 3);
         assert_eq!((plan.work.flops, plan.work.bytes), (Flops(48), Bytes((8 + 12 + 6) * 4)));
         assert_eq!(plan.key.id(), "matmul/fp32.fp32.fp32/2x3x4");
+    }
+
+    #[test]
+    fn a_sparse_product_is_asked_for_once_under_a_name_of_its_own() {
+        let card = Device { backend: "cuda".into(), ..device(Kind::Gpu, 80 << 30, &["bf16", "fp4"]) };
+        let plans = plans(&card, &choice());
+        let sparse: Vec<_> = plans.iter().filter(|plan| plan.program[0].op == Op::Library(SPARSE)).collect();
+        assert_eq!((sparse.len(), sparse[0].key.id().as_str()), (1, "matmul/sparse-bf16.fp32.bf16/8192x8192x8192"));
+        assert!(sparse[0].product().is_none() && !sparse[0].sustained);
+        let narrow = plans.iter().find(|plan| plan.key.id() == "matmul/fp4.fp32.bf16/1024x1024x1024").expect("planned");
+        assert_eq!(narrow.work.bytes, Bytes(2 * 1024 * 512 + 2 * 1024 * 1024));
     }
 
     #[test]

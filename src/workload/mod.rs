@@ -2,11 +2,13 @@
 
 mod atomics;
 mod cache;
+mod collective;
 mod issue;
 mod latency;
 mod launch;
 mod matmul;
 mod oracle;
+mod peer;
 mod stream;
 mod transfer;
 
@@ -43,6 +45,28 @@ pub const FAMILIES: &[Family] = &[
         plans: launch::plans,
     },
 ];
+
+/// A row a family of several devices at once.
+pub struct Shared {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// The first device leads: entries are its own. With no other the plans are those that say so.
+    pub plans: fn(&[Device], &Choice) -> Vec<Plan>,
+}
+
+/// Every such family, reported behind the others.
+pub const SHARED: &[Shared] = &[
+    Shared { name: "peer", about: "what the links between devices deliver, pair by pair", plans: peer::plans },
+    Shared { name: "collective", about: "sums over all devices, each of which ends with the whole", plans: collective::plans },
+];
+
+/// Plans of a suite for devices at once, of which the first leads.
+#[must_use]
+pub fn shared(devices: &[Device], choice: &Choice) -> Vec<Plan> {
+    let linked = devices.first().is_some_and(|device| device.backend == "cuda") && choice.suite.name != "soak";
+    let families = SHARED.iter().filter(|_| linked);
+    families.flat_map(|family| (family.plans)(devices, choice)).collect()
+}
 
 /// How a suite spends its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

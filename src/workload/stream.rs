@@ -93,7 +93,7 @@ pub fn plan(family: &'static str, operation: &'static Operation, bytes: u64, pas
             relative: 0.0,
         },
         buffers,
-        also: None,
+        also: Vec::new(),
         seed,
         sustained: false,
     }

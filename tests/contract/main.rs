@@ -3,11 +3,11 @@
 mod scripted;
 
 use assay::{
-    contract::Fault,
+    contract::{Clock, Fault},
     dtype::{Dtype, Precision},
     measure::{Context, Profile, Readings, measure},
     plan::{Arg, Buffer, COLUMN, Check, Op, Pass, Place, Plan, ROW, Role, Step, Submit, Variant, VariantKind, WorkloadKey, weight},
-    record::{Entry, Outcome, RateUnit, Reading, Status, Work},
+    record::{Decline, Entry, Outcome, RateUnit, Reading, Status, Work},
     units::{Bytes, Flops, Megahertz, Milliwatts, Nanos},
 };
 use scripted::{Script, Scripted};
@@ -41,7 +41,7 @@ fn plan(operation: &'static str) -> Plan {
         program: vec![Step { stream: 0, op: Op::Kernel { stem: "twice", args } }],
         submit: Submit::Stream,
         check: Check { output: 1, element: twice, fold: fold_of_twice, bound: 6, tolerance: 0.0, relative: 0.0 },
-        also: None,
+        also: Vec::new(),
         seed: 1,
         sustained: false,
     }
@@ -55,6 +55,7 @@ fn run(machine: &Scripted, plan: &Plan, variants: &[Variant]) -> Vec<Entry> {
         expected: None,
         ended: &|_| {},
         phase: &|_| {},
+        fell: &|_, _| {},
     };
     measure(machine, plan, variants, &context)
 }
@@ -178,8 +179,15 @@ fn a_measurement_that_its_sensors_speak_against_goes_on_and_is_not_steady() {
             Readings { source: "nvml", readings: each.collect(), ..Readings::default() }
         };
         let profile = Profile { burst: Nanos(0), sustained: Nanos(0), precision: None }.precise(0.005);
-        let context =
-            Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &|_| {}, phase: &|_| {} };
+        let context = Context {
+            profile,
+            interrupted: &|| false,
+            readings: &readings,
+            expected: None,
+            ended: &|_| {},
+            phase: &|_| {},
+            fell: &|_, _| {},
+        };
         measure(&Scripted::new(|_, _| MILLISECOND), &long, &[Variant::own("a")], &context).remove(0)
     };
     let calm = measured(|_| 1_500);
@@ -238,12 +246,51 @@ fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
         let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
         let ended = |fault: &Fault| told.borrow_mut().push(fault.is_final());
         let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(MILLISECOND), precision: None };
-        let context =
-            Context { profile, interrupted: &|| false, readings: &readings, expected: None, ended: &ended, phase: &|_| {} };
+        let context = Context {
+            profile,
+            interrupted: &|| false,
+            readings: &readings,
+            expected: None,
+            ended: &ended,
+            phase: &|_| {},
+            fell: &|_, _| {},
+        };
         let entries = measure(&machine, &plan("told"), &[Variant::own("a")], &context);
         assert_eq!(entries[0].outcome, Outcome::Failed);
         assert_eq!(told.into_inner(), [is_final], "{script:?}");
     }
+}
+
+#[test]
+fn a_lasting_fall_is_told_while_the_measurement_goes_on() {
+    // Launches of 100 ms, give or take 2, and 3 % slower from the 2,000th on; the 4,000th alone takes a second.
+    let machine = Scripted::new(|_, index| {
+        let varied = 98 * MILLISECOND + index.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (4 * MILLISECOND);
+        match index {
+            4_000 => 10 * varied,
+            0..2_000 => varied,
+            _ => varied / 100 * 103,
+        }
+    });
+    let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
+    let fell = |variant: &Variant, fall: &Decline| told.borrow_mut().push((variant.clone(), *fall, machine.clock.now().seconds()));
+    let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(600_000 * MILLISECOND), precision: None };
+    let context = Context {
+        profile,
+        interrupted: &|| false,
+        readings: &readings,
+        expected: None,
+        ended: &|_| {},
+        phase: &|_| {},
+        fell: &fell,
+    };
+    let soak = Plan { sustained: true, ..plan("soak") };
+    let entry = measure(&machine, &soak, &[Variant::own("a")], &context).remove(0);
+    assert_eq!((entry.outcome, entry.declines.len()), (Outcome::Measured, 1), "{:?}", entry.declines);
+    let told = told.into_inner();
+    let [(_, fall, at)] = &told[..] else { panic!("told once: {told:?}") };
+    assert!((fall.at.value - entry.declines[0].at.value).abs() < 5.0 && (fall.ratio.value - 0.97).abs() < 0.005, "{fall:?}");
+    assert!(*at > 200.0 && *at < 240.0, "told {at} s after the begin, and it fell after 200 s");
 }
 
 #[test]
@@ -285,7 +332,15 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         ..Readings::default()
     };
     let profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND), precision: None };
-    let context = Context { profile, interrupted: &|| true, readings: &readings, expected: None, ended: &|_| {}, phase: &|_| {} };
+    let context = Context {
+        profile,
+        interrupted: &|| true,
+        readings: &readings,
+        expected: None,
+        ended: &|_| {},
+        phase: &|_| {},
+        fell: &|_, _| {},
+    };
     let entry = measure(&machine, &plan("stop"), &[Variant::own("a")], &context).remove(0);
     assert_eq!((entry.outcome, entry.reason.as_deref()), (Outcome::Measured, Some("interrupted")));
     let telemetry = entry.telemetry.expect("telemetry");

@@ -49,6 +49,13 @@ impl Fake {
         self
     }
 
+    /// Puts the fake of NCCL beside it, to which the script happens.
+    pub fn with_nccl(mut self, script: &str) -> Self {
+        std::fs::copy(library::built("fake_nccl"), self.path("libnccl.so.2")).expect("the fake was built with this test");
+        self.variables.push(("ASSAY_FAKE_NCCL", script.into()));
+        self
+    }
+
     /// Sets a variable of the environment to a path in its folder.
     pub fn with_folder(mut self, variable: &'static str, folder: &str) -> Self {
         self.variables.push((variable, self.path(folder).display().to_string()));
@@ -100,6 +107,7 @@ impl Fake {
             "ASSAY_FAKE_FAULT",
             "ASSAY_FAKE_PTX",
             "ASSAY_FAKE_LT",
+            "ASSAY_FAKE_NCCL",
             "ASSAY_FAKE_PACE",
             "CUDA_HOME",
             "CUDA_PATH",

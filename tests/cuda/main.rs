@@ -11,6 +11,8 @@ mod health;
 #[path = "../library/mod.rs"]
 mod library;
 mod listing;
+mod mig;
+mod peers;
 mod quick;
 mod runs;
 mod sensors;

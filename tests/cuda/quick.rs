@@ -34,6 +34,19 @@ fn quick(sm: &str, formats: &[&str]) {
     for family in assay::workload::FAMILIES {
         assert!(measured(family.name, "") > 0, "no entry of {} on sm_{sm}", family.name);
     }
+    // One device is alone: what takes several says so.
+    for family in assay::workload::SHARED {
+        let said = entries
+            .iter()
+            .filter(|entry| entry.workload.family == family.name)
+            .map(|entry| entry.reason.clone().unwrap_or_default());
+        let said: Vec<String> = said.collect();
+        assert!(
+            said.len() == 1 && said[0].contains("needs 2 devices that are measured together, here is 1"),
+            "{}: {said:?}",
+            family.name
+        );
+    }
     for format in ["fp64", "fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2", "int8"] {
         let expected = matches!(format, "fp64" | "fp32") || formats.contains(&format);
         assert_eq!(measured("matmul", format) > 0, expected, "{format} on sm_{sm}");

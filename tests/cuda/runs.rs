@@ -52,7 +52,7 @@ fn matmul_is_measured_on_both_bases() {
 fn every_precision_is_multiplied_by_the_kernel_made_for_it_or_says_why_not() {
     const ONLY: [&str; 4] = ["--only", "matmul/*/128x128x128", "--only", "matmul/*/256x256x256"];
     for (chip, wgmma, mma, skipped) in
-        [("75", 0, 2, 4), ("80,mode=deferred", 0, 4, 2), ("89", 0, 6, 0), ("90,schedule=3", 6, 0, 0), ("100", 0, 4, 2)]
+        [("75", 0, 2, 6), ("80,mode=deferred", 0, 4, 4), ("89", 0, 6, 2), ("90,schedule=3", 6, 0, 2), ("100", 0, 4, 5)]
     {
         let fake = Fake::new(&format!("precisions-{}", &chip[..2]), &format!("sm={chip}")).with_ptx(compiled::ptx());
         let output = fake.run(&ONLY);
@@ -73,7 +73,14 @@ fn every_precision_is_multiplied_by_the_kernel_made_for_it_or_says_why_not() {
             let verified = entry.verified.as_ref().expect("verified");
             assert!(verified.passed && verified.hashed == verified.launches, "every launch is hashed: {verified:?}");
         }
-        let said = |reason: &Option<String>| reason.as_ref().is_some_and(|reason| reason.contains("on compute capability"));
+        // Of what no kernel of ours does, a library that is not here.
+        let why = [
+            "on compute capability",
+            "has no sparse tensor cores",
+            "cuSPARSELt's alone",
+            "no kernel of ours for fp4.fp32.bf16, and no cuBLASLt",
+        ];
+        let said = |reason: &Option<String>| reason.as_ref().is_some_and(|reason| why.iter().any(|why| reason.contains(why)));
         assert!(reasons.iter().all(|reason| said(reason)), "{reasons:?}");
     }
 }

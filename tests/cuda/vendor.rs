@@ -62,7 +62,7 @@ fn every_precision_is_asked_for_in_its_own_terms() {
     assert_eq!(output.status.code(), Some(0), "{}\n{}", text(&output.stderr), fake.log());
     let entries = fake.record().entries;
     let vendors: Vec<&Entry> = entries.iter().filter(|entry| entry.workload.variant == "vendor").collect();
-    assert_eq!(vendors.len(), 8);
+    assert_eq!(vendors.len(), 8, "fp4 is not of this chip");
     for entry in vendors {
         if entry.workload.precision.starts_with("e5m2") {
             assert_eq!(entry.outcome, Outcome::Skipped);
@@ -71,6 +71,39 @@ fn every_precision_is_asked_for_in_its_own_terms() {
             assert_eq!(entry.outcome, Outcome::Measured, "{}: {}", entry.workload.precision, reason(entry));
         }
     }
+}
+
+#[test]
+fn blocks_of_four_bits_are_multiplied_by_the_library_alone_where_the_chip_has_them() {
+    const ONLY: [&str; 2] = ["--only", "matmul/fp4.fp32.bf16/256x256x256"];
+    let run = |name: &str, sm: u32, script| {
+        let chip = format!("sm={sm}");
+        let fake =
+            Fake::new(&format!("vendor-fp4-{name}"), &chip).with_ptx(compiled::ptx()).with_cublaslt("libcublasLt.so.12", script);
+        let output = fake.run(&ONLY);
+        let entries = fake.record().entries;
+        assert_eq!(entries.len(), 1, "{}", text(&output.stderr));
+        entries.into_iter().next().map(|entry| (entry, output.status.code())).expect("one")
+    };
+    for (name, sm) in [("100", 100), ("120", 120)] {
+        let (entry, code) = run(name, sm, "");
+        assert_eq!((entry.outcome, code, entry.workload.variant.as_str()), (Outcome::Measured, Some(0), "vendor"), "{entry:?}");
+        assert!(entry.kernel.as_ref().is_some_and(|kernel| kernel.starts_with("cuBLASLt 12.8.5, algorithm 7")), "{entry:?}");
+        let verified = entry.verified.as_ref().expect("verified");
+        assert!(verified.passed && verified.method.contains("all 8 blocks") && entry.pair.is_none(), "{verified:?}");
+        assert_eq!(entry.work.bytes.0, 2 * 256 * 128 + 256 * 256 * 2);
+    }
+    let (entry, code) = run("wrong", 100, "wrong=all");
+    assert_eq!((entry.outcome, code), (Outcome::Invalid, Some(1)));
+    let (entry, code) = run("none", 100, "none");
+    assert_eq!((entry.outcome, code), (Outcome::Skipped, Some(3)));
+    assert!(reason(&entry).contains("not supported"), "{}", reason(&entry));
+    let (entry, _) = run("90", 90, "");
+    assert!(
+        entry.outcome == Outcome::Skipped && reason(&entry).contains("no fp4 products on compute capability 9.0"),
+        "{}",
+        reason(&entry)
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         // The compiler contracts the product and the sum into one rounding.
         "triad_bulk" => bulk(macros, 2, 2, &[1, FACTOR.to_bits()], |x, y| FACTOR.mul_add(y, x)),
         "read_bulk" => read_bulk(macros),
+        "all_reduce" => all_reduce(macros),
         _ => return None,
     })
 }
@@ -215,4 +216,57 @@ fn read_bulk(macros: &Macros) -> Vec<Job> {
         claim: Some(Claim { read: length * segments * 4, written: segments * 4, ..Claim::default() }),
     };
     vec![job(piece * 3, 7), job(piece + 4 * 377, 5), job(16, 9), job(4, 2)]
+}
+
+/// One device's part of a sum over several: each output is written where that part is, and nowhere else.
+fn all_reduce(macros: &Macros) -> Vec<Job> {
+    const MOST: usize = 8;
+    const POISON: u32 = 0xa5a5_a5a5;
+    let (turn, once) = (constant(macros, "THREADS") * constant(macros, "LOADS") * 4, constant(macros, "ONCE") == 1);
+    let job = |devices: u64, elements: u64, own: u64| {
+        let vectors = elements / 4;
+        let share = vectors.div_ceil(devices);
+        let part = if once { 0..elements } else { (own * share).min(vectors) * 4..((own + 1) * share).min(vectors) * 4 };
+        let (own_part, count) = (part.clone(), devices as usize);
+        let right = move |output: u64, at: usize| {
+            let inputs = (0..devices as u32).map(|input| double(input, at) as f32);
+            let written = own_part.contains(&(at as u64)) && (!once || output == own);
+            if written { inputs.reduce(|sum, next| sum + next).map_or(0, f32::to_bits) } else { POISON }
+        };
+        let inputs = (0..devices as u32).map(|input| filled(elements as usize, |at| double(input, at) as f32));
+        let pointers = move |addresses: &[u64]| -> Vec<u8> {
+            let table = [&addresses[..count], &vec![0; MOST - count], &addresses[count..], &vec![0; MOST - count]].concat();
+            table.iter().flat_map(|address| address.to_le_bytes()).collect()
+        };
+        let (done, outputs) = (part.end - part.start, if once { 1 } else { devices });
+        Job {
+            name: format!("part {own} of {elements} elements on {devices} devices"),
+            geometry: geometry(macros, BLOCKS),
+            buffers: inputs.chain((0..devices).map(|_| Contents::Poison(elements as usize * 4))).collect(),
+            window: None,
+            arguments: std::iter::once(Argument::Structure(Box::new(pointers)))
+                .chain([elements, devices, own].map(Argument::Word))
+                .collect(),
+            expected: (0..devices)
+                .map(|output| {
+                    let right = right.clone();
+                    (count + output as usize, equals(move |at| right(output, at)))
+                })
+                .collect(),
+            claim: Some(Claim {
+                flops: done * (devices - 1),
+                read: done * devices * 4,
+                written: done * outputs * 4,
+                ..Claim::default()
+            }),
+        }
+    };
+    vec![
+        job(2, turn * 8, 1),
+        job(3, turn * 9 + 4 * 77, 2),
+        job(8, 4 * 29, 7),
+        job(2, turn * 3 + 4, 0),
+        // The second has nothing to do, unless it sums everything.
+        job(2, 4, 1),
+    ]
 }

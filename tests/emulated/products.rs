@@ -74,6 +74,11 @@ pub fn encoded(dtype: Dtype, value: f64) -> Vec<u8> {
         Dtype::Bf16 => (BF16.encode(value as f32, false) as u16).to_le_bytes().to_vec(),
         Dtype::E4m3 => vec![E4M3.encode(value as f32, false) as u8],
         Dtype::E5m2 => vec![E5M2.encode(value as f32, false) as u8],
+        Dtype::Fp4 => {
+            let magnitude =
+                [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0].iter().position(|known| *known == value.abs()).expect("of the format");
+            vec![magnitude as u8 | u8::from(value.is_sign_negative() && magnitude > 0) << 3]
+        }
         Dtype::Int8 => vec![value as i8 as u8],
         Dtype::Int32 | Dtype::Uint32 => (value as i32).to_le_bytes().to_vec(),
     }

@@ -243,8 +243,12 @@ fn fill(macros: &Macros) -> Vec<Job> {
         ("Bf16", Dtype::Bf16),
         ("E4m3", Dtype::E4m3),
         ("E5m2", Dtype::E5m2),
+        ("Fp4", Dtype::Fp4),
     ];
     let dtype = formats.into_iter().find(|(name, _)| *name == macros["FORMAT"]).map(|(_, dtype)| dtype).expect("a known format");
+    if dtype == Dtype::Fp4 {
+        return fill_halves(macros);
+    }
     let bytes = dtype.bytes() as usize;
     let job = |from: u64, elements: u64, (pass, gap): (u64, u64)| {
         let far = from > 0;
@@ -269,6 +273,32 @@ fn fill(macros: &Macros) -> Vec<Job> {
         job(BEYOND, 600, (0, 64)),
         job(BEYOND, 600, (1, 1)),
     ]
+}
+
+/// The same where two elements share a byte.
+fn fill_halves(macros: &Macros) -> Vec<Job> {
+    let job = |elements: u64, (pass, gap): (u64, u64)| {
+        let half = move |at: u64| {
+            let pass = [Pass::Exact, Pass::Random, Pass::Zeros][pass as usize];
+            let value = plan::value(Dtype::Fp4, pass, SEED, gap, at);
+            // A number too small for the format keeps its sign.
+            let sign = pass == Pass::Random && plan::random_f32(SEED, at) < 0.0;
+            encoded(Dtype::Fp4, value)[0] | u8::from(sign) << 3
+        };
+        Job {
+            name: format!("{elements} elements of four bits, pass {pass}, gap {gap}"),
+            geometry: geometry(macros, BLOCKS),
+            buffers: vec![Contents::Poison(elements as usize / 2)],
+            window: None,
+            arguments: [Argument::Buffer(0)]
+                .into_iter()
+                .chain([elements, u64::from(SEED), pass, gap].map(Argument::Word))
+                .collect(),
+            expected: vec![(0, equals(move |at| half(at as u64 * 2) | half(at as u64 * 2 + 1) << 4))],
+            claim: Some(Claim { written: elements / 2, ..Claim::default() }),
+        }
+    };
+    vec![job(4000, (0, 1)), job(4000, (0, 16)), job(6002, (1, 1)), job(334, (2, 1))]
 }
 
 fn fold(macros: &Macros) -> Vec<Job> {

@@ -12,27 +12,46 @@ pub struct Fleet {
 }
 
 pub const METRICS: [&str; 3] = ["gemm_a_tflops", "gemm_b_tflops", "membw_gbps"];
-const SIZES: &[usize] = &[16, 16, 32, 64, 64, 128, 256, 1000, 3000];
+/// Sizes of the fleets of one draw: every fifth slow node or so stands in one of less than a thousand nodes.
+pub const SIZES: [usize; 5] = [16, 64, 256, 1_000, 3_000];
+/// Fleets in which every size has as much to say.
+pub const SMALL_SIZES: [usize; 6] = [16, 32, 64, 128, 256, 512];
 /// Memory varies by this part of what compute does, and goes along with it by that much.
 const MEMORY: f64 = 0.4;
-const ALONG: f64 = 0.2;
+const ALONG: f64 = 0.22;
+/// Of slow nodes so many are slow in compute, and in memory; the rest in both.
+const COMPUTE: f64 = 0.42;
+const BANDWIDTH: f64 = 0.29;
 
-/// `noise` is a factor on the measuring error of 0.3 %, spreads are 1 to 3.5 %.
-pub fn draw(seed: u64, count: usize, noise: f64) -> Vec<Fleet> {
-    let mut random = Random::new(seed);
-    (0..count)
-        .map(|_| {
-            let nodes = random.pick(SIZES);
-            one(&mut random, nodes, noise)
-        })
-        .collect()
+/// What fleets are drawn from.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Healthy spread of compute, at least and at most.
+    pub spread: (f64, f64),
+    pub severity: (f64, f64),
+    /// Measuring error.
+    pub error: f64,
+    /// Share of slow nodes; there is always one at least, unless it is none.
+    pub share: (f64, f64),
+    /// How much longer the lower tail is than the upper.
+    pub skew: f64,
 }
 
-pub fn one(random: &mut Random, nodes: usize, noise: f64) -> Fleet {
-    let (spread, measuring) = (random.uniform(0.010, 0.035), 0.003 * noise);
+/// As the open data are built, with fleets that spread more among them.
+pub const OPEN: Kind = Kind { spread: (0.010, 0.035), severity: (0.045, 0.12), error: 0.003, share: (0.004, 0.015), skew: 1.0 };
+
+/// Files of one fleet of each size.
+pub fn draw(seed: u64, files: usize, sizes: &[usize], kind: &Kind) -> Vec<Fleet> {
+    let mut random = Random::new(seed);
+    (0..files).flat_map(|_| sizes.to_vec()).map(|nodes| one(&mut random, nodes, kind)).collect()
+}
+
+pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
+    let (spread, measuring) = (random.uniform(kind.spread.0, kind.spread.1), kind.error);
     let groups = if nodes < 64 { 1 } else { random.pick(&[1, 1, 2, 4]) };
     let offsets: Vec<f64> = (0..groups).map(|_| if groups > 1 { random.normal(0.006) } else { 0.0 }).collect();
-    let slow_nodes = ((nodes as f64 * random.uniform(0.004, 0.015)).round() as usize).max(1);
+    let share = random.uniform(kind.share.0, kind.share.1);
+    let slow_nodes = if share > 0.0 { ((nodes as f64 * share).round() as usize).max(1) } else { 0 };
     let mut slow = BTreeSet::new();
     while slow.len() < slow_nodes {
         slow.insert(random.whole(0, nodes));
@@ -42,19 +61,15 @@ pub fn one(random: &mut Random, nodes: usize, noise: f64) -> Fleet {
     let mut names = Vec::new();
     for node in 0..nodes {
         let group = random.whole(0, groups);
-        let own = random.normal(1.0);
-        let memory = ALONG * own + (1.0 - ALONG * ALONG).sqrt() * random.normal(1.0);
+        let skewed = |normal: f64| if normal < 0.0 { normal * kind.skew } else { normal };
+        let own = skewed(random.normal(1.0));
+        let memory = ALONG * own + (1.0 - ALONG * ALONG).sqrt() * skewed(random.normal(1.0));
         let (mut compute, mut bandwidth) = (spread * own + offsets[group], MEMORY * spread * memory + 0.2 * offsets[group]);
         if slow.contains(&node) {
-            let lacks = -(1.0 - random.uniform(0.045, 0.12)).ln();
-            match random.whole(0, 3) {
-                0 => compute -= lacks,
-                1 => bandwidth -= lacks,
-                _ => {
-                    compute -= lacks;
-                    bandwidth -= lacks;
-                }
-            }
+            let lacks = -(1.0 - random.uniform(kind.severity.0, kind.severity.1)).ln();
+            let part = random.unit();
+            compute -= if part < COMPUTE || part > COMPUTE + BANDWIDTH { lacks } else { 0.0 };
+            bandwidth -= if part > COMPUTE { lacks } else { 0.0 };
         }
         for (metric, value) in [compute, compute, bandwidth].into_iter().enumerate() {
             logs[metric].push(levels[metric] + value + random.normal(measuring));
@@ -66,6 +81,7 @@ pub fn one(random: &mut Random, nodes: usize, noise: f64) -> Fleet {
         groups: names,
         metrics: METRICS.map(str::to_owned).to_vec(),
         logs,
+        ..peers::Peers::default()
     };
     Fleet { peers, slow }
 }

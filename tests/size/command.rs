@@ -5,22 +5,22 @@ use std::{
     process::{Command, Output},
 };
 
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("size-{name}"));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a temporary folder");
     folder
 }
 
-fn size(arguments: &[&str]) -> Output {
+pub fn size(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_assay")).arg("size").args(arguments).output().expect("starts")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn shipped(name: &str) -> PathBuf {
+pub fn shipped(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/size/cases").join(name)
 }
 
@@ -33,7 +33,7 @@ fn spoilt(name: &str, from: &str, to: &str) -> PathBuf {
     path
 }
 
-fn utf8(path: &Path) -> &str {
+pub fn utf8(path: &Path) -> &str {
     path.to_str().expect("utf-8")
 }
 

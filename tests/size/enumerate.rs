@@ -1,13 +1,15 @@
 //! Every plan of a small case, reckoned from the case alone: slow, plain, and nothing in common with the solver.
 
-use assay::reserve::{Case, Offer, Sort, Tail};
+use assay::reserve::{Case, Offer, Sort, Tail, Type};
 
 /// An order that may be placed.
 struct Order<'a> {
     offer: &'a Offer,
     /// From 1, as in the case.
     period: usize,
+    /// Orders at most, each of so many units.
     most: u32,
+    step: u32,
 }
 
 /// The cheapest plan: its cost, its orders (option, period, units), and the cost of the second best.
@@ -29,7 +31,7 @@ pub fn best(case: &Case) -> Option<Best> {
                 Some(best) if cost >= best.cost => best.second = best.second.min(cost),
                 _ => {
                     let named = orders.iter().zip(&plan).filter(|(_, units)| **units > 0);
-                    let named = named.map(|(order, units)| (order.offer.id.clone(), order.period, *units)).collect();
+                    let named = named.map(|(order, orders)| (order.offer.id.clone(), order.period, orders * order.step)).collect();
                     let second = best.map_or(f64::INFINITY, |best| best.cost);
                     best = Some(Best { cost, plan: named, second });
                 }
@@ -47,7 +49,8 @@ fn orders(case: &Case) -> Vec<Order<'_>> {
         let periods = offer.order_periods.clone().unwrap_or_else(|| (1..=case.periods).collect());
         for period in periods {
             if period >= offer.available_from.unwrap_or(1) && period + offer.lead <= case.periods {
-                orders.push(Order { offer, period, most: offer.max_units.expect("small cases have one") as u32 });
+                let (most, step) = (offer.max_units.expect("small cases have one") as u32, offer.step.unwrap_or(1));
+                orders.push(Order { offer, period, most: most / step, step });
             }
         }
     }
@@ -59,110 +62,209 @@ fn worth_of(case: &Case, period: usize) -> f64 {
 }
 
 fn quote(offer: &Offer, period: usize) -> f64 {
-    (1.0 - offer.price_decline_annual).powf((period as f64 - 1.0) / 12.0)
+    let path = offer.price_path.as_ref().map_or(1.0, |path| path[period - 1]);
+    (1.0 - offer.price_decline_annual).powf((period as f64 - 1.0) / 12.0) * path
 }
 
-/// What the plan costs, or nothing when it breaks a constraint.
-fn cost(case: &Case, orders: &[Order], plan: &[u32]) -> Option<f64> {
-    let limits = &case.constraints;
-    let mut total = 0.0;
-    let mut upfronts = 0.0;
-    let mut shares: Vec<(&str, f64)> = Vec::new();
-    for (order, units) in orders.iter().zip(plan).filter(|(_, units)| **units > 0) {
-        let (offer, units) = (order.offer, f64::from(*units));
+/// What a scenario multiplies an option's price by.
+fn turn(case: &Case, scenario: usize, offer: &Offer, period: usize) -> f64 {
+    case.demand[scenario].price_path.get(&offer.id).map_or(1.0, |path| path[period - 1])
+}
+
+/// Units of the plan by order, and those of types that are owned, in a period.
+fn there(case: &Case, orders: &[Order], plan: &[u32], period: usize) -> Vec<f64> {
+    let active = |order: &Order| {
+        let first = order.period + order.offer.lead;
+        (first..first + order.offer.term.expect("a commitment")).contains(&period)
+    };
+    let ordered = |id: &str| {
+        let mine = orders.iter().zip(plan).filter(|(order, _)| order.offer.of == id && active(order));
+        mine.map(|(order, orders)| f64::from(orders * order.step)).sum::<f64>()
+    };
+    let owned = |owned: &[f64]| match owned {
+        [] => 0.0,
+        [all] => *all,
+        path => path[period - 1],
+    };
+    case.types.iter().map(|kind| ordered(&kind.id) + owned(&kind.owned)).collect()
+}
+
+/// What orders come to in one scenario: discounted cost, quoted upfronts, and spend by year.
+fn paid(case: &Case, orders: &[Order], plan: &[u32], scenario: usize) -> (f64, f64, Vec<f64>) {
+    let (mut total, mut upfronts, mut years) = (0.0, 0.0, vec![0.0; case.periods.div_ceil(12)]);
+    for (order, count) in orders.iter().zip(plan).filter(|(_, count)| **count > 0) {
+        let (offer, units) = (order.offer, f64::from(count * order.step));
         let term = offer.term.expect("a commitment");
         let (first, last) = (order.period + offer.lead, order.period + offer.lead + term - 1);
         let within = (first..=last.min(case.periods)).count() as f64;
-        let price = quote(offer, order.period) * units;
+        let price = quote(offer, order.period) * turn(case, scenario, offer, order.period) * units;
         let share = if case.tail == Tail::Prorate { within / term as f64 } else { 1.0 };
         total += offer.upfront * price * share * worth_of(case, order.period);
+        total -= offer.salvage * units * share * worth_of(case, last + 1);
+        upfronts += offer.upfront * price;
+        years[(order.period - 1) / 12] += offer.upfront * price;
         for period in first..=last {
             if period <= case.periods || case.tail == Tail::Full {
                 total += offer.per_period * price * worth_of(case, period);
             }
+            if period <= case.periods {
+                years[(period - 1) / 12] += offer.per_period * price;
+            }
         }
-        upfronts += offer.upfront * price;
-        let kind = case.types.iter().find(|kind| kind.id == offer.of).expect("a type");
-        let delivered = units * kind.availability * kind.cu[&case.classes[0]] * within;
-        shares.push((&kind.provider, delivered));
+    }
+    (total, upfronts, years)
+}
+
+/// Whether the units of a plan keep every limit that is not one of money.
+fn keeps(case: &Case, orders: &[Order], plan: &[u32]) -> bool {
+    let limits = &case.constraints;
+    let kind = |order: &Order| case.types.iter().find(|kind| kind.id == order.offer.of).expect("a type");
+    let mut shares: Vec<(&str, f64)> = Vec::new();
+    for (order, count) in orders.iter().zip(plan) {
+        let first = order.period + order.offer.lead;
+        let within =
+            (first..first + order.offer.term.expect("a commitment")).filter(|period| *period <= case.periods).count() as f64;
+        let of = kind(order);
+        shares.push((&of.provider, f64::from(count * order.step) * of.availability * of.cu[&case.classes[0]] * within));
     }
     let all: f64 = shares.iter().map(|(_, delivered)| delivered).sum();
     let too_much = |provider: &str, most: f64| {
         let mine: f64 = shares.iter().filter(|(of, _)| *of == provider).map(|(_, delivered)| delivered).sum();
         mine > most * all + 1e-9 * all
     };
-    if limits.upfront_budget.is_some_and(|budget| upfronts > budget + 1e-9 * budget)
-        || limits.max_provider_share.is_some_and(|most| shares.iter().any(|(provider, _)| too_much(provider, most)))
-    {
-        return None;
+    if limits.max_provider_share.is_some_and(|most| shares.iter().any(|(provider, _)| too_much(provider, most))) {
+        return false;
     }
+    let bare = Case { types: case.types.iter().map(|kind| Type { owned: Vec::new(), ..kind.clone() }).collect(), ..case.clone() };
     for period in 1..=case.periods {
-        total += served(case, orders, plan, period)?;
+        let units = there(&bare, orders, plan, period);
+        let count = |wanted: &dyn Fn(&Type) -> bool| {
+            case.types.iter().zip(&units).filter(|(kind, _)| wanted(kind)).map(|(_, units)| *units).sum::<f64>()
+        };
+        if limits.region_caps.iter().any(|(region, most)| count(&|kind| kind.region == *region) > *most)
+            || limits.provider_caps.iter().any(|(provider, most)| count(&|kind| kind.provider == *provider) > *most)
+        {
+            return false;
+        }
     }
-    Some(total)
+    let total = |id: &str| {
+        let mine = orders.iter().zip(plan).filter(|(order, _)| order.offer.id == id);
+        mine.map(|(order, count)| f64::from(count * order.step)).sum::<f64>()
+    };
+    let commits = case.options.iter().filter(|offer| offer.kind == Sort::Commit);
+    commits.into_iter().all(|offer| {
+        let units = total(&offer.id);
+        offer.max_total.is_none_or(|most| units <= most) && offer.min_total.is_none_or(|least| units >= least)
+    })
 }
 
-/// Expected cost of flexible use and shortfall in a period, or nothing when too many scenarios are short.
-fn served(case: &Case, orders: &[Order], plan: &[u32], period: usize) -> Option<f64> {
-    let active = |order: &Order| {
-        let first = order.period + order.offer.lead;
-        (first..first + order.offer.term.expect("a commitment")).contains(&period)
-    };
-    let units: Vec<f64> = case
-        .types
-        .iter()
-        .map(|kind| orders.iter().zip(plan).filter(|(order, _)| order.offer.of == kind.id && active(order)))
-        .map(|mine| mine.map(|(_, units)| f64::from(*units)).sum())
-        .collect();
-    let floor = case.constraints.min_service_probability;
-    let mut expected = 0.0;
-    let mut short = 0.0;
-    for scenario in 0..case.demand.len() {
-        let probability = case.demand[scenario].prob;
-        let (cost, missing) = if case.classes.len() == 1 {
-            in_order(case, &units, period, scenario)
-        } else {
-            at_corners(case, &units, period, scenario, floor.is_some())
-        };
-        expected += probability * cost;
-        short += if missing { probability } else { 0.0 };
+/// What is to be least for the plan, or nothing when it breaks a constraint.
+fn cost(case: &Case, orders: &[Order], plan: &[u32]) -> Option<f64> {
+    let limits = &case.constraints;
+    if !keeps(case, orders, plan) {
+        return None;
     }
-    (floor.is_none_or(|floor| short <= 1.0 - floor + 1e-9)).then_some(expected * worth_of(case, period))
+    let mut totals = Vec::new();
+    for scenario in 0..case.demand.len() {
+        let (total, upfronts, years) = paid(case, orders, plan, scenario);
+        let over = |spent: f64, budget: f64| spent > budget + 1e-9 * budget;
+        let budget = |year: usize| limits.yearly_budget.get(year).or(limits.yearly_budget.last()).copied();
+        if limits.upfront_budget.is_some_and(|budget| over(upfronts, budget))
+            || years.iter().enumerate().any(|(year, spent)| budget(year).is_some_and(|budget| over(*spent, budget)))
+        {
+            return None;
+        }
+        totals.push(total);
+    }
+    for period in 1..=case.periods {
+        let units = there(case, orders, plan, period);
+        for (total, cost) in totals.iter_mut().zip(served(case, &units, period)?) {
+            *total += cost * worth_of(case, period);
+        }
+    }
+    Some(weighed(case, &totals))
+}
+
+/// The mean, and where risk is weighed that of the worst scenarios.
+fn weighed(case: &Case, totals: &[f64]) -> f64 {
+    let mean: f64 = totals.iter().zip(&case.demand).map(|(cost, given)| cost * given.prob).sum();
+    let (weight, tail) = (case.constraints.cvar_weight.unwrap_or(0.0), case.constraints.cvar_tail.unwrap_or(0.05));
+    // The least over thresholds of the threshold and what exceeds it on average, over the tail; one of the costs attains it.
+    let beyond = |at: f64| totals.iter().zip(&case.demand).map(|(cost, given)| given.prob * (cost - at).max(0.0)).sum::<f64>();
+    let worst = totals.iter().map(|&at| at + beyond(at) / tail).fold(f64::INFINITY, f64::min);
+    (1.0 - weight) * mean + weight * worst
+}
+
+/// Undiscounted cost of flexible use and shortfall by scenario in a period, or nothing when too many must be short: of all choices
+/// of scenarios that are served at any price, the cheapest on average.
+fn served(case: &Case, units: &[f64], period: usize) -> Option<Vec<f64>> {
+    let floor = case.constraints.min_service_probability;
+    let ways = |scenario: usize| {
+        let way = |forced: bool| match case.classes.len() {
+            1 => in_order(case, units, period, scenario, forced),
+            _ => at_corners(case, units, period, scenario, forced),
+        };
+        // With a floor no scenario of the cases of two classes may be short.
+        if case.classes.len() > 1 && floor.is_some() { vec![way(true)] } else { vec![way(false), way(true)] }
+    };
+    let ways: Vec<Vec<(f64, bool)>> = (0..case.demand.len()).map(ways).collect();
+    let mut best: Option<(f64, Vec<f64>)> = None;
+    for choice in 0..1_usize << case.demand.len() {
+        let chosen: Vec<(f64, bool)> =
+            ways.iter().enumerate().map(|(scenario, ways)| ways[(choice >> scenario & 1).min(ways.len() - 1)]).collect();
+        let short: f64 = chosen.iter().zip(&case.demand).filter(|((_, short), _)| *short).map(|(_, given)| given.prob).sum();
+        let mean: f64 = chosen.iter().zip(&case.demand).map(|((cost, _), given)| cost * given.prob).sum();
+        let kept = floor.is_none_or(|floor| short <= 1.0 - floor + 1e-9);
+        if kept && best.as_ref().is_none_or(|(so_far, _)| mean < *so_far) {
+            best = Some((mean, chosen.into_iter().map(|(cost, _)| cost).collect()));
+        }
+    }
+    best.map(|(_, costs)| costs)
 }
 
 /// Price (undiscounted) and most units of each flexible option that can be had.
 fn flexes(case: &Case, period: usize, scenario: usize) -> Vec<(&Offer, f64, f64)> {
     let usable = case.options.iter().filter(|offer| offer.kind == Sort::Flex && period >= offer.available_from.unwrap_or(1));
-    let factor = |offer: &Offer| case.demand[scenario].flex_factor.get(&offer.id).copied().unwrap_or(1.0);
+    let given = &case.demand[scenario];
+    let factor = |offer: &Offer| {
+        let path = given.flex_path.get(&offer.id).map_or(1.0, |path| path[period - 1]);
+        given.flex_factor.get(&offer.id).copied().unwrap_or(1.0) * path
+    };
     usable
         .map(|offer| {
-            (offer, offer.per_period * quote(offer, period), offer.max_units.map_or(f64::INFINITY, |most| most * factor(offer)))
+            let price = offer.per_period * quote(offer, period) * turn(case, scenario, offer, period);
+            (offer, price, offer.max_units.map_or(f64::INFINITY, |most| most * factor(offer)))
         })
         .collect()
 }
 
-fn effective(case: &Case, kind: &str, class: usize) -> f64 {
+fn effective(case: &Case, kind: &str, class: usize, scenario: usize) -> f64 {
     let kind = case.types.iter().find(|of| of.id == kind).expect("a type");
-    kind.availability * kind.cu.get(&case.classes[class]).copied().unwrap_or(0.0)
+    let times = case.demand[scenario].cu_factor.get(&kind.id).copied().unwrap_or(1.0);
+    kind.availability * kind.cu.get(&case.classes[class]).copied().unwrap_or(0.0) * times
 }
 
-/// One class: the cheapest CU first. In these cases none is dearer than the penalty.
-fn in_order(case: &Case, units: &[f64], period: usize, scenario: usize) -> (f64, bool) {
-    let there: f64 = case.types.iter().zip(units).map(|(kind, units)| units * effective(case, &kind.id, 0)).sum();
+/// One class: the cheapest CU first, up to the penalty, or past it where the scenario is to be served.
+fn in_order(case: &Case, units: &[f64], period: usize, scenario: usize, forced: bool) -> (f64, bool) {
+    let there: f64 = case.types.iter().zip(units).map(|(kind, units)| units * effective(case, &kind.id, 0, scenario)).sum();
+    let penalty = case.constraints.shortfall_penalty_per_cu_period;
     let mut rest = case.demand[scenario].cu[&case.classes[0]][period - 1] - there;
     let mut offers = flexes(case, period, scenario);
     offers.sort_by(|a, b| {
-        let price = |offer: &(&Offer, f64, f64)| offer.1 / effective(case, &offer.0.of, 0);
+        let price = |offer: &(&Offer, f64, f64)| offer.1 / effective(case, &offer.0.of, 0, scenario);
         price(a).total_cmp(&price(b))
     });
     let mut cost = 0.0;
     for (offer, price, most) in offers {
-        let cu = effective(case, &offer.of, 0);
+        let cu = effective(case, &offer.of, 0, scenario);
+        if price / cu > penalty && !forced {
+            break;
+        }
         let taken = (rest.max(0.0) / cu).min(most);
         cost += taken * price;
         rest -= taken * cu;
     }
-    (cost + rest.max(0.0) * case.constraints.shortfall_penalty_per_cu_period, rest > 1e-7)
+    (cost + rest.max(0.0) * penalty, rest > 1e-7)
 }
 
 /// Two classes: the dual of the split has two unknowns, what a CU of each class is worth, and its optimum lies where two of the
@@ -172,7 +274,7 @@ fn at_corners(case: &Case, units: &[f64], period: usize, scenario: usize, forced
     let most = if forced { ANYTHING } else { case.constraints.shortfall_penalty_per_cu_period };
     let offers = flexes(case, period, scenario);
     let demand: Vec<f64> = case.classes.iter().map(|class| case.demand[scenario].cu[class][period - 1]).collect();
-    let cu = |kind: &str| [effective(case, kind, 0), effective(case, kind, 1)];
+    let cu = |kind: &str| [effective(case, kind, 0, scenario), effective(case, kind, 1, scenario)];
     let ceiling = |class: usize| {
         let open = offers.iter().filter(|(offer, _, most)| most.is_infinite() && cu(&offer.of)[class] > 0.0);
         open.map(|(offer, price, _)| price / cu(&offer.of)[class]).fold(most, f64::min)

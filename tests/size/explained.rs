@@ -6,7 +6,7 @@ use assay::reserve::{Case, Effort, Swing, drivers, explain};
 /// is exceeded with probability 26/40 (newsvendor).
 fn swing(input: &str) -> Swing {
     let case: Case = serde_json::from_str(include_str!("cases/open-01-newsvendor.json")).expect("a case");
-    let swings = explain(&case, &drivers(), Effort::default()).expect("solved");
+    let swings = explain(&case, &drivers(), Effort::default(), &|| ()).expect("solved");
     swings.into_iter().find(|swing| swing.input == input).expect(input)
 }
 

@@ -2,10 +2,19 @@
 
 mod cases;
 mod command;
+mod demand;
 mod enumerate;
 mod explained;
+mod figures;
+mod infeasible;
+mod joined;
+mod plans;
 mod random;
+mod refused;
+mod replayed;
 mod scale;
+mod support;
+mod worked;
 
 /// A case without its answer, or an answer without its case, would be held to nothing.
 #[test]

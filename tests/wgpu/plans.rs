@@ -25,7 +25,7 @@ pub fn plan(stem: &'static str, buffers: Vec<Buffer>, args: Vec<Arg>) -> Plan {
         program: vec![Step { stream: 0, op: Op::Kernel { stem, args } }],
         submit: Submit::Stream,
         check: Check { output, element: |_, _, _| 0.0, fold: |_, _| 0, bound: 0, tolerance: 0.0, relative: 0.0 },
-        also: None,
+        also: Vec::new(),
         seed: SEED,
         sustained: false,
     }

@@ -5,21 +5,23 @@ use crate::{
     contract::Listing,
     plan::Plan,
     record::{Device, Kind},
-    runner::{Contenders, Tune},
+    runner::{self, Contenders, Tune},
     units::{Bytes, Nanos},
-    workload::{self, Choice, FAMILIES, Suite},
+    workload::{self, Choice, FAMILIES, SHARED, Suite},
 };
 use anyhow::{Error, Result, bail};
 
-/// A task for each chosen device.
+/// A task for each chosen device, and those of what several do at once.
 ///
 /// # Errors
 /// What is unknown, with what exists.
-pub fn tasks(arguments: &Arguments, suite: Suite, listings: &[Listing]) -> Result<Vec<Task>> {
+pub fn tasks(arguments: &Arguments, suite: Suite, listings: &[Listing]) -> Result<(Vec<Task>, Vec<Task>)> {
     let devices = devices(arguments, listings)?;
-    let tasks = devices.into_iter().map(|device| task(arguments, suite, device)).collect::<Result<Vec<_>>>()?;
-    if tasks.iter().all(|task| task.workloads.is_empty()) {
-        let families: Vec<_> = FAMILIES.iter().map(|family| format!("'{}/*'", family.name)).collect();
+    let mut tasks = devices.iter().map(|device| task(arguments, suite, device, &devices)).collect::<Result<Vec<_>>>()?;
+    let shared = shared(arguments, &tasks);
+    if tasks.iter().chain(&shared).all(|task| task.workloads.is_empty()) {
+        let names = FAMILIES.iter().map(|family| family.name).chain(SHARED.iter().map(|family| family.name));
+        let families: Vec<_> = names.map(|name| format!("'{name}/*'")).collect();
         bail!(
             "--only {} matches no workload of the {} suite on {}; there are {}",
             arguments.only.join(" --only "),
@@ -28,10 +30,43 @@ pub fn tasks(arguments: &Arguments, suite: Suite, listings: &[Listing]) -> Resul
             families.join(", ")
         );
     }
-    Ok(tasks)
+    if !shared.is_empty() {
+        tasks.retain(|task| !task.workloads.is_empty());
+    }
+    Ok((tasks, shared))
 }
 
-fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
+/// What of several devices is measured at once: each leads to the others, with a worker of its own that opens all of them. Empty where
+/// there are not two that could.
+fn shared(arguments: &Arguments, tasks: &[Task]) -> Vec<Task> {
+    let linked: Vec<&Task> =
+        tasks.iter().filter(|task| task.device.backend == "cuda" && !runner::is_seen_alone(&task.device)).collect();
+    if linked.len() < 2 {
+        return Vec::new();
+    }
+    let led = |task: &&Task| {
+        let others = || linked.iter().filter(|other| other.device.id != task.device.id).map(|other| other.device.clone());
+        let devices: Vec<Device> = std::iter::once(task.device.clone()).chain(others()).collect();
+        let choice = Choice { suite: task.suite, footprint: task.footprint, seed: task.seed };
+        let workloads = items(arguments, task.suite, workload::shared(&devices, &choice));
+        Task { peers: others().map(|device| device.id).collect(), workloads, ..(*task).clone() }
+    };
+    linked.iter().map(led).filter(|task| !task.workloads.is_empty()).collect()
+}
+
+/// The workloads among plans that the command line asks for.
+fn items(arguments: &Arguments, suite: Suite, plans: Vec<Plan>) -> Vec<Item> {
+    let chosen = |plan: &Plan| arguments.only.is_empty() || arguments.only.iter().any(|glob| means(glob, &plan.key.id()));
+    let paced = |plan: Plan| match arguments.pace {
+        Some(pace) => workload::paced(plan, pace),
+        None => Some(plan),
+    };
+    let target = |plan: &Plan| if plan.sustained { suite.sustained } else { suite.burst };
+    let item = |plan: Plan| Item { id: plan.key.id(), target: target(&plan), sustained: plan.sustained };
+    plans.into_iter().filter(chosen).filter_map(paced).map(item).collect()
+}
+
+fn task(arguments: &Arguments, suite: Suite, device: &Device, all: &[Device]) -> Result<Task> {
     if let (Some(footprint), Some(usable)) = (arguments.footprint, device.usable_bytes())
         && footprint.saturating_mul(3) > usable
     {
@@ -39,15 +74,12 @@ fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
         bail!("--footprint: three arrays need {needed}, {usable} are free on {}; choose a smaller one", device.id);
     }
     let choice = Choice { suite, footprint: arguments.footprint, seed: arguments.seed };
-    let chosen = |plan: &Plan| arguments.only.is_empty() || arguments.only.iter().any(|glob| means(glob, &plan.key.id()));
-    let paced = |plan: Plan| match arguments.pace {
-        Some(pace) => workload::paced(plan, pace),
-        None => Some(plan),
-    };
-    let plans: Vec<Plan> = workload::plans(&device, &choice).into_iter().filter(chosen).filter_map(paced).collect();
-    let target = |plan: &Plan| if plan.sustained { suite.sustained } else { suite.burst };
-    let item = |plan: &Plan| Item { id: plan.key.id(), target: target(plan), sustained: plan.sustained };
-    let workloads = plans.iter().map(item).collect();
+    let mut plans = workload::plans(device, &choice);
+    // One that is alone says of what takes several that it is.
+    if all.iter().filter(|other| other.backend == device.backend).count() == 1 {
+        plans.extend(workload::shared(std::slice::from_ref(device), &choice));
+    }
+    let workloads = items(arguments, suite, plans);
     let options = Options {
         nvml_library: arguments.nvml_lib.clone(),
         kernel_log: arguments.kernel_log.clone(),
@@ -68,7 +100,15 @@ fn task(arguments: &Arguments, suite: Suite, device: Device) -> Result<Task> {
         },
         pace: arguments.pace,
     };
-    Ok(Task { device, suite, workloads, footprint: arguments.footprint, seed: arguments.seed, options })
+    Ok(Task {
+        device: device.clone(),
+        peers: Vec::new(),
+        suite,
+        workloads,
+        footprint: arguments.footprint,
+        seed: arguments.seed,
+        options,
+    })
 }
 
 /// Preparing and verifying a workload is taken to need this on top of its time.
@@ -147,12 +187,12 @@ mod tests {
     use super::*;
 
     fn task(id: &str, bus: &str, suite: &str, workloads: &[(&str, bool)]) -> Task {
-        let suite = crate::runner::suite(suite, None).expect("a suite");
+        let suite = runner::suite(suite, None).expect("a suite");
         let target = |sustained| if sustained { suite.sustained } else { suite.burst };
         let item = |(id, sustained): &(&str, bool)| Item { id: (*id).into(), target: target(*sustained), sustained: *sustained };
         let device = Device { bus: Some(bus.into()), ..Device::new(id, &id[..4], Kind::Gpu, "x") };
         let workloads = workloads.iter().map(item).collect();
-        Task { device, workloads, suite, footprint: None, seed: 1, options: Options::default() }
+        Task { device, peers: Vec::new(), workloads, suite, footprint: None, seed: 1, options: Options::default() }
     }
 
     const ALL: [(&str, bool); 3] = [("a", true), ("b", true), ("c", false)];

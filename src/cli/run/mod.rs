@@ -6,6 +6,7 @@ mod replay;
 
 use super::{Ending, now, unwritable, writable};
 use crate::{
+    capacity,
     measure::CAP,
     record::{Device, Document, End, Entry, Header, Line, Node, Outcome, SCHEMA, Software, Writer},
     report::{self, Paper},
@@ -167,8 +168,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         writable(path, arguments.force)?;
     }
     let listings = runner::list_with(arguments.cublaslt_lib.as_deref());
-    let mut tasks = choose::tasks(arguments, suite, &listings)?;
+    let (mut tasks, shared) = choose::tasks(arguments, suite, &listings)?;
     let at_once = choose::together(&mut tasks);
+    tasks.extend(shared);
     let header = header(suite.name, telemetry::node(), listings.into_iter().flat_map(|listing| listing.devices).collect());
     let path = arguments.output.clone().map_or_else(|| store::new_record(&header.started_at, &header.id), Ok)?;
     let mut writer = Writer::create(&path, arguments.force, header.clone()).map_err(|error| unwritable(&path, &error))?;
@@ -224,7 +226,8 @@ fn kept(path: &Path, entries: usize, error: &std::io::Error) -> anyhow::Error {
 fn measure(tasks: &[Task], at_once: &[Task], writer: &mut Writer, document: &mut Document, progress: &mut Progress) -> Result<()> {
     let mut news = |news: News| {
         match news {
-            News::Begin(workload) => progress.begin(workload),
+            News::Begin(workload) => progress.begin(&workload),
+            News::Fell { device, workload, decline } => progress.fell(&device, &workload, &decline),
             News::Entry(entry) => {
                 let line = Line::Entry(entry);
                 let written = writer.line(&line);
@@ -277,7 +280,13 @@ fn show(arguments: &Arguments, document: &Document, path: &Path) -> Result<()> {
     if arguments.json {
         writeln!(std::io::stdout().lock(), "{}", report::json(document)?)?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::sheet(document, Paper::of_environment()))?;
+        let paper = Paper::of_environment();
+        let mut out = anstream::stdout().lock();
+        write!(out, "{}", report::sheet(document, paper))?;
+        // A replay, and an adapter that is software, is worth nothing, and says so when it is asked.
+        if let Ok(worth) = capacity::appraise(document, &capacity::Question::default()) {
+            write!(out, "{}", report::unit_lines(&worth, paper))?;
+        }
     }
     eprintln!("record: {}", path.display());
     Ok(())

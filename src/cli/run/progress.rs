@@ -2,7 +2,7 @@
 
 use super::{Item, Task};
 use crate::{
-    record::{Entry, Workload},
+    record::{Decline, Entry, Workload},
     report,
     units::Nanos,
 };
@@ -85,6 +85,11 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}  {} left", workload.id, self.left()));
         }
+    }
+
+    /// Said at once: whoever watches a soak need not wait for its end.
+    pub fn fell(&self, device: &str, workload: &Workload, decline: &Decline) {
+        self.say(&format!("{device} {}: {}", workload.id, report::fell(decline)));
     }
 
     pub fn entry(&mut self, entry: &Entry) {

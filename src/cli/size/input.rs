@@ -1,14 +1,37 @@
-//! Reading what `assay size` is given, with the line of whatever is wrong.
+//! Reading what `assay size` is given, a plan or a case, with the line of whatever is wrong.
 
-use crate::reserve::{Case, Problem, Wrong};
+use crate::reserve::{
+    Case, Problem, Wrong,
+    input::{self, Planned},
+};
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 
-/// Reads a sizing case. Fields that are not known are told on stderr: a misspelt constraint must not pass in silence.
+/// What is to be sized.
+pub struct Given {
+    pub case: Case,
+    pub problem: Problem,
+    /// Calendar, currency and origins of figures, where a plan file was read.
+    pub planned: Option<Planned>,
+}
+
+/// Reads a plan file (`.toml`) or a sizing case.
 ///
 /// # Errors
 /// When the file cannot be read, or what is wrong in which line.
-pub fn problem(path: &Path) -> Result<(Case, Problem)> {
+pub fn given(path: &Path) -> Result<Given> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) { plan(path) } else { case(path) }
+}
+
+fn plan(path: &Path) -> Result<Given> {
+    let planned = input::plan(path)?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let problem = planned.case.problem().map_err(|wrong| anyhow!("{}{}: {wrong}", path.display(), line(&text, &wrong)))?;
+    Ok(Given { case: planned.case.clone(), problem, planned: Some(planned) })
+}
+
+/// Fields that are not known are told on stderr: a misspelt constraint must not pass in silence.
+fn case(path: &Path) -> Result<Given> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
     let mut unknown = Vec::new();
@@ -20,7 +43,7 @@ pub fn problem(path: &Path) -> Result<(Case, Problem)> {
     for field in unknown {
         eprintln!("assay: warning: {name}: field {field} is not known and does nothing");
     }
-    Ok((case, problem))
+    Ok(Given { case, problem, planned: None })
 }
 
 /// The size of a generated case, as `5x36x50`.

@@ -4,16 +4,21 @@ mod appraise;
 mod native;
 mod validate;
 
-use super::Ending;
+use super::{Ending, document, now, own_text};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 /// Says what devices are worth, in units of a class of work
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(
-    after_help = "Examples:\n  assay units node.jsonl --price 6.75 --currency USD\n  assay units node.jsonl --class stream --allow-degraded\n  assay units validate results/validation/latency.csv\n  assay units calibrate mine.csv --json"
-)]
+#[command(after_help = "Examples:
+  assay units node.jsonl --price 6.75 --currency USD
+  assay units node.jsonl --class stream --allow-degraded
+  assay units --rates published:h200 --rates published:b200 --typical
+  assay units node.jsonl --classes mine.toml --mix mine=0.7,train-bf16=0.3
+  assay units node.jsonl --class serve-chat --export slurm
+  assay units validate results/validation/latency.csv
+  assay units calibrate mine.csv --json")]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -114,7 +114,7 @@ fn measured(path: &Path) -> Result<Gpu> {
     let Some(device) = devices.into_values().find(|device| device.kind == Kind::Gpu && device.backend == "cuda") else {
         bail!("{}: no GPU of CUDA is in it, and rates of others stand for portable classes alone", path.display());
     };
-    let rates = capacity::rates(&document, device);
+    let rates = capacity::rates(&document, device, false);
     let gpu = Gpu::of_rates(&device.model, &rates.typical()).with_context(|| path.display().to_string())?;
     Ok(Gpu { source: format!("measured, {} of {}", device.id, path.display()), ..gpu })
 }

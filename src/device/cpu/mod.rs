@@ -164,7 +164,7 @@ mod tests {
             buffers,
             program: vec![Step { stream: 0, op: Op::Kernel { stem, args } }],
             submit: Submit::Stream,
-            also: None,
+            also: Vec::new(),
             seed: 11,
             sustained: false,
         }

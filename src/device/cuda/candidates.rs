@@ -36,6 +36,7 @@ const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("dot", &[Dtype::Fp64], &["dot"]),
     ("chase", &[Dtype::Uint32], &["chase"]),
     ("link", &[Dtype::Uint32], &["link"]),
+    ("all_reduce", &[Dtype::Fp32], &["all_reduce"]),
     ("atomic_spread", &[Dtype::Uint32], &["atomic_spread"]),
     ("atomic_shared", &[Dtype::Uint32], &["atomic_shared"]),
     ("atomic_one", &[Dtype::Uint32], &["atomic_one"]),
@@ -49,7 +50,14 @@ const STEMS: &[(&str, &[Dtype], &[&str])] = &[
 pub fn precisions(capability: u32) -> Vec<String> {
     let products = STEMS.iter().filter(|(stem, ..)| stem.starts_with("matmul"));
     let formats = products.flat_map(|(stem, formats, _)| formats.iter().map(move |dtype| (*stem, *dtype)));
-    formats.filter(|(stem, dtype)| !all(stem, *dtype, capability).is_empty()).map(|(_, dtype)| dtype.name().into()).collect()
+    let own = formats.filter(|(stem, dtype)| !all(stem, *dtype, capability).is_empty()).map(|(_, dtype)| dtype);
+    own.chain(by_library(Dtype::Fp4, capability).then_some(Dtype::Fp4)).map(|dtype| dtype.name().into()).collect()
+}
+
+/// Whether tensor cores multiply a format that we have no kernel for, so that the vendor's library alone measures it.
+pub fn by_library(dtype: Dtype, capability: u32) -> bool {
+    const FP4_BEGINS: u32 = 100;
+    dtype == Dtype::Fp4 && capability >= FP4_BEGINS
 }
 
 /// Every kernel of a stem for a format and a compute capability, in the order of preference; slow twins are not yet last.
@@ -128,7 +136,7 @@ pub fn candidates(stem: &str, dtype: Dtype, args: &[Arg], capability: u32, units
         let wide = candidate.configuration.text("WIDE").is_some();
         let rank = if is_slow(candidate) {
             4
-        } else if named("cached") {
+        } else if named("cached") || named("once") && is_small(args) {
             0
         } else {
             1 + u32::from(!wide) + u32::from(idle(candidate))
@@ -139,11 +147,22 @@ pub fn candidates(stem: &str, dtype: Dtype, args: &[Arg], capability: u32, units
     Ok(found)
 }
 
+/// Whether little is summed, so that launching and waiting decide: measured by nobody yet, a megabyte is custom.
+fn is_small(args: &[Arg]) -> bool {
+    const ELEMENTS: u64 = 1 << 18;
+    geometry::counts(args).next().is_some_and(|elements| elements < ELEMENTS)
+}
+
 /// Why there is no kernel.
 fn none(stem: &str, dtype: Dtype, capability: u32) -> Unsupported {
     let (major, minor) = (capability / 10, capability % 10);
     if capability < 70 {
         return Unsupported::Other(format!("compute capability {major}.{minor} is below 7.0, where our kernels begin"));
+    }
+    if dtype == Dtype::Fp4 {
+        return Unsupported::Other(format!(
+            "no fp4 products on compute capability {major}.{minor}: tensor cores have it from 10.0 on"
+        ));
     }
     match STEMS.iter().find(|(known, ..)| *known == stem) {
         Some((_, formats, _)) if formats.contains(&dtype) => {
@@ -190,6 +209,15 @@ mod tests {
     }
 
     #[test]
+    fn little_is_summed_at_once_and_much_is_shared_out() {
+        let order = |elements| names("all_reduce", Dtype::Fp32, &[elements, 2, 0], 90);
+        assert_eq!(
+            (order(2048), order(1 << 26)),
+            (["once", "shares", "slow"].map(String::from).into(), ["shares", "once", "slow"].map(String::from).into())
+        );
+    }
+
+    #[test]
     fn small_products_take_small_tiles() {
         assert_eq!(names("matmul", Dtype::Fp32, &[8192, 8192, 8192], 90), ["t128x128", "t64x64", "slow"]);
         assert_eq!(names("matmul", Dtype::Fp32, &[1024, 1024, 1024], 90)[0], "t64x64");
@@ -212,10 +240,13 @@ mod tests {
         assert_eq!(precisions(70), ["fp32", "fp64"]);
         assert_eq!(precisions(75), ["fp32", "fp64", "fp16", "int8"]);
         assert_eq!(precisions(80), ["fp32", "fp64", "tf32", "fp16", "bf16", "int8"]);
-        assert_eq!(precisions(100), precisions(80), "fp8 by the warp is made of fp16 products there");
+        let own = |capability| precisions(capability).into_iter().filter(|name| name != "fp4").collect::<Vec<_>>();
+        assert_eq!(own(100), precisions(80), "fp8 by the warp is made of fp16 products there");
         for capability in [89, 90, 120] {
-            assert_eq!(precisions(capability).len(), 8, "{capability}");
+            assert_eq!(own(capability).len(), 8, "{capability}");
         }
+        let narrow = |capability| precisions(capability).contains(&"fp4".to_owned());
+        assert_eq!([90, 100, 120].map(narrow), [false, true, true], "the library's alone");
     }
 
     #[test]
@@ -226,6 +257,7 @@ mod tests {
         };
         assert!(reason("matmul_nt", Dtype::Bf16, &[64; 3], 75).contains("no kernel for bf16 products on compute capability 7.5"));
         assert!(reason("matmul_nt", Dtype::Bf16, &[64, 64, 65], 90).contains("k of 16"));
+        assert!(reason("matmul_nt", Dtype::Fp4, &[64; 3], 90).contains("no fp4 products on compute capability 9.0"));
         assert!(reason("copy", Dtype::Fp32, &[64], 90).contains("copy/fp32"));
         assert!(reason("copy", Dtype::Fp64, &[64], 61).contains("below 7.0"));
     }

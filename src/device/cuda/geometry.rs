@@ -10,20 +10,23 @@ const MOST_BLOCKS: u64 = (1 << 31) - 1;
 const VECTOR_BYTES: u64 = 16;
 /// Rows of a tile of `matmul_wgmma`, warps that store it, and rows of a box by which it leaves.
 const WGMMA: (u64, u64, u32) = (128, 8, 64);
+/// Devices that `all_reduce` sums over at the most (kernels/all_reduce.cu).
+pub const PEERS: usize = 8;
 /// Words that a block of `shared`, `atomic_spread` or `atomic_shared` holds.
 const SHARED_WORDS: u64 = 4096;
 /// Slots before those of the tiles: a count, and a log of the first differences (kernels/tiles.cuh).
 pub const LOGGED: u64 = 7;
 
-/// The arguments in their order, each as the eight bytes of the kernel's parameter; `address` gives that of a buffer.
+/// The arguments in their order, each as the eight bytes of the kernel's parameter; `address` gives that of a buffer. Peers are no word.
 #[must_use]
 pub fn pack(args: &[Arg], address: impl Fn(usize) -> u64) -> Vec<u64> {
     let word = |arg: &Arg| match *arg {
-        Arg::Buffer(index) => address(index),
-        Arg::Count(count) => count,
-        Arg::Real(real) => real.to_bits(),
+        Arg::Buffer(index) => Some(address(index)),
+        Arg::Count(count) => Some(count),
+        Arg::Real(real) => Some(real.to_bits()),
+        Arg::Peers(_) => None,
     };
-    args.iter().map(word).collect()
+    args.iter().filter_map(word).collect()
 }
 
 /// Rows of the boxes in which `matmul_wgmma` copies A and B, and stores C.
@@ -55,6 +58,9 @@ pub fn misfit(kernel: &str, args: &[Arg]) -> Option<&'static str> {
             if count(2) == 0 || !count(2).is_multiple_of(16) || !count(1).is_multiple_of(8) =>
         {
             Some("n must be a multiple of 8 and k of 16, so that rows begin at 16 bytes")
+        }
+        "all_reduce" if !count(0).is_multiple_of(4) || count(1) > PEERS as u64 => {
+            Some("it sums four elements at a time, of eight devices at the most")
         }
         "shared" if count(0) != count(1) * SHARED_WORDS => Some("a segment has 4096 words"),
         "atomic_spread" | "atomic_shared" if count(0) == 0 || !count(0).is_multiple_of(SHARED_WORDS) => {
@@ -121,6 +127,10 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
             (down.div_ceil(cluster) * across).min(u64::from(units) / cluster).max(1) * cluster
         }
         _ if kernel.starts_with("matmul") => down * across,
+        "all_reduce" => {
+            let share = if configuration.constant("ONCE") == 1 { count(0) } else { count(0).div_ceil(count(1).max(1)) };
+            share.div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units))
+        }
         "residual" => count(0).div_ceil(BLOCK.0) * count(1).div_ceil(BLOCK.1),
         "link" | "chase" => 1,
         // A block a batch; the sum of all blocks.
@@ -164,6 +174,7 @@ fn elements_a_turn(stem: &str, configuration: &Configuration) -> u64 {
     match stem {
         "write" => threads * vectors * vector / size_of::<u32>() as u64,
         "copy" | "scale" | "add" | "triad" => threads * vectors * vector / size_of::<f64>() as u64,
+        "all_reduce" => threads * vectors * vector / size_of::<f32>() as u64,
         // An element a thread.
         _ => threads,
     }
@@ -202,6 +213,17 @@ mod tests {
         assert_eq!(grid("copy", configuration("copy", "vec8x4"), &args(&[3 * 8192 + 1]), 132), Ok(4));
         assert_eq!(grid("copy_bulk", configuration("copy_bulk", "p16x6"), &args(&[3 * 2048 + 1]), 132), Ok(4));
         assert_eq!(grid("copy_bulk", configuration("copy_bulk", "p16x6"), &args(&[1 << 27]), 132), Ok(264));
+    }
+
+    #[test]
+    fn an_all_reduce_has_blocks_for_its_own_share() {
+        let args = |n, devices| [Arg::Peers(2), Arg::Count(n), Arg::Count(devices), Arg::Count(1)];
+        let blocks = |name, n, devices| grid("all_reduce", configuration("all_reduce", name), &args(n, devices), 132);
+        // 4096 elements a turn.
+        assert_eq!((blocks("shares", 4096 * 10, 2), blocks("once", 4096 * 10, 2)), (Ok(5), Ok(10)));
+        assert_eq!((blocks("once", 1 << 28, 2), blocks("shares", 8, 4)), (Ok(264), Ok(1)));
+        assert_eq!((misfit("all_reduce", &args(8, 8)), misfit("all_reduce", &args(6, 2)).is_some()), (None, true));
+        assert!(misfit("all_reduce", &args(8, 9)).is_some());
     }
 
     #[test]

@@ -59,6 +59,12 @@ impl Storage {
         }
     }
 
+    /// Memory of a device.
+    #[must_use]
+    pub fn memory(&self) -> Option<&Memory> {
+        if let Self::Device(memory) = self { Some(memory) } else { None }
+    }
+
     /// As a kernel's argument.
     #[must_use]
     pub fn address(&self) -> u64 {
@@ -214,16 +220,14 @@ impl Drop for Host {
 }
 
 /// A copy of one whole buffer into another, in the order of its stream. Both must live until it is seen to end.
-#[derive(Clone, Copy)]
 pub struct Copy {
     from: Side,
     to: Side,
     bytes: usize,
 }
 
-#[derive(Clone, Copy)]
 enum Side {
-    Device(u64),
+    Device(u64, Arc<CudaContext>),
     Host(NonNull<u8>),
 }
 
@@ -231,7 +235,7 @@ impl Copy {
     #[must_use]
     pub fn new(from: &Storage, to: &Storage, bytes: u64) -> Self {
         let side = |storage: &Storage| match storage {
-            Storage::Device(memory) => Side::Device(memory.address()),
+            Storage::Device(memory) => Side::Device(memory.address(), memory.context().clone()),
             Storage::Host(host) => Side::Host(host.start),
         };
         Self { from: side(from), to: side(to), bytes: bytes as usize }
@@ -244,14 +248,19 @@ impl Copy {
         // SAFETY: both sides were allocated with at least so many bytes, live as long as the plan is prepared, and are not touched by
         // the host while work is under way; the stream lives as long as it is borrowed.
         let asked = unsafe {
-            match (self.from, self.to) {
-                (Side::Host(from), Side::Device(to)) => {
-                    result::memcpy_htod_async(to, std::slice::from_raw_parts(from.as_ptr(), bytes), stream)
+            match (&self.from, &self.to) {
+                (Side::Host(from), Side::Device(to, _)) => {
+                    result::memcpy_htod_async(*to, std::slice::from_raw_parts(from.as_ptr(), bytes), stream)
                 }
-                (Side::Device(from), Side::Host(to)) => {
-                    result::memcpy_dtoh_async(std::slice::from_raw_parts_mut(to.as_ptr(), bytes), from, stream)
+                (Side::Device(from, _), Side::Host(to)) => {
+                    result::memcpy_dtoh_async(std::slice::from_raw_parts_mut(to.as_ptr(), bytes), *from, stream)
                 }
-                (Side::Device(from), Side::Device(to)) => result::memcpy_dtod_async(to, from, bytes, stream),
+                (Side::Device(from, one), Side::Device(to, other)) if one.cu_ctx() == other.cu_ctx() => {
+                    result::memcpy_dtod_async(*to, *from, bytes, stream)
+                }
+                (Side::Device(from, one), Side::Device(to, other)) => {
+                    result::memcpy_peer_async(other.cu_ctx(), *to, one.cu_ctx(), *from, bytes, stream)
+                }
                 (Side::Host(_), Side::Host(_)) => return Err(Fault::failed("copying", "from host to host")),
             }
         };

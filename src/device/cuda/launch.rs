@@ -153,6 +153,12 @@ impl Memory {
         self.address
     }
 
+    /// The context that it was allocated in.
+    #[must_use]
+    pub fn context(&self) -> &Arc<CudaContext> {
+        &self.context
+    }
+
     /// Sets every byte, in the order of the stream.
     ///
     /// # Errors

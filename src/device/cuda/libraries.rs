@@ -57,6 +57,31 @@ pub fn cublaslt(driver: i32) -> Result<Found, String> {
     }))
 }
 
+/// NCCL, where it can be loaded from.
+///
+/// # Errors
+/// In words, with the way out.
+pub fn nccl() -> Result<PathBuf, String> {
+    beside("libnccl.so.2").ok_or_else(|| "libnccl.so.2 was not found; install it (pip install nvidia-nccl-cu12)".into())
+}
+
+/// cuSPARSELt, where it lies.
+///
+/// # Errors
+/// In words.
+pub fn cusparselt() -> Result<PathBuf, String> {
+    beside("libcusparseLt.so.0").ok_or_else(|| "libcusparseLt.so.0 was not found".into())
+}
+
+/// A library on the loader's path, in CUDA's folders or among Python's packages.
+fn beside(name: &str) -> Option<PathBuf> {
+    if lt::is_loadable(Path::new(name)) {
+        return Some(name.into());
+    }
+    let folders = cuda_folders().into_iter().chain(python_folders());
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
 /// Those that a driver can carry, newest first, and those that are too new for it.
 fn split(mut places: Vec<Place>, driver: i32) -> (Vec<Place>, Vec<Place>) {
     places.sort_by_key(|place| std::cmp::Reverse(place.major));

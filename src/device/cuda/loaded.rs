@@ -4,9 +4,13 @@ use super::{
     graph::{Graph, record, wait},
     host::Copy,
     launch::{Launch, Memory, fault},
+    nccl::Collective,
     product::Library,
 };
-use crate::{contract::Fault, plan::Submit};
+use crate::{
+    contract::Fault,
+    plan::{Plan, Submit},
+};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, sys::CUevent_flags};
 use std::sync::Arc;
 
@@ -18,6 +22,8 @@ pub enum Action {
     Kernel(Launch),
     Copy(Copy),
     Library(Box<Library>),
+    /// On the streams of all devices at once.
+    Collective(Collective),
 }
 
 /// The steps of a variant, and what they need besides.
@@ -40,6 +46,8 @@ pub struct Loaded {
 struct Beside {
     stream: Arc<CudaStream>,
     end: CudaEvent,
+    /// It is of another device than the first.
+    abroad: bool,
 }
 
 impl Loaded {
@@ -52,22 +60,35 @@ impl Loaded {
         Ok(Self { identity: library.identity(), steps: vec![(0, Action::Library(Box::new(library)))], ..Self::default() })
     }
 
-    /// Makes the streams that it needs beside `stream`, or the graph that the plan wants; nothing runs yet.
+    /// A sum over several devices by a library.
+    #[must_use]
+    pub fn summing(collective: Collective) -> Self {
+        Self { identity: collective.identity(), steps: vec![(0, Action::Collective(collective))], ..Self::default() }
+    }
+
+    /// Makes the streams that it needs beside `stream`, each of its device, or the graph that the plan wants; nothing runs yet.
     ///
     /// # Errors
     /// [`Fault`] with the driver's words.
-    pub fn make_ready(&mut self, context: &Arc<CudaContext>, stream: &Arc<CudaStream>, submit: Submit) -> Result<(), Fault> {
-        let event =
-            || context.new_event(Some(CUevent_flags::CU_EVENT_DISABLE_TIMING)).map_err(|error| fault("making an event", error));
-        let most = self.steps.iter().map(|(number, _)| *number).max().unwrap_or(0);
-        for _ in 0..most {
+    pub fn make_ready(&mut self, contexts: &[&Arc<CudaContext>], stream: &Arc<CudaStream>, plan: &Plan) -> Result<(), Fault> {
+        let event = |context: &Arc<CudaContext>| {
+            context.new_event(Some(CUevent_flags::CU_EVENT_DISABLE_TIMING)).map_err(|error| fault("making an event", error))
+        };
+        let last = |(number, action): &(u32, Action)| match action {
+            Action::Collective(_) => contexts.len() as u32 - 1,
+            _ => *number,
+        };
+        let most = self.steps.iter().map(last).max().unwrap_or(0);
+        for number in 1..=most {
+            let device = plan.device_of(number);
+            let context = contexts.get(device).ok_or_else(|| Fault::failed("making a stream", "its device is not opened"))?;
             let stream = context.new_stream().map_err(|error| fault("making a stream", error))?;
-            self.beside.push(Beside { stream, end: event()? });
+            self.beside.push(Beside { stream, end: event(context)?, abroad: device > 0 });
         }
         if most > 0 {
-            self.begin = Some(event()?);
+            self.begin = Some(event(stream.context())?);
         }
-        match submit {
+        match plan.submit {
             Submit::Graph(repetitions) => self.graph = Some(self.capture(stream, repetitions)?),
             Submit::RoundTrip { graph: true } => self.graph = Some(self.capture(stream, 1)?),
             _ => {}
@@ -138,18 +159,34 @@ impl Loaded {
             self.beside.iter().try_for_each(|beside| wait(&beside.stream, begin))?;
         }
         for (number, action) in &mut self.steps {
-            let on =
-                number.checked_sub(1).and_then(|number| self.beside.get(number as usize)).map_or(stream, |beside| &beside.stream);
+            let beside = number.checked_sub(1).and_then(|number| self.beside.get(number as usize));
+            let on = beside.map_or(stream, |beside| &beside.stream);
+            if beside.is_some_and(|beside| beside.abroad) {
+                bind(on)?;
+            }
             match action {
                 Action::Kernel(launch) => launch.enqueue(on)?,
                 Action::Copy(copy) => copy.enqueue(on)?,
                 Action::Library(library) => library.enqueue(on)?,
+                Action::Collective(collective) => {
+                    collective.enqueue(std::iter::once(stream).chain(self.beside.iter().map(|beside| &*beside.stream)))?;
+                }
             }
         }
-        for Beside { stream: other, end } in &self.beside {
+        for Beside { stream: other, end, abroad } in &self.beside {
+            if *abroad {
+                bind(other)?;
+            }
             record(end, other)?;
-            wait(stream, end)?;
         }
-        Ok(())
+        if self.beside.iter().any(|beside| beside.abroad) {
+            bind(stream)?;
+        }
+        self.beside.iter().try_for_each(|beside| wait(stream, &beside.end))
     }
+}
+
+/// Makes a stream's device the current one.
+fn bind(stream: &CudaStream) -> Result<(), Fault> {
+    stream.context().bind_to_thread().map_err(|error| fault("binding the device", error))
 }

@@ -1,109 +1,21 @@
 //! cuBLASLt by its own functions, loaded from wherever it lies. Versions 12 and 13 have the same ones.
 //!
-//! The numbers are those of `cublasLt.h`, `cublas_api.h` and `library_types.h`. Nothing here knows of plans: [`super::product`] says
-//! what is to be multiplied, and in which formats.
+//! Nothing here knows of plans: [`super::product`] says what is to be multiplied, and in which formats.
 
 // Raw calls of the library; each block gives its reason.
 #![allow(unsafe_code)]
 
-use super::launch::Memory;
+use super::{launch::Memory, lt_sys::*};
 use crate::contract::Fault;
 use cudarc::driver::{CudaContext, CudaStream};
 use libloading::Library;
 use std::{
     ffi::{c_int, c_void},
-    mem::ManuallyDrop,
     path::Path,
     ptr::null_mut,
     rc::Rc,
     sync::Arc,
 };
-
-type Pointer = *mut c_void;
-
-/// Declares the functions that are used, and finds all of them or names the first that is missing.
-macro_rules! calls {
-    ($($field:ident = $name:literal: fn($($argument:ty),*) -> $result:ty;)*) => {
-        struct Calls {
-            // SAFETY: of whoever calls it; each call says why.
-            $($field: unsafe extern "C" fn($($argument),*) -> $result,)*
-            /// Never unloaded: the library has registered itself with the driver.
-            _library: ManuallyDrop<Library>,
-        }
-
-        impl Calls {
-            fn load(path: &Path) -> Result<Self, String> {
-                // SAFETY: opens a shared library by its well-known name, or one that a person named; its initialisers are its own.
-                let library = unsafe { Library::new(path) }.map_err(|error| error.to_string())?;
-                Ok(Self {
-                    $($field: {
-                        // SAFETY: the type is that of this function in cublasLt.h.
-                        let found = unsafe { library.get::<unsafe extern "C" fn($($argument),*) -> $result>($name.as_bytes()) };
-                        *found.map_err(|_| format!("it lacks {}", $name))?
-                    },)*
-                    _library: ManuallyDrop::new(library),
-                })
-            }
-        }
-    };
-}
-
-calls! {
-    version = "cublasLtGetVersion": fn() -> usize;
-    create = "cublasLtCreate": fn(*mut Pointer) -> c_int;
-    destroy = "cublasLtDestroy": fn(Pointer) -> c_int;
-    operation = "cublasLtMatmulDescCreate": fn(*mut Pointer, c_int, c_int) -> c_int;
-    set_operation = "cublasLtMatmulDescSetAttribute": fn(Pointer, c_int, *const c_void, usize) -> c_int;
-    end_operation = "cublasLtMatmulDescDestroy": fn(Pointer) -> c_int;
-    layout = "cublasLtMatrixLayoutCreate": fn(*mut Pointer, c_int, u64, u64, i64) -> c_int;
-    end_layout = "cublasLtMatrixLayoutDestroy": fn(Pointer) -> c_int;
-    preference = "cublasLtMatmulPreferenceCreate": fn(*mut Pointer) -> c_int;
-    set_preference = "cublasLtMatmulPreferenceSetAttribute": fn(Pointer, c_int, *const c_void, usize) -> c_int;
-    end_preference = "cublasLtMatmulPreferenceDestroy": fn(Pointer) -> c_int;
-    heuristic = "cublasLtMatmulAlgoGetHeuristic":
-        fn(Pointer, Pointer, Pointer, Pointer, Pointer, Pointer, Pointer, c_int, *mut Proposal, *mut c_int) -> c_int;
-    capability = "cublasLtMatmulAlgoCapGetAttribute": fn(*const [u64; 8], c_int, Pointer, usize, *mut usize) -> c_int;
-    configuration = "cublasLtMatmulAlgoConfigGetAttribute": fn(*const [u64; 8], c_int, Pointer, usize, *mut usize) -> c_int;
-    matmul = "cublasLtMatmul": fn(
-        Pointer, Pointer, *const c_void, *const c_void, Pointer, *const c_void, Pointer, *const c_void, *const c_void, Pointer,
-        Pointer, Pointer, *const [u64; 8], Pointer, usize, Pointer
-    ) -> c_int;
-}
-
-const TRANSPOSE_LEFT: c_int = 3;
-const LEFT_SCALE: c_int = 17;
-const RIGHT_SCALE: c_int = 18;
-const FAST_ACCUMULATION: c_int = 25;
-const WORKSPACE_BYTES: c_int = 1;
-const REDUCTION_SCHEMES: c_int = 3;
-const IMPLEMENTATION: c_int = 15;
-/// Parts of a sum over k, where it is cut, are added in the accumulator's own format: else it would not be the format that is named.
-const IN_COMPUTE_TYPE: u32 = 2;
-/// What an algorithm is known by: the words for it, the attribute and the bytes that it has.
-const CONFIGURATION: [(&str, c_int, usize); 9] = [
-    ("algorithm", 0, 4),
-    ("tile", 1, 4),
-    ("stages", 6, 4),
-    ("split-k", 2, 4),
-    ("reduction", 3, 4),
-    ("swizzle", 4, 4),
-    ("option", 5, 4),
-    ("inner", 7, 2),
-    ("cluster", 8, 2),
-];
-
-/// An algorithm as the library proposes it (`cublasLtMatmulHeuristicResult_t`).
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct Proposal {
-    algorithm: [u64; 8],
-    workspace: usize,
-    status: c_int,
-    waves: f32,
-    reserved: [c_int; 4],
-}
-
-const _: () = assert!(size_of::<Proposal>() == 96);
 
 /// A matrix as the library takes it: by columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,11 +35,31 @@ pub struct Terms {
     pub scale: i32,
     pub one: [u8; 8],
     pub transpose_left: bool,
-    /// Inputs of 8 bits have scales; they are one.
-    pub scaled: bool,
+    pub scales: Scales,
     pub left: Layout,
     pub right: Layout,
     pub result: Layout,
+}
+
+/// What narrow inputs are scaled by. All scales are one, so that the result is the product itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scales {
+    None,
+    /// A number a matrix: 8 bits.
+    Matrix,
+    /// A number every 16 elements along k, in ue4m3: 4 bits.
+    Block,
+}
+
+/// Whether a library can be loaded.
+#[must_use]
+pub fn is_loadable(path: &Path) -> bool {
+    // SAFETY: opens a shared library by its well-known name; its initialisers are its own.
+    unsafe { Library::new(path) }.is_ok_and(|library| {
+        // Never unloaded: it may have registered itself with the driver.
+        std::mem::forget(library);
+        true
+    })
 }
 
 /// The library, opened on a device.
@@ -143,14 +75,6 @@ pub struct Lt {
 /// In words, where it cannot be loaded or lacks a function.
 pub fn version(path: &Path) -> Result<String, String> {
     Calls::load(path).map(|calls| calls.said())
-}
-
-impl Calls {
-    fn said(&self) -> String {
-        // SAFETY: the function takes nothing and asks no device.
-        let version = unsafe { (self.version)() };
-        format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
-    }
 }
 
 impl Lt {
@@ -214,7 +138,7 @@ pub struct Product {
     operation: Pointer,
     layouts: [Pointer; 3],
     one: [u8; 8],
-    /// The number one on the device, by which fp8 inputs are scaled.
+    /// Ones on the device, by which narrow inputs are scaled.
     scales: Option<Memory>,
     workspace: Option<Memory>,
     workspace_bytes: u64,
@@ -249,17 +173,31 @@ impl Product {
             told(made, "cublasLtMatrixLayoutCreate")?;
         }
         product.set(TRANSPOSE_LEFT, &c_int::from(terms.transpose_left).to_le_bytes())?;
-        if terms.scaled {
-            let mut scales = Memory::allocate(&lt.context, 4).map_err(|fault| fault.to_string())?;
-            scales.write(0, &1.0_f32.to_le_bytes()).map_err(|fault| fault.to_string())?;
-            let address = product.scales.insert(scales).address().to_le_bytes();
-            product.set(LEFT_SCALE, &address)?;
-            product.set(RIGHT_SCALE, &address)?;
-            // As our own kernels sum: by the tensor cores, without a detour.
-            product.set(FAST_ACCUMULATION, &[1])?;
+        match terms.scales {
+            Scales::None => {}
+            Scales::Matrix => {
+                product.scale_by(&1.0_f32.to_le_bytes())?;
+                // As our own kernels sum: by the tensor cores, without a detour.
+                product.set(FAST_ACCUMULATION, &[1])?;
+            }
+            Scales::Block => {
+                let bytes = block_scales(terms.left).max(block_scales(terms.right));
+                product.scale_by(&vec![ONE_UE4M3; bytes as usize])?;
+                product.set(LEFT_SCALE_MODE, &BY_BLOCKS.to_le_bytes())?;
+                product.set(RIGHT_SCALE_MODE, &BY_BLOCKS.to_le_bytes())?;
+            }
         }
         product.propose(most)?;
         Ok(product)
+    }
+
+    /// Gives both inputs the same scales.
+    fn scale_by(&mut self, scales: &[u8]) -> Result<(), String> {
+        let mut memory = Memory::allocate(&self.lt.context, scales.len() as u64).map_err(|fault| fault.to_string())?;
+        memory.write(0, scales).map_err(|fault| fault.to_string())?;
+        let address = self.scales.insert(memory).address().to_le_bytes();
+        self.set(LEFT_SCALE, &address)?;
+        self.set(RIGHT_SCALE, &address)
     }
 
     fn set(&self, attribute: c_int, value: &[u8]) -> Result<(), String> {
@@ -365,6 +303,11 @@ impl Product {
     }
 }
 
+/// Bytes of the scales of a matrix that lies along k: one for 16 elements, in tiles of 128 columns and four of them along k.
+fn block_scales(Layout { rows: depth, columns, .. }: Layout) -> u64 {
+    columns.next_multiple_of(128) * depth.div_ceil(BLOCK).next_multiple_of(4)
+}
+
 impl Drop for Product {
     fn drop(&mut self) {
         let calls = &self.lt.calls;
@@ -377,19 +320,4 @@ impl Drop for Product {
             unsafe { (calls.end_operation)(self.operation) };
         }
     }
-}
-
-/// Turns a `cublasStatus_t` into words.
-fn told(status: c_int, call: &str) -> Result<(), String> {
-    let meaning = match status {
-        0 => return Ok(()),
-        1 => "not initialised",
-        3 => "out of memory",
-        7 => "invalid value",
-        8 => "this device is not among those that it supports",
-        13 => "execution failed",
-        15 => "not supported",
-        _ => "failed",
-    };
-    Err(format!("{call}: {meaning} (status {status})"))
 }

@@ -10,19 +10,21 @@ use super::{
     libraries,
     loaded::{Action, Loaded},
     lt::Lt,
+    nccl, peers,
     prepared::Ready,
     product::Library,
     tensor::{self, Argument},
+    vendor::{self, sparse, summed},
 };
 use crate::{
     contract::{Clock, Fault, Machine, Monotonic, Prepared, Unsupported},
-    plan::{Arg, Buffer, Configuration, Op, Place, Plan, Step, Submit, Variant, VariantKind, kernel},
+    plan::{Arg, Buffer, Configuration, Op, Place, Plan, SPARSE, Step, Submit, Variant, VariantKind, kernel},
     record::Device,
 };
 use cudarc::driver::CudaContext;
 use std::{
     cell::{OnceCell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::Arc,
 };
@@ -34,6 +36,8 @@ const RESERVE_BYTES: u64 = 64 << 20;
 pub struct Cuda {
     devices: Vec<Device>,
     opened: Vec<Opened>,
+    /// Pairs of opened devices of which what runs on the first reaches the memory of the second.
+    joined: BTreeSet<(usize, usize)>,
     clock: Monotonic,
 }
 
@@ -65,7 +69,7 @@ impl Cuda {
     /// # Errors
     /// [`Fault`] with the driver's words.
     pub fn open(chosen: Vec<(usize, Device)>) -> Result<Self, Fault> {
-        let mut machine = Self { devices: Vec::new(), opened: Vec::new(), clock: Monotonic::default() };
+        let mut machine = Self { devices: Vec::new(), opened: Vec::new(), joined: BTreeSet::new(), clock: Monotonic::default() };
         for (ordinal, mut device) in chosen {
             let context = launch::open(ordinal)?;
             let (free, _) = context.mem_get_info().map_err(|error| fault("asking for free memory", error))?;
@@ -80,16 +84,45 @@ impl Cuda {
             });
             machine.devices.push(device);
         }
+        let count = machine.opened.len();
+        for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to) {
+            if peers::join(&machine.opened[from].context, &machine.opened[to].context)? {
+                machine.joined.insert((from, to));
+            }
+        }
         Ok(machine)
     }
 
-    fn place(&self, plan: &Plan) -> Result<&Opened, Unsupported> {
-        let [place] = &plan.places[..] else {
-            return Err(Unsupported::Other("one device at a time".into()));
+    /// The plan's devices among those that are opened, by their numbers here.
+    fn places(&self, plan: &Plan) -> Result<Vec<usize>, Unsupported> {
+        let number = |place: &String| {
+            let found = self.devices.iter().position(|device| device.id == *place);
+            found.ok_or_else(|| Unsupported::Other(format!("{place} is not opened here")))
         };
-        let index = self.devices.iter().position(|device| device.id == *place);
-        index.map(|index| &self.opened[index]).ok_or_else(|| Unsupported::Other(format!("{place} is not opened here")))
+        let places = plan.places.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+        let of = |buffer: &Buffer| if let Place::Device(device) = buffer.place { device + 1 } else { 1 };
+        let needed = plan.buffers.iter().map(of).max().unwrap_or(1);
+        match places.len() {
+            have if have >= needed => Ok(places),
+            have => Err(Unsupported::Other(format!("needs {needed} devices that are measured together, here is {have}"))),
+        }
     }
+
+    /// Whether each device of the plan reaches the memory of all others.
+    fn are_joined(&self, places: &[usize]) -> bool {
+        let all = |from: &usize| places.iter().all(|to| from == to || self.joined.contains(&(*from, *to)));
+        places.iter().all(all)
+    }
+
+    /// The devices of a plan, as opened.
+    fn seats(&self, plan: &Plan) -> Result<Vec<&Opened>, Unsupported> {
+        Ok(self.places(plan)?.into_iter().map(|index| &self.opened[index]).collect())
+    }
+}
+
+/// Whether a plan moves bytes alone.
+fn copies(plan: &Plan) -> bool {
+    plan.program.iter().all(|step| matches!(step.op, Op::Copy { .. }))
 }
 
 impl Machine for Cuda {
@@ -98,41 +131,62 @@ impl Machine for Cuda {
     }
 
     fn supports(&self, plan: &Plan) -> Result<(), Unsupported> {
-        let opened = self.place(plan)?;
+        let (places, seats) = (self.places(plan)?, self.seats(plan)?);
         shape(plan)?;
-        for step in plan.program.iter().filter(|step| !matches!(step.op, Op::Copy { .. })) {
-            opened.candidates(plan, step)?;
+        if !copies(plan) && !self.are_joined(&places) {
+            return Err(Unsupported::Other("these devices do not reach each other's memory".into()));
         }
-        let free = opened.context.mem_get_info().map_or(0, |(free, _)| free as u64);
-        let on_device = plan.buffers.iter().filter(|buffer| matches!(buffer.place, Place::Device(_)));
-        let bytes = on_device.map(Buffer::bytes).fold(0, u64::saturating_add);
-        let needed = bytes.saturating_add(RESERVE_BYTES.min(free / 16));
-        if needed > free {
-            return Err(Unsupported::Memory { needed, free });
+        for step in plan.program.iter().filter(|step| !matches!(step.op, Op::Copy { .. })) {
+            seats[plan.device_of(step.stream)].carries(plan, step)?;
+        }
+        for (place, opened) in seats.into_iter().enumerate() {
+            let free = opened.free();
+            let here = plan.buffers.iter().filter(|buffer| buffer.place == Place::Device(place));
+            let bytes = here.map(Buffer::bytes).fold(0, u64::saturating_add);
+            let needed = bytes.saturating_add(RESERVE_BYTES.min(free / 16));
+            if needed > free {
+                return Err(Unsupported::Memory { needed, free });
+            }
         }
         Ok(())
     }
 
     fn variants(&self, plan: &Plan) -> Vec<Variant> {
-        let Ok(opened) = self.place(plan) else { return Vec::new() };
-        if plan.program.iter().all(|step| matches!(step.op, Op::Copy { .. })) {
-            return vec![Variant::own("copy-engine")];
+        let (Ok(places), Ok(seats)) = (self.places(plan), self.seats(plan)) else { return Vec::new() };
+        if copies(plan) {
+            // Without a link of their own the driver takes the bytes through the host's memory.
+            return vec![Variant::own(if self.are_joined(&places) { "copy-engine" } else { "staged" })];
         }
-        let of = |step| opened.candidates(plan, step).ok();
-        plan.program.iter().find_map(of).unwrap_or_default().iter().map(Candidate::variant).collect()
+        let of = |step: &Step| seats.get(plan.device_of(step.stream))?.candidates(plan, step).ok();
+        let own: Vec<Variant> = plan.program.iter().find_map(of).unwrap_or_default().iter().map(Candidate::variant).collect();
+        match seats.first() {
+            Some(opened)
+                if own.is_empty() && opened.is_left_to_the_library(plan) && opened.library(plan).is_some_and(|l| l.is_ok()) =>
+            {
+                vec![vendor::variant("vendor")]
+            }
+            _ => own,
+        }
     }
 
     fn vendor(&self, plan: &Plan) -> Option<Result<Variant, Unsupported>> {
-        let found = self.place(plan).ok()?.library(plan)?;
-        Some(found.map(|_| Variant { name: "vendor".into(), kind: VariantKind::Vendor }))
+        if summed(plan).is_some() {
+            let absent = |why| Unsupported::Absent(format!("no NCCL to hold it against: {why}"));
+            return Some(nccl::version().map(|_| vendor::variant("nccl")).map_err(absent));
+        }
+        let opened = *self.seats(plan).ok()?.first()?;
+        // What it does alone, it is not held against.
+        let found = opened.library(plan).filter(|_| !opened.is_left_to_the_library(plan))?;
+        Some(found.map(|_| vendor::variant("vendor")))
     }
 
     fn prepare(&self, plan: &Plan, variants: &[Variant]) -> Result<Box<dyn Prepared + '_>, Fault> {
-        let opened = self.place(plan).map_err(|reason| Fault::failed("preparing", reason))?;
+        let seats = self.seats(plan).map_err(|reason| Fault::failed("preparing", reason))?;
+        let on = |buffer: &Buffer| if let Place::Device(place) = buffer.place { place } else { 0 };
         let buffers: Vec<Storage> =
-            plan.buffers.iter().map(|buffer| Storage::allocate(&opened.context, buffer)).collect::<Result<_, _>>()?;
-        let loaded = variants.iter().map(|variant| opened.load(plan, variant, &buffers)).collect::<Result<_, _>>()?;
-        let mut ready = Ready::new(opened, plan, buffers, loaded, &self.clock)?;
+            plan.buffers.iter().map(|buffer| Storage::allocate(&seats[on(buffer)].context, buffer)).collect::<Result<_, _>>()?;
+        let loaded = variants.iter().map(|variant| load(&seats, plan, variant, &buffers)).collect::<Result<_, _>>()?;
+        let mut ready = Ready::new(&seats, plan, buffers, loaded, &self.clock)?;
         ready.choose()?;
         Ok(Box::new(ready))
     }
@@ -150,8 +204,34 @@ impl Opened {
         candidates::candidates(name, dtype, args, self.capability, self.units)
     }
 
+    fn free(&self) -> u64 {
+        self.context.mem_get_info().map_or(0, |(free, _)| free as u64)
+    }
+
+    /// Whether tensor cores do a plan's product and none of our kernels does.
+    fn is_left_to_the_library(&self, plan: &Plan) -> bool {
+        plan.product().is_some() && candidates::by_library(plan.precision.input, self.capability)
+    }
+
+    /// Whether something carries a step out.
+    ///
+    /// # Errors
+    /// [`Unsupported`] with the reason.
+    fn carries(&self, plan: &Plan, step: &Step) -> Result<(), Unsupported> {
+        if let Op::Library(SPARSE) = step.op {
+            return Err(sparse(self.capability));
+        }
+        if self.is_left_to_the_library(plan) {
+            return self.library(plan).map_or(Ok(()), |found| found.map(|_| ())).map_err(|why| match why {
+                Unsupported::Absent(why) => Unsupported::Absent(format!("no kernel of ours for {}, and {why}", plan.precision)),
+                other => other,
+            });
+        }
+        self.candidates(plan, step).map(|_| ())
+    }
+
     /// The vendor's library on a plan; nothing where the plan is no product.
-    fn library(&self, plan: &Plan) -> Option<Result<Library, Unsupported>> {
+    pub fn library(&self, plan: &Plan) -> Option<Result<Library, Unsupported>> {
         let open = || {
             let version = launch::interface_version().map_err(|fault| fault.to_string())?;
             let found = libraries::cublaslt(version)?;
@@ -164,44 +244,27 @@ impl Opened {
         }
     }
 
-    /// All of a variant's launches, one a step of the program.
-    fn load(&self, plan: &Plan, variant: &Variant, buffers: &[Storage]) -> Result<Loaded, Fault> {
-        if variant.kind == VariantKind::Vendor {
-            let none = || Fault::failed("preparing", "no library does this");
-            let library = self.library(plan).ok_or_else(none)?.map_err(|why| Fault::failed("preparing", why))?;
-            return Loaded::of(library, |index| buffers.get(index).map_or(0, Storage::address));
-        }
+    /// A step's launch by a variant, added to the others.
+    fn add(&self, plan: &Plan, step: &Step, variant: &Variant, buffers: &[Storage], loaded: &mut Loaded) -> Result<(), Fault> {
         let unfit = |reason: Unsupported| Fault::failed("preparing", reason);
-        let mut loaded = Loaded::default();
-        for step in &plan.program {
-            if let Op::Copy { from, to } = step.op {
-                let missing = || Fault::failed("preparing", "a copy names a buffer that is not there");
-                let (from, to) = (buffers.get(from).ok_or_else(missing)?, buffers.get(to).ok_or_else(missing)?);
-                let bytes = plan.buffers.iter().map(Buffer::bytes).min().unwrap_or(0);
-                loaded.steps.push((step.stream, Action::Copy(Copy::new(from, to, bytes))));
-                loaded.identity = "copies by the driver".into();
-                continue;
-            }
-            let (_, args) = kernel_step(&step.op).map_err(unfit)?;
-            let candidates = self.candidates(plan, step).map_err(unfit)?;
-            let Candidate { kernel, configuration, .. } =
-                candidates
-                    .into_iter()
-                    .find(|candidate| candidate.name == variant.name)
-                    .ok_or_else(|| Fault::failed("preparing", format!("no variant {}", variant.name)))?;
-            let function = self.function(kernel, &configuration.name)?;
-            let address = |index: usize| buffers.get(index).map_or(0, Storage::address);
-            let mut arguments = tensor::arguments(kernel, configuration, args, &plan.buffers, address)?;
-            let slots = geometry::slots(kernel, configuration, args);
-            if slots > 0 {
-                let memory = Memory::allocate(&self.context, (1 + geometry::LOGGED + slots) * 8)?;
-                arguments.push(Argument::word(memory.address()));
-                loaded.slots = Some(memory);
-            }
-            loaded.steps.push((step.stream, Action::Kernel(self.launch(kernel, &function, args, arguments)?)));
-            loaded.identity = function.identity;
+        let (_, args) = kernel_step(&step.op).map_err(unfit)?;
+        let candidates = self.candidates(plan, step).map_err(unfit)?;
+        let Candidate { kernel, configuration, .. } = candidates
+            .into_iter()
+            .find(|candidate| candidate.name == variant.name)
+            .ok_or_else(|| Fault::failed("preparing", format!("no variant {}", variant.name)))?;
+        let function = self.function(kernel, &configuration.name)?;
+        let address = |index: usize| buffers.get(index).map_or(0, Storage::address);
+        let mut arguments = tensor::arguments(kernel, configuration, args, &plan.buffers, address)?;
+        let slots = geometry::slots(kernel, configuration, args);
+        if slots > 0 {
+            let memory = Memory::allocate(&self.context, (1 + geometry::LOGGED + slots) * 8)?;
+            arguments.push(Argument::word(memory.address()));
+            loaded.slots = Some(memory);
         }
-        Ok(loaded)
+        loaded.steps.push((step.stream, Action::Kernel(self.launch(kernel, &function, args, arguments)?)));
+        loaded.identity = function.identity;
+        Ok(())
     }
 
     /// A launch of a loaded kernel, as large as the device and the arguments say.
@@ -244,6 +307,26 @@ impl Opened {
     }
 }
 
+/// All of a variant's launches, one a step of the program, each on the device of its stream.
+fn load(seats: &[&Opened], plan: &Plan, variant: &Variant, buffers: &[Storage]) -> Result<Loaded, Fault> {
+    if variant.kind == VariantKind::Vendor {
+        return vendor::load(seats, plan, buffers);
+    }
+    let mut loaded = Loaded::default();
+    for step in &plan.program {
+        let Op::Copy { from, to } = step.op else {
+            seats[plan.device_of(step.stream)].add(plan, step, variant, buffers, &mut loaded)?;
+            continue;
+        };
+        let missing = || Fault::failed("preparing", "a copy names a buffer that is not there");
+        let (from, to) = (buffers.get(from).ok_or_else(missing)?, buffers.get(to).ok_or_else(missing)?);
+        let bytes = plan.buffers.iter().map(Buffer::bytes).min().unwrap_or(0);
+        loaded.steps.push((step.stream, Action::Copy(Copy::new(from, to, bytes))));
+        loaded.identity = "copies by the driver".into();
+    }
+    Ok(loaded)
+}
+
 fn shape_of(kernel: &str, configuration: &Configuration) -> Shape {
     Shape {
         threads: geometry::threads(kernel, configuration),
@@ -258,8 +341,11 @@ fn shape(plan: &Plan) -> Result<(), Unsupported> {
         return Err(Unsupported::Other(format!("the NVIDIA driver is too old for graphs: its library lacks {call}")));
     }
     let kernels = plan.program.iter().any(|step| matches!(step.op, Op::Kernel { .. }));
-    if kernels && plan.buffers.iter().any(|buffer| buffer.place != Place::Device(0)) {
-        return Err(Unsupported::Other("kernels work on the device's own memory here".into()));
+    if kernels && plan.buffers.iter().any(|buffer| !matches!(buffer.place, Place::Device(_))) {
+        return Err(Unsupported::Other("kernels work on memory of devices here".into()));
+    }
+    if plan.places.len() > 1 && plan.submit != Submit::Stream {
+        return Err(Unsupported::Other("what several devices do is launched back to back here".into()));
     }
     Ok(())
 }

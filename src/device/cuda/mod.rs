@@ -14,13 +14,17 @@ mod launch;
 mod libraries;
 mod loaded;
 mod lt;
+mod lt_sys;
 mod machine;
+mod nccl;
 mod numa;
+mod peers;
 mod prepared;
 mod product;
 mod tensor;
 mod timing;
 mod trips;
+mod vendor;
 
 use crate::contract::{Backend, Fault, Library, Listing, Machine};
 use std::panic::{AssertUnwindSafe, catch_unwind};

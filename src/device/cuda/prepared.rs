@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     contract::{Clock, Fault, Prepared, Span, Tile, Tiles, Timer},
-    plan::{Arg, Buffer, Fold, Op, Pass, Plan, Product, Role, Step, Submit},
+    plan::{Arg, Buffer, Fold, Op, Pass, Place, Plan, Product, Role, Step, Submit},
 };
 use cudarc::driver::CudaStream;
 use std::{
@@ -35,43 +35,59 @@ const POISON: u8 = 0xA5;
 
 /// See [`Prepared`].
 pub struct Ready<'a> {
-    opened: &'a Opened,
+    /// A seat a device of the plan; launches begin and end on the stream of the first.
+    seats: Vec<Seat<'a>>,
     plan: Plan,
-    stream: Arc<CudaStream>,
     loaded: Vec<Loaded>,
     timing: Timing,
     /// Where the host's clock takes the time instead.
     trips: Option<Trips>,
-    /// The plan's, and behind them one word to which a fold adds, and for a product a double for each of its blocks.
+    /// The plan's.
     buffers: Vec<Storage>,
+    /// Of a product, a double for each of its blocks.
+    blocks: Option<Memory>,
     /// Whether short launches go to the device as graphs: not where it is told how soon one launch follows another.
     bundles: bool,
     /// What the inputs were filled with last.
     filled: Option<Pass>,
 }
 
+/// A device of a plan, and what the harness has there.
+struct Seat<'a> {
+    opened: &'a Opened,
+    stream: Arc<CudaStream>,
+    /// To which a fold adds.
+    sum: Memory,
+}
+
 impl<'a> Ready<'a> {
     /// # Errors
     /// [`Fault`] with the driver's words.
     pub fn new(
-        opened: &'a Opened,
+        opened: &[&'a Opened],
         plan: &Plan,
-        mut buffers: Vec<Storage>,
+        buffers: Vec<Storage>,
         mut loaded: Vec<Loaded>,
         clock: &dyn Clock,
     ) -> Result<Self, Fault> {
-        let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
-        buffers.push(Storage::Device(Memory::allocate(&opened.context, 4)?));
-        if let Some((down, across)) = plan.product().map(|product| product.blocks()) {
-            buffers.push(Storage::Device(Memory::allocate(&opened.context, down * across * 8)?));
-        }
-        loaded.iter_mut().try_for_each(|loaded| loaded.make_ready(&opened.context, &stream, plan.submit))?;
-        let timing = Timing::new(&opened.context, &stream, loaded.len(), clock.now())?;
+        let seat = |opened: &&'a Opened| {
+            let stream = opened.context.new_stream().map_err(|error| fault("making a stream", error))?;
+            Ok(Seat { opened, stream, sum: Memory::allocate(&opened.context, 4)? })
+        };
+        let seats = opened.iter().map(seat).collect::<Result<Vec<_>, Fault>>()?;
+        let first = seats.first().ok_or_else(|| Fault::failed("preparing", "a plan without a device"))?;
+        let (context, stream) = (&first.opened.context, &first.stream);
+        let sides = plan.product().map(|product| product.blocks());
+        let blocks = sides.map(|(down, across)| Memory::allocate(context, down * across * 8)).transpose()?;
+        let contexts: Vec<_> = opened.iter().map(|opened| &opened.context).collect();
+        loaded.iter_mut().try_for_each(|loaded| loaded.make_ready(&contexts, stream, plan))?;
+        context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
+        let timing = Timing::new(context, stream, loaded.len(), clock.now())?;
         let by_host = matches!(plan.submit, Submit::RoundTrip { .. });
-        let trips = by_host.then(|| Trips::new(&stream, clock.now())).transpose()?;
+        let trips = by_host.then(|| Trips::new(stream, clock.now())).transpose()?;
         let kernel = matches!(plan.program[..], [Step { op: Op::Kernel { .. }, .. }]);
         let bundles = kernel && plan.submit == Submit::Stream && plan.key.family != "launch" && calls::without_graphs().is_none();
-        Ok(Self { opened, plan: plan.clone(), stream, loaded, timing, trips, buffers, bundles, filled: None })
+        Ok(Self { plan: plan.clone(), loaded, timing, trips, buffers, blocks, bundles, filled: None, seats })
     }
 
     /// Lets a library choose its algorithms, on the inputs that are timed.
@@ -81,28 +97,34 @@ impl<'a> Ready<'a> {
     pub fn choose(&mut self) -> Result<(), Fault> {
         if self.loaded.iter().any(Loaded::by_library) {
             self.fill(Pass::Random)?;
-            let Self { opened, loaded, stream, .. } = self;
+            let Self { seats, loaded, .. } = self;
+            let Seat { opened, stream, .. } = &seats[0];
             loaded.iter_mut().try_for_each(|loaded| loaded.choose(&opened.context, stream))?;
         }
         Ok(())
     }
 
-    /// Launches a kernel of the harness itself; it runs in the stream's order.
-    fn harness(&self, stem: &str, name: &str, args: &[Arg], addresses: &[u64]) -> Result<(), Fault> {
-        self.opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
-        let function = self.opened.function(stem, name)?;
-        let arguments = geometry::pack(args, |index| addresses[index]).into_iter().map(Argument::word).collect();
-        self.opened.launch(stem, &function, args, arguments)?.enqueue(&self.stream)
+    /// The seat of the device that a buffer lies on; the first for the host's.
+    fn seat_of(&self, buffer: &Buffer) -> &Seat<'a> {
+        &self.seats[if let Place::Device(device) = buffer.place { device } else { 0 }]
     }
 
-    /// Sees the work end, as the driver's own wait would, but not for ever.
+    /// Sets every byte of an output, in the order of its device's stream.
+    fn poison(&mut self, index: usize, buffer: &Buffer) -> Result<(), Fault> {
+        let stream = self.seat_of(buffer).stream.clone();
+        self.buffers[index].set(POISON, &stream)
+    }
+
+    /// Sees the work of all devices end, as the driver's own wait would, but not for ever.
     fn synchronize(&self) -> Result<(), Fault> {
         let begin = Instant::now();
-        while !idle(&self.stream)? {
-            if begin.elapsed() > PATIENCE {
-                return Err(Fault::Hung(PATIENCE.into()));
+        for seat in &self.seats {
+            while !idle(&seat.stream)? {
+                if begin.elapsed() > PATIENCE {
+                    return Err(Fault::Hung(PATIENCE.into()));
+                }
+                std::thread::sleep(PAUSE);
             }
-            std::thread::sleep(PAUSE);
         }
         Ok(())
     }
@@ -115,6 +137,16 @@ impl<'a> Ready<'a> {
     }
 }
 
+impl Seat<'_> {
+    /// Launches a kernel of the harness itself; it runs in the stream's order.
+    fn harness(&self, stem: &str, name: &str, args: &[Arg], addresses: &[u64]) -> Result<(), Fault> {
+        self.opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
+        let function = self.opened.function(stem, name)?;
+        let arguments = geometry::pack(args, |index| addresses[index]).into_iter().map(Argument::word).collect();
+        self.opened.launch(stem, &function, args, arguments)?.enqueue(&self.stream)
+    }
+}
+
 impl Prepared for Ready<'_> {
     fn fill(&mut self, pass: Pass) -> Result<(), Fault> {
         let code = match pass {
@@ -124,14 +156,14 @@ impl Prepared for Ready<'_> {
         };
         // The host's memory is written at once: nothing may be under way there.
         self.synchronize()?;
-        for (index, buffer) in self.plan.buffers.iter().enumerate() {
+        for (index, buffer) in self.plan.buffers.clone().iter().enumerate() {
             if buffer.role == Role::Links {
                 let args = [Arg::Buffer(0), Arg::Count(buffer.bytes() / LINE_BYTES)];
-                self.harness("links", "lines", &args, &[self.buffers[index].address()])?;
+                self.seat_of(buffer).harness("links", "lines", &args, &[self.buffers[index].address()])?;
                 continue;
             }
             if buffer.role != Role::In {
-                self.buffers[index].set(POISON, &self.stream)?;
+                self.poison(index, buffer)?;
                 continue;
             }
             let seed = self.plan.buffer_seed(index);
@@ -142,12 +174,12 @@ impl Prepared for Ready<'_> {
             let seed = u64::from(seed);
             let counts = [buffer.elements, seed, code, buffer.gap].map(Arg::Count);
             let args = [&[Arg::Buffer(0)], &counts[..]].concat();
-            self.harness("fill", buffer.dtype.name(), &args, &[self.buffers[index].address()])?;
+            self.seat_of(buffer).harness("fill", buffer.dtype.name(), &args, &[self.buffers[index].address()])?;
         }
         // Other inputs have other hashes; the same inputs filled in again have the same.
         if self.filled != Some(pass) {
             for slots in self.loaded.iter_mut().filter_map(|loaded| loaded.slots.as_mut()) {
-                slots.set(0, &self.stream)?;
+                slots.set(0, &self.seats[0].stream)?;
             }
             self.filled = Some(pass);
         }
@@ -155,7 +187,8 @@ impl Prepared for Ready<'_> {
     }
 
     fn start(&mut self, variant: usize, launches: u32) -> Result<(), Fault> {
-        let Self { opened, loaded, timing, trips, stream, bundles, .. } = self;
+        let Self { seats, loaded, timing, trips, bundles, .. } = self;
+        let Seat { opened, stream, .. } = &seats[0];
         opened.context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
         let loaded = loaded.get_mut(variant).ok_or_else(|| Fault::failed("launching", format!("no variant {variant}")))?;
         if let Some(trips) = trips {
@@ -193,20 +226,23 @@ impl Prepared for Ready<'_> {
             self.synchronize()?;
             return Ok(seeds.iter().map(|seed| host.fold(fold, *seed)).collect());
         }
-        let (address, sum) = (memory.address(), self.plan.buffers.len());
+        let (address, of_place) = (memory.address(), of.place);
         let (name, elements) = match fold {
             Fold::Bits => ("bits", of.bytes() / 4),
             Fold::Values => (of.dtype.name(), of.elements),
         };
         let mut sums = Vec::with_capacity(seeds.len());
+        let place = if let Place::Device(place) = of_place { place } else { 0 };
         for seed in seeds {
-            self.buffers[sum].set(0, &self.stream)?;
+            let Seat { stream, sum, .. } = &mut self.seats[place];
+            sum.set(0, stream)?;
             let counts = [elements, of.columns.max(1), u64::from(*seed)].map(Arg::Count);
             let args = [&[Arg::Buffer(0), Arg::Buffer(1)], &counts[..]].concat();
-            self.harness("fold", name, &args, &[address, self.buffers[sum].address()])?;
+            let seat = &self.seats[place];
+            seat.harness("fold", name, &args, &[address, seat.sum.address()])?;
             self.synchronize()?;
             let mut word = [0_u8; 4];
-            self.buffers[sum].read(0, &mut word)?;
+            self.seats[place].sum.read(0, &mut word)?;
             sums.push(u32::from_le_bytes(word));
         }
         Ok(sums)
@@ -215,13 +251,14 @@ impl Prepared for Ready<'_> {
     fn residual(&mut self, seed: u32) -> Result<Option<Vec<f64>>, Fault> {
         let Some(product) = self.plan.product() else { return Ok(None) };
         let Product { buffers: [a, b, c], m, n, k, .. } = product;
-        let addresses = [a, b, c, self.plan.buffers.len() + 1].map(|index| self.buffers.get(index).map_or(0, Storage::address));
+        let Some(blocks) = &self.blocks else { return Ok(None) };
+        let [a, b, c] = [a, b, c].map(|index| self.buffers.get(index).map_or(0, Storage::address));
         let args: Vec<Arg> = (0..4).map(Arg::Buffer).chain([m, n, k, u64::from(seed)].map(Arg::Count)).collect();
-        self.harness("residual", self.plan.precision.input.name(), &args, &addresses)?;
+        self.seats[0].harness("residual", self.plan.precision.input.name(), &args, &[a, b, c, blocks.address()])?;
         self.synchronize()?;
         let (down, across) = product.blocks();
         let mut bytes = vec![0_u8; (down * across * 8) as usize];
-        self.buffers[self.plan.buffers.len() + 1].read(0, &mut bytes)?;
+        blocks.read(0, &mut bytes)?;
         Ok(Some(bytes.as_chunks::<8>().0.iter().map(|double| f64::from_le_bytes(*double)).collect()))
     }
 
@@ -265,9 +302,10 @@ impl Drop for Ready<'_> {
     fn drop(&mut self) {
         // A failure was told where the work was waited for; here there is nobody left to tell.
         let begin = Instant::now();
-        while matches!(idle(&self.stream), Ok(false)) {
+        while self.seats.iter().any(|seat| matches!(idle(&seat.stream), Ok(false))) {
             if begin.elapsed() > GRACE {
-                std::mem::forget((std::mem::take(&mut self.buffers), std::mem::take(&mut self.loaded), self.stream.clone()));
+                let (buffers, loaded) = (std::mem::take(&mut self.buffers), std::mem::take(&mut self.loaded));
+                std::mem::forget((buffers, loaded, self.blocks.take(), std::mem::take(&mut self.seats)));
                 return;
             }
             std::thread::sleep(PAUSE);
@@ -284,10 +322,10 @@ mod tests {
 
     #[test]
     fn every_format_that_kernels_use_can_be_filled_and_folded() {
-        use Dtype::{Bf16, E4m3, E5m2, Fp16, Fp32, Fp64, Int8, Int32, Tf32, Uint32};
-        let inputs = [Fp32, Fp64, Uint32, Tf32, Fp16, Bf16, E4m3, E5m2, Int8].map(|dtype| ("fill", dtype));
+        use Dtype::{Bf16, E4m3, E5m2, Fp4, Fp16, Fp32, Fp64, Int8, Int32, Tf32, Uint32};
+        let inputs = [Fp32, Fp64, Uint32, Tf32, Fp16, Bf16, E4m3, E5m2, Fp4, Int8].map(|dtype| ("fill", dtype));
         let outputs = [Fp32, Fp64, Uint32, Fp16, Bf16, Int32].map(|dtype| ("fold", dtype));
-        let products = [Fp32, Fp64, Tf32, Fp16, Bf16, E4m3, E5m2, Int8].map(|dtype| ("residual", dtype));
+        let products = [Fp32, Fp64, Tf32, Fp16, Bf16, E4m3, E5m2, Fp4, Int8].map(|dtype| ("residual", dtype));
         for (stem, dtype) in inputs.into_iter().chain(outputs).chain(products) {
             let found: Option<&Configuration> = kernel(stem).and_then(|kernel| kernel.configuration(dtype.name()));
             assert!(found.is_some(), "{stem}/{dtype}");

@@ -7,7 +7,8 @@
 use super::{
     graph::record,
     launch::{event, idle},
-    lt::{self, Layout, Lt, Proposal, Terms},
+    lt::{self, Layout, Lt, Scales, Terms},
+    lt_sys::Proposal,
     timing::elapsed,
 };
 use crate::{
@@ -58,6 +59,8 @@ const fn named(dtype: Dtype) -> Option<(i32, u64)> {
         Dtype::Bf16 => (14, 0x02 << 16),
         Dtype::E4m3 => (28, 0x40 << 16),
         Dtype::E5m2 => (29, 0x80 << 16),
+        // No flag says it.
+        Dtype::Fp4 => (33, 0),
         Dtype::Uint32 => return None,
     })
 }
@@ -93,7 +96,11 @@ fn terms(plan: &Plan) -> Option<Result<(Terms, [usize; 3]), Unsupported>> {
             scale,
             one,
             transpose_left,
-            scaled: matches!(plan.precision.input, Dtype::E4m3 | Dtype::E5m2),
+            scales: match plan.precision.input {
+                Dtype::E4m3 | Dtype::E5m2 => Scales::Matrix,
+                Dtype::Fp4 => Scales::Block,
+                _ => Scales::None,
+            },
             left: Layout { kind: input, rows, columns },
             right: Layout { kind: input, rows: k, columns: m },
             result: Layout { kind: output, rows: n, columns: m },
@@ -116,7 +123,7 @@ fn keeps(precision: Precision, said: Option<u64>) -> Result<(), String> {
         _ => None,
     };
     if must.is_some_and(|units| flags & UNITS != units || flags & INPUTS != inputs)
-        || differs(INPUTS, inputs)
+        || inputs != 0 && differs(INPUTS, inputs)
         || differs(SUMS, sums)
     {
         let says = said.map_or_else(|| "do not say how they multiply".to_owned(), |flags| format!("say {flags:#x} of themselves"));
@@ -276,6 +283,7 @@ mod tests {
         let kind = |dtype| named(dtype).map(|(kind, _)| kind);
         let kinds = [Dtype::Fp32, Dtype::Fp64, Dtype::Fp16, Dtype::Int8, Dtype::Int32, Dtype::Bf16, Dtype::E4m3, Dtype::E5m2];
         assert_eq!(kinds.map(kind), [0, 1, 2, 3, 10, 14, 28, 29].map(Some));
+        assert_eq!(kind(Dtype::Fp4), Some(33));
         assert_eq!(kind(Dtype::Uint32), None);
         assert_eq!(computed(Precision::uniform(Dtype::Fp64)).map(|c| (c.0, c.1)), Some((70, 1)));
     }

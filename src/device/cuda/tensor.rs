@@ -27,6 +27,17 @@ impl Argument {
         Self(words)
     }
 
+    /// Inputs and outputs of devices that sum together, as kernels/all_reduce.cu lays them out.
+    #[must_use]
+    pub fn peers(devices: usize, address: impl Fn(usize) -> u64) -> Self {
+        let (mut words, devices) = ([0; 16], devices.min(geometry::PEERS));
+        for device in 0..devices {
+            words[device] = address(device);
+            words[geometry::PEERS + device] = address(devices + device);
+        }
+        Self(words)
+    }
+
     /// A map of a matrix, to be filled in by the driver.
     ///
     /// # Errors
@@ -94,7 +105,12 @@ pub fn arguments(
         }
         rest = args.get(2..).unwrap_or_default();
     }
-    packed.extend(geometry::pack(rest, address).into_iter().map(Argument::word));
+    for arg in rest {
+        match arg {
+            Arg::Peers(devices) => packed.push(Argument::peers(*devices, &address)),
+            word => packed.extend(geometry::pack(std::slice::from_ref(word), &address).into_iter().map(Argument::word)),
+        }
+    }
     Ok(packed)
 }
 
@@ -150,5 +166,7 @@ mod tests {
         let words = Argument::word(0x0102_0304_0506_0708);
         assert_eq!(words.0[0], 0x0102_0304_0506_0708);
         assert!(words.0[1..].iter().all(|word| *word == 0));
+        let peers = Argument::peers(2, |index| 0x100 + index as u64);
+        assert_eq!((peers.0[..3].to_vec(), peers.0[8..11].to_vec()), (vec![0x100, 0x101, 0], vec![0x102, 0x103, 0]));
     }
 }

@@ -71,7 +71,7 @@ impl Replay {
             program: Vec::new(),
             submit: Submit::Stream,
             check: Check { output: 0, element: |_, _, _| 1.0, fold: |_, seed| one(seed), bound: 1, tolerance: 0.0, relative: 0.0 },
-            also: None,
+            also: Vec::new(),
             seed: 1,
             sustained: true,
         }

@@ -315,7 +315,7 @@ mod tests {
             program: vec![Step { stream: 0, op: Op::Kernel { stem, args } }],
             submit: Submit::Stream,
             check: Check { output: 0, element: |_, _, _| 0.0, fold: |_, _| 0, bound: 0, tolerance: 0.0, relative: 0.0 },
-            also: None,
+            also: Vec::new(),
             seed: 1,
             sustained: false,
         }

@@ -1,164 +1,176 @@
-//! Whether a node is slow or healthy: a mixture of both, in all metrics at once.
+//! How much more likely a node's values are if it is slow than if it is healthy, and from that the probability that it is.
+//!
+//! Each node is held against all others: what it adds itself to what healthy ones seem to vary by is taken off before, or of a dozen
+//! nodes the slow one would hide itself. Values then follow Student's t, with as many degrees of freedom as there are other nodes.
 
-use super::spread::Fleet;
+use super::{Peers, parts::Parts, spread::Cloud};
+use std::collections::BTreeMap;
 
 /// Slow nodes lack this much to that much, as logarithms, all alike likely.
-const SLOW: (f64, f64) = (0.04, 0.14);
-const STEPS: usize = 11;
-/// A node that lacks no more than this anywhere is not slow, and most are such.
+const SLOW: (f64, f64) = (0.045, 0.13);
+const STEPS: usize = 12;
+/// A part that lacks no more than this is not slow.
 const HARMLESS: f64 = -0.02;
-/// Metrics that correlate more than this go together: they show the same part of a node.
-const TOGETHER: f64 = 0.7;
-/// That one metric alone is slow of several that go together is that much less likely than all of them.
+/// Nor is one that lies within so many standard deviations.
+const NEAR: f64 = -1.5;
+/// That one metric of a part is slow and not all of them is so much less likely.
 const ALONE: f64 = 0.1;
-/// What is known of the share of slow nodes before a fleet is seen: one in so many.
-const SHARE: (f64, f64) = (1.0, 15.0);
-const ROUNDS: usize = 30;
-/// Added to the diagonal, so that metrics without a difference do not divide by nought.
-const RIDGE: f64 = 0.003;
+/// Of up to so many parts any may be slow together; of more either one or all.
+const FEW_PARTS: usize = 3;
+/// Slow nodes to be expected in a fleet: so many, and so many more for each node; how sure that is, in slow nodes.
+const EXPECTED: (f64, f64) = (0.75, 0.005);
+const SURE: f64 = 3.0;
+const ROUNDS: usize = 20;
 
-/// A way of being slow: which metrics, and how likely against the others.
-struct Way {
-    metrics: Vec<bool>,
-    weight: f64,
-}
-
-/// For every node the probability that it is slow.
-pub fn probabilities(fleet: &Fleet) -> Vec<f64> {
-    let ways = ways(fleet);
-    let whole = vec![true; fleet.centred.len()];
-    let usual = Inverse::of(fleet, &whole);
-    let ratios: Vec<f64> = (0..fleet.nodes)
-        .map(|node| {
-            let present: Vec<bool> = fleet.centred.iter().map(|logs| logs[node].is_finite()).collect();
-            if present.iter().all(|there| *there) {
-                usual.as_ref().map_or(0.0, |inverse| ratio(fleet, inverse, &ways, node))
-            } else {
-                Inverse::of(fleet, &present).map_or(0.0, |inverse| ratio(fleet, &inverse, &ways, node))
-            }
-        })
-        .collect();
-    let mut share = SHARE.0 / SHARE.1;
+/// For every node the probability that it is slow, by what is known of how slow the others are.
+pub fn slow(peers: &Peers, parts: &Parts, cloud: &Cloud, healthy: &[f64]) -> Vec<f64> {
+    let mut ratios = together(cloud, healthy);
+    for part in parts.metrics.iter().filter(|part| part.len() > 1) {
+        for metric in part {
+            alone(peers, parts, (part, *metric), healthy, &mut ratios);
+        }
+    }
+    let nodes = ratios.len() as f64;
+    let expected = EXPECTED.0 + EXPECTED.1 * nodes;
+    let mut share = expected / nodes;
+    let posterior = |ratio: f64, share: f64| share * ratio / (share * ratio + 1.0 - share);
     for _ in 0..ROUNDS {
-        let slow: f64 = ratios.iter().map(|ratio| posterior(*ratio, share)).sum();
-        share = (slow + SHARE.0) / (fleet.nodes as f64 + SHARE.1);
+        let found: f64 = ratios.iter().map(|ratio| posterior(*ratio, share)).sum();
+        share = (found + SURE) / (nodes + SURE * nodes / expected);
     }
     ratios.into_iter().map(|ratio| posterior(ratio, share)).collect()
 }
 
-fn posterior(ratio: f64, share: f64) -> f64 {
-    share * ratio / (share * ratio + 1.0 - share)
+/// Which parts may be slow together, all alike likely.
+fn ways(parts: usize) -> Vec<Vec<bool>> {
+    if parts <= FEW_PARTS {
+        return (1_usize..1 << parts).map(|mask| (0..parts).map(|part| mask >> part & 1 == 1).collect()).collect();
+    }
+    let each = (0..parts).map(|one| (0..parts).map(|part| part == one).collect());
+    each.chain([vec![true; parts]]).collect()
 }
 
-/// Every part alone, all together, and single metrics of a part.
-fn ways(fleet: &Fleet) -> Vec<Way> {
-    let metrics = fleet.centred.len();
-    let mut parts: Vec<Vec<bool>> = Vec::new();
-    let mut taken = vec![false; metrics];
-    for first in 0..metrics {
-        if taken[first] {
-            continue;
+fn together(cloud: &Cloud, healthy: &[f64]) -> Vec<f64> {
+    let ways = ways(cloud.rest.len());
+    let mut views: BTreeMap<Vec<usize>, View> = BTreeMap::new();
+    let mut ratio = |node: usize| {
+        if cloud.rest.iter().all(|rest| !(rest[node] <= HARMLESS)) {
+            return 0.0;
         }
-        let part: Vec<bool> = (0..metrics).map(|other| !taken[other] && fleet.correlations[first][other] > TOGETHER).collect();
-        taken.iter_mut().zip(&part).for_each(|(taken, own)| *taken |= own);
-        parts.push(part);
-    }
-    let mut ways: Vec<Way> = Vec::new();
-    for part in &parts {
-        let size = part.iter().filter(|own| **own).count();
-        if size > 1 {
-            let single = |metric: usize| (0..metrics).map(|other| other == metric).collect();
-            let own = (0..metrics).filter(|metric| part[*metric]);
-            ways.extend(own.map(|metric| Way { metrics: single(metric), weight: ALONE / size as f64 }));
-        }
-        ways.push(Way { metrics: part.clone(), weight: 1.0 });
-    }
-    if parts.len() > 1 {
-        ways.push(Way { metrics: vec![true; metrics], weight: 1.0 });
-    }
-    let sum: f64 = ways.iter().map(|way| way.weight).sum();
-    for way in &mut ways {
-        way.weight /= sum;
-    }
-    ways
+        let present: Vec<usize> = (0..cloud.rest.len()).filter(|part| cloud.rest[*part][node].is_finite()).collect();
+        let view = views.entry(present).or_insert_with_key(|present| View::of(cloud, present, &ways));
+        view.ratio(|at| cloud.rest[at][node], healthy[node])
+    };
+    (0..healthy.len()).map(&mut ratio).collect()
 }
 
-/// Inverse covariance of the metrics that a node has, in the order of all metrics.
-struct Inverse {
-    matrix: Vec<Vec<f64>>,
+/// One metric against the others of its part: added to what the parts say.
+fn alone(peers: &Peers, parts: &Parts, (part, metric): (&[usize], usize), healthy: &[f64], ratios: &mut [f64]) {
+    let log = |metric: usize, node: usize| peers.logs[metric][node] - parts.medians[metric];
+    let beside = |node: usize| {
+        let others = part.iter().filter(|other| **other != metric).map(|other| log(*other, node)).filter(|log| log.is_finite());
+        let (sum, count) = others.fold((0.0, 0.0), |(sum, count), log| (sum + log, count + 1.0));
+        log(metric, node) - sum / count
+    };
+    let rest = Parts { metrics: vec![vec![metric]], logs: vec![(0..healthy.len()).map(beside).collect()], medians: Vec::new() };
+    let cloud = Cloud::of(&rest, (&vec![0; healthy.len()], 1), healthy);
+    let view = View::of(&cloud, &[0], &[vec![true]]);
+    for (node, ratio) in ratios.iter_mut().enumerate() {
+        if log(metric, node) <= HARMLESS && cloud.rest[0][node] <= HARMLESS {
+            *ratio += ALONE / part.len() as f64 * view.ratio(|_| cloud.rest[0][node], healthy[node]);
+        }
+    }
+}
+
+/// The cloud as nodes see it that have these parts.
+struct View {
     present: Vec<usize>,
+    /// Inverse of the products.
+    inverse: Vec<Vec<f64>>,
+    /// For each way its product with the inverse, by part, and with that itself.
+    ways: Vec<(Vec<f64>, f64)>,
+    worth: f64,
+    healthy: f64,
 }
 
-impl Inverse {
-    /// By Gauss and Jordan; nothing of no metric.
-    fn of(fleet: &Fleet, present: &[bool]) -> Option<Self> {
-        let present: Vec<usize> = (0..present.len()).filter(|metric| present[*metric]).collect();
-        let size = present.len();
-        let mut left: Vec<Vec<f64>> = present
-            .iter()
-            .map(|a| {
-                let row = present.iter().map(|b| {
-                    let ridge = if a == b { 1.0 + RIDGE } else { 1.0 };
-                    fleet.correlations[*a][*b] * ridge * fleet.deviations[*a] * fleet.deviations[*b]
-                });
-                row.collect()
-            })
-            .collect();
-        let mut right: Vec<Vec<f64>> = (0..size).map(|a| (0..size).map(|b| f64::from(u8::from(a == b))).collect()).collect();
-        for pivot in 0..size {
-            let scale = left[pivot][pivot];
-            // What pairs of correlations say may not fit together; then metrics stand for themselves.
-            if scale <= 1e-4 * fleet.deviations[present[pivot]].powi(2) {
-                return Some(Self::diagonal(fleet, present));
+impl View {
+    fn of(cloud: &Cloud, present: &[usize], ways: &[Vec<bool>]) -> Self {
+        let matrix: Vec<Vec<f64>> =
+            present.iter().map(|one| present.iter().map(|other| cloud.products[*one][*other]).collect()).collect();
+        // Products over nodes that lack parts may not fit together, and of few nodes they mean little; then each part stands for itself.
+        let few = cloud.worth < 3.0 * present.len() as f64;
+        let inverse = if few { diagonal(&matrix) } else { inverse(&matrix).unwrap_or_else(|| diagonal(&matrix)) };
+        let along = |way: &Vec<bool>| {
+            let lacks: Vec<f64> = present.iter().map(|part| f64::from(u8::from(way[*part]))).collect();
+            let product: Vec<f64> = inverse.iter().map(|row| row.iter().zip(&lacks).map(|(a, b)| a * b).sum()).collect();
+            let square = product.iter().zip(&lacks).map(|(a, b)| a * b).sum();
+            (product, square)
+        };
+        let ways = ways.iter().map(along).collect();
+        Self { present: present.to_vec(), inverse, ways, worth: cloud.worth, healthy: cloud.healthy }
+    }
+
+    /// Of a node with these values that was counted among the healthy by this much.
+    fn ratio(&self, value: impl Fn(usize) -> f64, healthy: f64) -> f64 {
+        let values = || self.present.iter().map(|part| value(*part));
+        let square: f64 = self.inverse.iter().zip(values()).map(|(row, own)| own * dot(row, values())).sum();
+        // The node's own share of the products is taken off (Sherman and Morrison 1950).
+        let left = (1.0 - healthy * square).max(1e-6);
+        let parts = self.present.len() as f64;
+        let degrees = (self.worth - healthy - parts + 1.0).max(1.0);
+        let power = (degrees + parts) / 2.0;
+        // A new node varies by what the healthy do, and by what is not known of their middle.
+        let fresh = 1.0 + 1.0 / self.healthy.max(1.0);
+        let log_density = |square: f64| -power * (square.max(0.0) / fresh).ln_1p();
+        let usual = log_density(square / left);
+        let each = self.ways.iter().map(|(product, itself)| {
+            let across = dot(product, values());
+            if across >= 0.0 || across * across * self.worth < NEAR * NEAR * itself {
+                return 0.0;
             }
+            let along = itself + healthy * across * across / left;
+            let across = across / left;
+            let likely = |lack: f64| (log_density(square / left + 2.0 * lack * across + lack * lack * along) - usual).exp();
+            let step = |at: usize| SLOW.0 + (SLOW.1 - SLOW.0) * at as f64 / (STEPS - 1) as f64;
+            let sum: f64 = (0..STEPS).map(|at| likely(step(at))).sum();
+            // Further out than any deficit that is reckoned with, it is no less slow.
+            let best = -across / along;
+            sum.max(if best > SLOW.1 { likely(best) } else { 0.0 }) / STEPS as f64
+        });
+        (each.sum::<f64>() / self.ways.len() as f64).min(f64::MAX)
+    }
+}
+
+fn dot(row: &[f64], values: impl Iterator<Item = f64>) -> f64 {
+    row.iter().zip(values).map(|(a, b)| a * b).sum()
+}
+
+fn diagonal(matrix: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let entry = |one: usize, other: usize| if one == other { 1.0 / matrix[one][one] } else { 0.0 };
+    (0..matrix.len()).map(|one| (0..matrix.len()).map(|other| entry(one, other)).collect()).collect()
+}
+
+/// By Gauss and Jordan; nothing of a matrix that is not positive definite.
+fn inverse(matrix: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    let size = matrix.len();
+    let mut left = matrix.to_vec();
+    let mut right: Vec<Vec<f64>> = (0..size).map(|a| (0..size).map(|b| f64::from(u8::from(a == b))).collect()).collect();
+    for pivot in 0..size {
+        let scale = left[pivot][pivot];
+        if scale <= 1e-4 * matrix[pivot][pivot] {
+            return None;
+        }
+        for column in 0..size {
+            left[pivot][column] /= scale;
+            right[pivot][column] /= scale;
+        }
+        for row in (0..size).filter(|row| *row != pivot) {
+            let factor = left[row][pivot];
             for column in 0..size {
-                left[pivot][column] /= scale;
-                right[pivot][column] /= scale;
-            }
-            for row in (0..size).filter(|row| *row != pivot) {
-                let factor = left[row][pivot];
-                for column in 0..size {
-                    left[row][column] -= factor * left[pivot][column];
-                    right[row][column] -= factor * right[pivot][column];
-                }
+                left[row][column] -= factor * left[pivot][column];
+                right[row][column] -= factor * right[pivot][column];
             }
         }
-        (size > 0).then_some(Self { matrix: right, present })
     }
-
-    fn diagonal(fleet: &Fleet, present: Vec<usize>) -> Self {
-        let row = |a: usize| {
-            let own = fleet.deviations[present[a]].powi(-2);
-            (0..present.len()).map(|b| if a == b { own } else { 0.0 }).collect()
-        };
-        let matrix = (0..present.len()).map(row).collect();
-        Self { matrix, present }
-    }
-
-    fn product(&self, a: &[f64], b: &[f64]) -> f64 {
-        self.matrix.iter().zip(a).map(|(row, a)| a * row.iter().zip(b).map(|(entry, b)| entry * b).sum::<f64>()).sum()
-    }
-}
-
-/// How much more likely a node's values are if it is slow, over all ways and deficits.
-fn ratio(fleet: &Fleet, inverse: &Inverse, ways: &[Way], node: usize) -> f64 {
-    let values: Vec<f64> = inverse.present.iter().map(|metric| fleet.centred[*metric][node]).collect();
-    if values.iter().all(|value| *value > HARMLESS) {
-        return 0.0;
-    }
-    let own = inverse.product(&values, &values);
-    let power = -(fleet.degrees + values.len() as f64) / 2.0;
-    let density = |square: f64| (power * (square.max(0.0) / fleet.degrees).ln_1p()).exp();
-    let healthy = density(own).max(f64::MIN_POSITIVE);
-    let each = ways.iter().map(|way| {
-        let lacks: Vec<f64> = inverse.present.iter().map(|metric| f64::from(u8::from(way.metrics[*metric]))).collect();
-        let (across, along) = (inverse.product(&lacks, &values), inverse.product(&lacks, &lacks));
-        let step = |at: usize| SLOW.0 + (SLOW.1 - SLOW.0) * at as f64 / (STEPS - 1) as f64;
-        let likely = (0..STEPS).map(|at| density(own + 2.0 * step(at) * across + step(at).powi(2) * along));
-        let sum = likely.sum::<f64>() / STEPS as f64;
-        // Further out than any deficit that is reckoned with, it is no less slow.
-        let most = if along > 0.0 && -across / along > SLOW.1 { density(own - across * across / along) } else { 0.0 };
-        way.weight * sum.max(most / STEPS as f64)
-    });
-    (each.sum::<f64>() / healthy).min(f64::MAX)
+    Some(right)
 }

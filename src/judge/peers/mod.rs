@@ -1,31 +1,37 @@
 //! Nodes that are slower than their peers.
 //!
-//! 1. Every metric is taken as a logarithm, less the fleet's median and less its group's own, which counts the more the larger the
-//!    group: a rack may differ by a percent or two without a fault.
-//! 2. What healthy nodes vary by, and how metrics vary together, is told robustly. Of a fleet skewed to the left the lower side
-//!    counts. Few nodes tell little: there what fleets usually vary by is weighed in, and tails are those of Student's t.
-//! 3. Each node is weighed: healthy, or slow by some percent in one metric, in metrics that go together, or in all (a mixture, whose
-//!    share of slow nodes is found along; Efron's local false discovery rate, 2008). Metrics that go together thus confirm each other
-//!    where one alone would not do.
-//! 4. Out of the peers is who is more likely slow than healthy, and by at least three percent.
+//! 1. Every metric is taken as a logarithm about the fleet's median; metrics that go together are one part of a node, and their mean
+//!    stands for it, so that measuring adds less (`parts`).
+//! 2. Where healthy nodes of each group lie, and what they vary by and how together, is told by all nodes, each by how healthy it is
+//!    (`spread`): a rack may differ by a percent or two without a fault, and a long lower tail of a large fleet is none either.
+//! 3. Each node is held against all others: healthy, or slow by some percent in a part, in several, or in one metric alone (`likely`; a
+//!    local false discovery rate, Efron 2008). What follows from the answer for 2 is taken back there, a few times over.
+//! 4. Out of the peers is who is probably slow, and by at least three percent.
 
 mod likely;
+mod parts;
 mod spread;
 
-use super::sample::{quantile, sorted};
-use crate::record::Interval;
+use super::{Sensors, pair::Cause};
+use crate::record::{Interval, Limit};
+use parts::{Parts, median};
 use serde::Serialize;
-use spread::Fleet;
+use spread::Cloud;
 use std::collections::BTreeMap;
 
 /// A deficit smaller than this is no fault of a node.
 const LEAST: f64 = 0.03;
-/// Out of the peers is who is slow with at least this probability.
-const PROBABLE: f64 = 0.4;
+/// Out of the peers is who is slow with at least this probability: pooled F1 is highest where the cut is half of it, that of small
+/// fleets a little below, and the list is measured again before anything is drained.
+const PROBABLE: f64 = 0.35;
 /// Nodes without which there are no peers.
 pub const FEWEST: usize = 5;
 /// Healthy nodes that are measured again beside the slow ones, so that the second look has something to hold them against.
 const CONTROLS: usize = 2;
+/// How often spread and probabilities are told from each other; a large fleet has told what there is to tell after fewer.
+const ROUNDS: usize = 6;
+const ROUNDS_OF_LARGE: usize = 3;
+const LARGE: usize = 1_000;
 
 /// Nodes of one fleet, measured alike.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,19 +42,26 @@ pub struct Peers {
     pub metrics: Vec<String>,
     /// By metric, then by node: logarithm of performance, more is better; not a number where a node has none.
     pub logs: Vec<Vec<f64>>,
+    /// By metric, then by node, what sensors said meanwhile; empty where nothing is known of any.
+    pub sensors: Vec<Vec<Sensors>>,
+    /// Metrics that memory decides, by place.
+    pub memory_bound: Vec<usize>,
 }
 
 /// One metric of an outlying node against its peers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Behind {
     pub metric: String,
-    /// What it lacks to the median of its peers, as a part of that.
+    /// What it lacks to the middle of its healthy peers, as a part of that.
     pub deficit: f64,
-    /// 95 % interval, by how well the median is known.
+    /// 95 % interval, by how well that middle is known.
     pub low: f64,
     pub high: f64,
-    /// Robust standard deviations below the median.
+    /// Standard deviations of healthy nodes below that middle.
     pub deviations: f64,
+    /// Where it comes from, by the clocks of all nodes; blank where they do not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
 }
 
 /// A node that is slower than its peers.
@@ -80,49 +93,118 @@ pub struct Judged {
     pub nodes: usize,
 }
 
-/// Judges fleets; nothing of one that is too small to have peers. What a metric varies by in the other fleets helps a small one.
+/// Judges a fleet; nothing of one that is too small to have peers, or without a metric.
 #[must_use]
-pub fn fleets(fleets: &[Peers]) -> Vec<Option<Judged>> {
-    let mut known: BTreeMap<&String, Vec<(usize, f64)>> = BTreeMap::new();
-    for (which, peers) in fleets.iter().enumerate() {
-        for (metric, logs) in peers.metrics.iter().zip(&peers.logs) {
-            let found = spread::robust(logs);
-            if found > 0.0 {
-                known.entry(metric).or_default().push((which, found.ln()));
-            }
-        }
+pub fn judge(peers: &Peers) -> Option<Judged> {
+    let nodes = peers.nodes.len();
+    if nodes < FEWEST || peers.metrics.is_empty() {
+        return None;
     }
-    let usual = |of: usize, metric: &String| {
-        let others = known.get(metric).into_iter().flatten().filter(|(which, _)| *which != of);
-        let middle = median(others.map(|(_, found)| *found));
-        middle.is_finite().then(|| middle.exp())
-    };
-    let each = fleets
-        .iter()
-        .enumerate()
-        .map(|(which, peers)| outliers(peers, &peers.metrics.iter().map(|metric| usual(which, metric)).collect::<Vec<_>>()));
-    each.collect()
-}
-
-fn outliers(peers: &Peers, usual: &[Option<f64>]) -> Option<Judged> {
-    // A large fleet has told what there is to tell after two.
-    let rounds = if peers.nodes.len() > 1000 { 2 } else { 4 };
-    let mut fleet = Fleet::of(peers, usual)?;
-    let mut probabilities = likely::probabilities(&fleet);
-    for _ in 0..rounds {
-        fleet.reweigh(&probabilities.iter().map(|slow| 1.0 - slow).collect::<Vec<_>>());
-        probabilities = likely::probabilities(&fleet);
+    let parts = Parts::of(peers);
+    let groups = groups(&peers.groups);
+    let mut healthy = spread::first(&parts);
+    let mut probabilities = Vec::new();
+    for _ in 0..if nodes > LARGE { ROUNDS_OF_LARGE } else { ROUNDS } {
+        let cloud = Cloud::of(&parts, (&groups.0, groups.1), &healthy);
+        probabilities = likely::slow(peers, &parts, &cloud, &healthy);
+        healthy = probabilities.iter().map(|slow| 1.0 - slow).collect();
     }
-    let mut found: Vec<Outlier> = probabilities
-        .iter()
-        .enumerate()
-        .filter(|(_, probability)| **probability >= PROBABLE)
-        .filter_map(|(node, probability)| outlier(peers, &fleet, node, *probability))
-        .collect();
+    let cloud = Cloud::of(&parts, (&groups.0, groups.1), &healthy);
+    let about = About::of(peers, &parts, &cloud, (&groups.0, &healthy));
+    let probable = probabilities.iter().enumerate().filter(|(_, probability)| **probability >= PROBABLE);
+    let mut found: Vec<Outlier> = probable.filter_map(|(node, probability)| about.outlier(peers, node, *probability)).collect();
     found.sort_by(|a, b| b.worst.deficit.total_cmp(&a.worst.deficit).then_with(|| a.node.cmp(&b.node)));
     let confirm = confirm(peers, &found);
-    let spread = peers.metrics.iter().cloned().zip(fleet.deviations.iter().copied()).collect();
-    Some(Judged { outliers: found, confirm, spread, nodes: peers.nodes.len() })
+    let spread = peers.metrics.iter().cloned().zip(about.deviations).collect();
+    Some(Judged { outliers: found, confirm, spread, nodes })
+}
+
+/// The group of each node by its place, and how many groups there are.
+fn groups(names: &[String]) -> (Vec<usize>, usize) {
+    let mut places: BTreeMap<&String, usize> = BTreeMap::new();
+    let each = names.iter().map(|name| {
+        let next = places.len();
+        *places.entry(name).or_insert(next)
+    });
+    let each: Vec<usize> = each.collect();
+    (each, places.len())
+}
+
+/// Every metric about the middle of the healthy nodes of its group.
+struct About {
+    /// By metric, then by node.
+    logs: Vec<Vec<f64>>,
+    deviations: Vec<f64>,
+    /// Healthy nodes that tell where the middle lies.
+    healthy: f64,
+}
+
+impl About {
+    fn of(peers: &Peers, parts: &Parts, cloud: &Cloud, (groups, healthy): (&[usize], &[f64])) -> Self {
+        let of_part = |metric: usize| parts.metrics.iter().position(|part| part.contains(&metric)).unwrap_or_default();
+        let about = |metric: usize| -> Vec<f64> {
+            let levels = &cloud.levels[of_part(metric)];
+            let logs = peers.logs[metric].iter().zip(groups);
+            logs.map(|(log, group)| log - parts.medians[metric] - levels[*group]).collect()
+        };
+        let logs: Vec<Vec<f64>> = (0..peers.metrics.len()).map(about).collect();
+        let deviation = |logs: &Vec<f64>| {
+            let there = logs.iter().zip(healthy).filter(|(log, _)| log.is_finite());
+            let (squares, count) = there.fold((0.0, 0.0), |sums, (log, weight)| (sums.0 + weight * log * log, sums.1 + weight));
+            if count > 1.0 { f64::sqrt(squares / (count - 1.0)) } else { 0.0 }
+        };
+        let deviations = logs.iter().map(deviation).collect();
+        Self { logs, deviations, healthy: cloud.healthy }
+    }
+
+    /// Nothing where the node is behind by too little to matter.
+    fn outlier(&self, peers: &Peers, node: usize, probability: f64) -> Option<Outlier> {
+        let metrics = (0..peers.metrics.len()).filter(|metric| self.logs[*metric][node].is_finite());
+        let mut behind: Vec<(usize, Behind)> = metrics.map(|metric| (metric, self.behind(peers, metric, node))).collect();
+        behind.retain(|(_, behind)| behind.deficit >= LEAST);
+        behind.sort_by(|a, b| b.1.deficit.total_cmp(&a.1.deficit));
+        let (metric, worst) = behind.first()?.clone();
+        let own = self.logs[metric][node];
+        let values = || self.logs[metric].iter().filter(|value| value.is_finite());
+        Some(Outlier {
+            node: peers.nodes[node].clone(),
+            group: peers.groups[node].clone(),
+            worst,
+            rank: 1 + values().filter(|value| **value < own).count(),
+            of: values().count(),
+            probability,
+            behind: behind.into_iter().map(|(_, behind)| behind).collect(),
+        })
+    }
+
+    fn behind(&self, peers: &Peers, metric: usize, node: usize) -> Behind {
+        let (log, deviation) = (self.logs[metric][node], self.deviations[metric]);
+        let error = deviation / self.healthy.max(1.0).sqrt();
+        let lack = |log: f64| 1.0 - log.exp();
+        let Interval { value: deficit, low, high } =
+            Interval { value: lack(log), low: lack(log + 1.96 * error), high: lack(log - 1.96 * error) };
+        let cause = cause(peers, metric, node, log);
+        let deviations = if deviation > 0.0 { log / deviation } else { 0.0 };
+        Behind { metric: peers.metrics[metric].clone(), deficit, low, high, deviations, cause }
+    }
+}
+
+/// More than half of what a node lacks must have gone with a clock that its peers have; nothing where clocks are not told.
+fn cause(peers: &Peers, metric: usize, node: usize, log: f64) -> Option<Cause> {
+    let sensors = peers.sensors.get(metric)?;
+    let own = sensors.get(node)?;
+    let gone = |of: fn(&Sensors) -> Option<f64>| {
+        let usual = median(sensors.iter().filter_map(of));
+        Some((of(own)? / usual).ln() / log > 0.5)
+    };
+    if peers.memory_bound.contains(&metric) && gone(|sensors| sensors.memory_mhz) == Some(true) {
+        return Some(Cause::Memory);
+    }
+    match gone(|sensors| sensors.sm_mhz)? {
+        true if own.limit == Some(Limit::Thermal) => Some(Cause::Thermal),
+        true => Some(Cause::Clock),
+        false => Some(Cause::PerClock),
+    }
 }
 
 /// The outliers, and healthy nodes spread over the fleet.
@@ -134,44 +216,9 @@ fn confirm(peers: &Peers, found: &[Outlier]) -> Vec<String> {
     found.iter().map(|outlier| outlier.node.clone()).chain(chosen).collect()
 }
 
-/// Nothing where the node is behind by too little to matter.
-fn outlier(peers: &Peers, fleet: &Fleet, node: usize, probability: f64) -> Option<Outlier> {
-    let metrics = (0..peers.metrics.len()).filter(|metric| fleet.centred[*metric][node].is_finite());
-    let mut behind: Vec<(usize, Behind)> = metrics.map(|metric| (metric, at(peers, fleet, metric, node))).collect();
-    behind.retain(|(_, behind)| behind.deficit >= LEAST);
-    behind.sort_by(|a, b| b.1.deficit.total_cmp(&a.1.deficit));
-    let (metric, worst) = behind.first()?.clone();
-    let own = fleet.centred[metric][node];
-    let values = || fleet.centred[metric].iter().filter(|value| value.is_finite());
-    Some(Outlier {
-        node: peers.nodes[node].clone(),
-        group: peers.groups[node].clone(),
-        worst,
-        rank: 1 + values().filter(|value| **value < own).count(),
-        of: values().count(),
-        probability,
-        behind: behind.into_iter().map(|(_, behind)| behind).collect(),
-    })
-}
-
-fn at(peers: &Peers, fleet: &Fleet, metric: usize, node: usize) -> Behind {
-    let log = fleet.centred[metric][node];
-    let Interval { value, low, high } = fleet.deficit(metric, log);
-    Behind { metric: peers.metrics[metric].clone(), deficit: value, low, high, deviations: log / fleet.deviations[metric] }
-}
-
-/// Median of the finite values; not a number of none.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    quantile(&sorted(&values.filter(|value| value.is_finite()).collect::<Vec<_>>()), 0.5)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn judged(peers: &Peers) -> Option<Judged> {
-        fleets(std::slice::from_ref(peers)).remove(0)
-    }
 
     /// Nodes in two metrics that go together, and one of its own.
     fn peers(nodes: usize) -> Peers {
@@ -184,6 +231,7 @@ mod tests {
             groups: vec!["g".into(); nodes],
             metrics: ["a", "b", "c"].map(str::to_owned).to_vec(),
             logs: vec![together, second, own(5_003)],
+            ..Peers::default()
         }
     }
 
@@ -191,11 +239,11 @@ mod tests {
     fn the_slow_are_found_and_the_healthy_let_alone() {
         for nodes in [16, 40, 300] {
             let mut fleet = peers(nodes);
-            assert_eq!(judged(&fleet).expect("enough").outliers, [], "{nodes}");
+            assert_eq!(judge(&fleet).expect("enough").outliers, [], "{nodes}");
             fleet.logs[0][5] -= 0.12;
             fleet.logs[1][5] -= 0.12;
             fleet.logs[2][11] -= 0.12;
-            let judged = judged(&fleet).expect("enough");
+            let judged = judge(&fleet).expect("enough");
             let mut names: Vec<&str> = judged.outliers.iter().map(|outlier| outlier.node.as_str()).collect();
             names.sort_unstable();
             assert_eq!(names, ["n11", "n5"], "{nodes}");
@@ -213,7 +261,7 @@ mod tests {
             fleet.groups[node] = "cool".into();
             fleet.logs.iter_mut().for_each(|metric| metric[node] -= 0.02);
         }
-        assert!(judged(&fleet).expect("enough").outliers.is_empty());
+        assert!(judge(&fleet).expect("enough").outliers.is_empty());
     }
 
     #[test]
@@ -221,9 +269,9 @@ mod tests {
         let mut fleet = peers(40);
         fleet.logs[0][3] = f64::NAN;
         fleet.logs[2] = vec![f64::NAN; 40];
-        assert!(judged(&fleet).expect("enough").outliers.is_empty());
+        assert!(judge(&fleet).expect("enough").outliers.is_empty());
         fleet.logs[1] = vec![1.0; 40];
-        assert!(judged(&fleet).expect("enough").outliers.is_empty());
-        assert!(judged(&peers(4)).is_none() && judged(&Peers::default()).is_none());
+        assert!(judge(&fleet).expect("enough").outliers.is_empty());
+        assert!(judge(&peers(4)).is_none() && judge(&Peers::default()).is_none());
     }
 }

@@ -115,7 +115,7 @@ pub fn document(count: u32) -> Result<Value> {
     let device = listing.devices.first().ok_or_else(|| anyhow!("{}", listing.absent.clone().unwrap_or_default()))?;
     let machine = (backend.open)(std::slice::from_ref(&device.id)).map_err(|fault| anyhow!("{fault}"))?;
     let choice = Choice { suite: SUITES[0], footprint: Some(FOOTPRINT), seed: SEED };
-    let one_output = |plan: &Plan| plan.also.is_none() && plan.bytes_allocated() <= LARGEST && machine.supports(plan).is_ok();
+    let one_output = |plan: &Plan| plan.also.is_empty() && plan.bytes_allocated() <= LARGEST && machine.supports(plan).is_ok();
     let plans: Vec<Plan> = workload::plans(device, &choice).into_iter().filter(one_output).collect();
     anyhow::ensure!(!plans.is_empty(), "no workload fits this device");
     let mut missed = Vec::new();
@@ -149,6 +149,7 @@ fn one(machine: &Flipping, plan: &Plan) -> Result<Outcome> {
         expected: None,
         ended: &|_| {},
         phase: &|_| {},
+        fell: &|_, _| {},
     };
     let entry = measure(machine, plan, &variants, &context).pop().context("no entry")?;
     anyhow::ensure!(entry.outcome != Outcome::Failed, "{}: {}", plan.key.id(), entry.reason.unwrap_or_default());

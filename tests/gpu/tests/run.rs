@@ -175,9 +175,26 @@ fn the_other_parts_run(folder: &Path, fake: &Path) {
         assert!(part(name, "", &results), "{name}");
         assert!(steps(&results, &format!("{name}.summary.json")).contains(&good(step)), "{name}");
     }
+    several_devices_are_a_part_of_their_own(folder, fake);
     let nonsense = Command::new(folder.join("run")).arg(folder.join("none")).arg("everything").output().expect("starts");
     assert_eq!(nonsense.status.code(), Some(2));
     assert!(!folder.join("none").exists(), "nothing is written");
+}
+
+fn several_devices_are_a_part_of_their_own(folder: &Path, fake: &Path) {
+    for (chip, status, code) in [("sm=90,devices=2", "ok", 0), ("sm=90", "unavailable", 77)] {
+        let results = folder.join(format!("peers-{code}"));
+        succeed(
+            Command::new(folder.join("run"))
+                .arg(&results)
+                .arg("peers")
+                .env("ASSAY_GPU_SHORT", "1")
+                .env("LD_LIBRARY_PATH", fake)
+                .env("ASSAY_FAKE_CUDA", chip)
+                .env("ASSAY_FAKE_PTX", fake.join("ptx")),
+        );
+        assert_eq!(steps(&results, "peers.summary.json"), [("peers".to_owned(), status.to_owned(), code)]);
+    }
 }
 
 /// Results of a real device are filed where CI and the README look for them.

@@ -1,7 +1,7 @@
 //! cuBLASLt without a GPU, found and loaded like the real one; the fake driver multiplies for it, in its own memory and time.
 //!
-//! It knows what the real one refuses: 8-bit inputs that do not lie along k, e5m2 times e5m2, fp8 without scales. What else goes
-//! wrong is up to a [`script`].
+//! It knows what the real one refuses: narrow inputs that do not lie along k, e5m2 times e5m2, fp8 without scales, fp4 without a scale
+//! for each block or below compute capability 10.0. What else goes wrong is up to a [`script`].
 
 mod script;
 
@@ -28,7 +28,13 @@ struct Operation {
     compute: c_int,
     transpose_left: bool,
     scales: [u64; 2],
+    /// `cublasLtMatmulMatrixScale_t` of each.
+    modes: [u64; 2],
 }
+
+const FP4: c_int = 33;
+/// Elements of a block that share a scale, in ue4m3.
+const BLOCKS_OF_16: u64 = 1;
 
 struct Layout {
     kind: c_int,
@@ -54,22 +60,46 @@ pub struct Proposal {
 
 /// `assayFakeProduct` of the fake driver.
 // SAFETY: of whoever calls it, with a pointer to the words.
-type Multiply = unsafe extern "C" fn(Pointer, *const [u64; 11]) -> c_int;
+type Multiply = unsafe extern "C" fn(Pointer, *const [u64; 13]) -> c_int;
+
+/// `cuDeviceGetAttribute`.
+// SAFETY: of whoever calls it, with a pointer to the value.
+type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
+
+/// Compute capability of the fake driver's devices, its major part.
+fn generation() -> c_int {
+    const MAJOR: c_int = 75;
+    let mut value = 0;
+    // SAFETY: a function of that name has that type; the pointer is to a local.
+    unsafe {
+        let found = in_driver(c"cuDeviceGetAttribute");
+        if let Some(found) = found {
+            std::mem::transmute::<Pointer, Attribute>(found)(&raw mut value, MAJOR, 0);
+        }
+    }
+    value
+}
 
 /// The fake driver's product, if that driver is in this process.
 fn multiply() -> Option<Multiply> {
+    // SAFETY: a function of that name has that type, for no other library exports it.
+    in_driver(c"assayFakeProduct").map(|found| unsafe { std::mem::transmute::<Pointer, Multiply>(found) })
+}
+
+/// A function of the driver that is in this process.
+fn in_driver(name: &std::ffi::CStr) -> Option<Pointer> {
     const LAZY_AND_ONLY_IF_LOADED: c_int = 1 | 4;
     // SAFETY: the C library's own functions, by their own signatures.
     unsafe extern "C" {
         fn dlopen(name: *const c_char, flags: c_int) -> Pointer;
         fn dlsym(library: Pointer, name: *const c_char) -> Pointer;
     }
-    // SAFETY: the names end with a zero; a function of that name has that type, for no other library exports it.
+    // SAFETY: the names end with a zero.
     unsafe {
         let open = |name: &std::ffi::CStr| dlopen(name.as_ptr(), LAZY_AND_ONLY_IF_LOADED);
         let library = [c"libcuda.so", c"libcuda.so.1"].into_iter().map(open).find(|library| !library.is_null())?;
-        let found = dlsym(library, c"assayFakeProduct".as_ptr());
-        (!found.is_null()).then(|| std::mem::transmute::<Pointer, Multiply>(found))
+        let found = dlsym(library, name.as_ptr());
+        (!found.is_null()).then_some(found)
     }
 }
 
@@ -144,6 +174,7 @@ export! {
             (3, 4) => operation.transpose_left = number(from, 4) == 1,
             (17 | 18, 8) => operation.scales[attribute as usize - 17] = number(from, 8),
             (25, 1) => {}
+            (31 | 32, 4) => operation.modes[attribute as usize - 31] = number(from, 4),
             _ => return INVALID_VALUE,
         }
         SUCCESS
@@ -222,9 +253,11 @@ export! {
         tell(index);
         let depth = of_right.rows;
         let slower = if index == SCRIPT.best { 100 } else { 110 + 5 * index.abs_diff(SCRIPT.best) };
+        let [of_a, of_b] = operation.scales;
         let words = [
             left, right, result, of_left.kind as u64, of_result.kind as u64, u64::from(operation.transpose_left), of_result.rows,
-            of_result.columns, depth, slower * SCRIPT.pace, u64::from(SCRIPT.wrong.contain(index)),
+            of_result.columns, depth, slower * SCRIPT.pace, u64::from(SCRIPT.wrong.contain(index)), of_a,
+            of_b,
         ];
         // SAFETY: the driver copies the words before it returns.
         multiply().map_or(NOT_INITIALIZED, |multiply| unsafe { multiply(stream, &raw const words) })
@@ -236,8 +269,11 @@ fn supported(operation: &Operation, left: &Layout, right: &Layout, result: &Layo
     let depth = if operation.transpose_left { left.rows } else { left.columns };
     let fits =
         depth == right.rows && result.columns == right.columns && left.leading == left.rows as i64 && left.kind == right.kind;
-    let narrow = matches!(left.kind, 3 | 28 | 29);
-    let fp8 = matches!(left.kind, 28 | 29);
+    if left.kind == FP4 && !(generation() >= 10 && operation.modes == [BLOCKS_OF_16; 2] && depth.is_multiple_of(32)) {
+        return false;
+    }
+    let narrow = matches!(left.kind, 3 | 28 | 29 | FP4);
+    let fp8 = matches!(left.kind, 28 | 29 | FP4);
     let aligned = !narrow || operation.transpose_left && depth.is_multiple_of(16) && result.rows.is_multiple_of(8);
     fits && aligned && left.kind != 29 && (!fp8 || operation.scales.iter().all(|scale| *scale > 0)) && operation.compute >= 64
 }
@@ -252,6 +288,8 @@ fn implementation(operation: &Operation, kind: c_int) -> u64 {
         2 => 0x02 | 0x02 << 8 | 0x01 << 16,
         3 => 0x04 | 0x08 << 8 | 0x20 << 16,
         14 => 0x02 | 0x02 << 8 | 0x02 << 16,
+        // No flag is known to say this format.
+        FP4 => 0x02 | 0x02 << 8,
         _ => 0x02 | 0x02 << 8 | 0x40 << 16,
     }
 }
@@ -275,7 +313,7 @@ fn without_the_fake_driver_there_is_nothing_to_multiply_with() {
 #[test]
 fn what_the_real_one_refuses_is_refused() {
     let layout = |kind, rows, columns| Layout { kind, rows, columns, leading: rows as i64 };
-    let operation = |transpose_left, scale| Operation { compute: 68, transpose_left, scales: [scale; 2] };
+    let operation = |transpose_left, scale| Operation { compute: 68, transpose_left, scales: [scale; 2], modes: [0; 2] };
     let fits = |kind, transpose_left, scale| {
         let left = if transpose_left { layout(kind, 64, 32) } else { layout(kind, 32, 64) };
         supported(&operation(transpose_left, scale), &left, &layout(kind, 64, 48), &layout(14, 32, 48))

@@ -15,10 +15,16 @@ pub struct Chip {
     pub l2_bytes: u64,
     pub memory_bytes: u64,
     pub name: String,
+    /// Whether devices reach each other's memory.
+    pub linked: bool,
     /// Work is done when it is waited for, not when it is asked for.
     pub deferred: bool,
     /// Version of the interface that the driver speaks.
     pub driver: i32,
+    /// Slices that each device is cut into by MIG; none is whole.
+    pub mig: u32,
+    /// The slice that this process sees, from 1; none is a whole device.
+    pub slice: u32,
     /// Which of the interpreter's schedules kernels meet, by its number; none is the plain one.
     pub schedule: Option<u32>,
 }
@@ -26,8 +32,8 @@ pub struct Chip {
 impl FromStr for Chip {
     type Err = String;
 
-    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080,schedule=5`; what is not given has its
-    /// default.
+    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080,mig=2,schedule=5,link=no`; what is not
+    /// given has its default.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut chip = Self {
             sm: 0,
@@ -36,8 +42,11 @@ impl FromStr for Chip {
             l2_bytes: 256 * KIB,
             memory_bytes: 64 * MIB,
             name: String::new(),
+            linked: true,
             deferred: false,
             driver: 12080,
+            mig: 0,
+            slice: 0,
             schedule: None,
         };
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -51,7 +60,9 @@ impl FromStr for Chip {
                 "memory" => chip.memory_bytes = bytes(value)?,
                 "schedule" => chip.schedule = Some(number()?),
                 "name" => chip.name = value.into(),
+                "mig" => chip.mig = number()?,
                 "driver" => chip.driver = number()? as i32,
+                "link" => chip.linked = value == "yes",
                 "mode" => chip.deferred = deferred(value)?,
                 _ => return Err(format!("{pair}: no such key")),
             }
@@ -87,6 +98,22 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 impl Chip {
+    /// Lets a process see what its environment names. One that is told nothing sees the first slice of the first device that is cut; one
+    /// that is told of a slice sees that alone.
+    pub fn show(&mut self, visible: Option<&str>) {
+        if self.mig == 0 {
+            return;
+        }
+        self.devices = 1;
+        self.slice = match visible {
+            None => 1,
+            Some(name) => (1..=self.mig).find(|slice| name.ends_with(&format!("{slice:02x}{:02x}00", self.sm))).unwrap_or(0),
+        };
+        if self.slice == 0 {
+            self.devices = 0;
+        }
+    }
+
     /// Shared memory that a block can have when its kernel asks for it.
     pub fn shared_optin(&self) -> u32 {
         let kibibytes = match self.sm {
@@ -200,6 +227,11 @@ fn chips_are_read_from_a_line() {
     let long: Chip = "sm=120,devices=2,sms=6,l2=1MiB,memory=1GiB,name=a b,mode=deferred,driver=11040".parse().unwrap();
     assert_eq!((long.devices, long.multiprocessors, long.memory_bytes, long.deferred), (2, 6, 1 << 30, true));
     assert_eq!((long.name.as_str(), long.ptx_version()), ("a b", (7, 4)));
+    for (visible, sees) in [(None, (1, 1)), (Some("MIG-face0000-0000-4000-8000-000000025a00"), (1, 2)), (Some("GPU-0"), (0, 0))] {
+        let mut cut: Chip = "90,devices=2,mig=2".parse().unwrap();
+        cut.show(visible);
+        assert_eq!((cut.devices, cut.slice), sees, "{visible:?}");
+    }
     for wrong in ["", "sms=4", "90,l2=1MB", "90,mode=late", "90,colour=red"] {
         assert!(wrong.parse::<Chip>().is_err(), "{wrong}");
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 use std::{
     cell::Cell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::c_int,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -57,6 +57,8 @@ pub struct Driver {
     pub log: Log,
     pub started: bool,
     pub retained: Vec<u32>,
+    /// Pairs of devices of which kernels on the first may reach the memory of the second.
+    pub joined: BTreeSet<(u32, u32)>,
     pub memory: Memory,
     pub streams: BTreeMap<Handle, Stream>,
     pub events: BTreeMap<Handle, Event>,
@@ -87,7 +89,8 @@ impl Driver {
     fn from_environment() -> Result<Self, String> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let chip = variable("ASSAY_FAKE_CUDA").unwrap_or_else(|| "sm=90,devices=0".into());
-        let chip: Chip = chip.parse().map_err(|why| format!("ASSAY_FAKE_CUDA: {why}"))?;
+        let mut chip: Chip = chip.parse().map_err(|why| format!("ASSAY_FAKE_CUDA: {why}"))?;
+        chip.show(variable("CUDA_VISIBLE_DEVICES").as_deref());
         let log = Log::from_environment();
         let script = variable("ASSAY_FAKE_FAULT").unwrap_or_default();
         let mut script = Script::parse(&script).map_err(|why| format!("ASSAY_FAKE_FAULT: {why}"))?;
@@ -105,6 +108,7 @@ impl Driver {
             streams: (0..chip.devices).map(null).collect(),
             poison: vec![None; chip.devices as usize],
             retained: vec![0; chip.devices as usize],
+            joined: BTreeSet::new(),
             ptx: None,
             chip,
             script: Script::default(),

@@ -81,6 +81,17 @@ impl Memory {
         self.raw.bytes_mut(address, length).map_err(|_| Status::INVALID_VALUE)
     }
 
+    /// Allocations of devices that are not among these.
+    pub fn beyond(&self, reached: &[u32]) -> Vec<u64> {
+        self.held.iter().filter(|(_, held)| !reached.contains(&held.device)).map(|(address, _)| *address).collect()
+    }
+
+    /// Device that holds an address.
+    pub fn device_of(&self, address: u64) -> Option<u32> {
+        let (begin, _) = self.raw.allocation(address)?;
+        self.held.get(&begin).map(|held| held.device)
+    }
+
     /// Hash of everything that is held and where.
     pub fn state(&mut self) -> Hash {
         let mut all = Sha256::new();

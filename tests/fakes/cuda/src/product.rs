@@ -9,12 +9,13 @@ use crate::{
 
 /// One product, by columns: `result[rows, columns] = left · right` over `depth`, or `leftᵀ · right`.
 #[derive(Clone, Copy, Debug)]
-pub struct Product([u64; 11]);
+pub struct Product([u64; 13]);
 
-impl From<[u64; 11]> for Product {
+impl From<[u64; 13]> for Product {
     /// Addresses of left, right and result; `cudaDataType` of inputs and result; whether left is transposed; rows, columns, depth; time
-    /// in ten-thousandths of what the chip's rate needs; whether one element is to be wrong.
-    fn from(words: [u64; 11]) -> Self {
+    /// in ten-thousandths of what the chip's rate needs; whether one element is to be wrong; addresses of the scales of blocks of both
+    /// inputs, where they have four bits.
+    fn from(words: [u64; 13]) -> Self {
         Self(words)
     }
 }
@@ -32,6 +33,25 @@ fn format(kind: u64) -> Option<(usize, u32, u32)> {
         10 => (4, 0, 31),
         _ => return None,
     })
+}
+
+/// e2m1, two to a byte.
+const FP4: u64 = 33;
+/// Elements along depth that share a scale, and the sides of a tile of scales.
+const BLOCK: usize = 16;
+const TILE: (usize, usize) = (128, 4);
+
+fn halves(bytes: &[u8]) -> Vec<f64> {
+    const MAGNITUDES: [f64; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let of = |bits: u8| if bits & 8 == 0 { MAGNITUDES[bits as usize] } else { -MAGNITUDES[bits as usize & 7] };
+    bytes.iter().flat_map(|byte| [of(byte & 15), of(byte >> 4)]).collect()
+}
+
+/// Where the scale of a row's block lies, as the library's documentation draws it: tiles of 128 rows by 4 blocks, one behind another, in
+/// each of which rows that are 32 apart lie together.
+fn scale_at(row: usize, block: usize, blocks: usize) -> usize {
+    let tile = row / TILE.0 * blocks.div_ceil(TILE.1) + block / TILE.1;
+    tile * TILE.0 * TILE.1 + row % 32 * 16 + row % TILE.0 / 32 * 4 + block % TILE.1
 }
 
 fn decoded(bytes: &[u8], (size, exponent, fraction): (usize, u32, u32)) -> Vec<f64> {
@@ -77,16 +97,21 @@ impl Product {
 
     /// Nanoseconds that it takes.
     pub fn time(&self, rate: f64) -> f64 {
-        let [.., rows, columns, depth, part, _] = self.0;
+        let [.., rows, columns, depth, part, _, _, _] = self.0;
         2.0 * rows as f64 * columns as f64 * depth as f64 / rate * 1e9 * part as f64 / 10_000.0
     }
 
     fn compute(&self, driver: &Driver) -> Result<Vec<u8>, Status> {
-        let [left, right, _, input, output, transposed, rows, columns, depth, _, wrong] = self.0;
-        let (from, to) = format(input).zip(format(output)).ok_or(Status::INVALID_VALUE)?;
+        let [left, right, _, input, output, transposed, rows, columns, depth, _, wrong, of_left, of_right] = self.0;
+        let to = format(output).ok_or(Status::INVALID_VALUE)?;
         let (m, n, k) = (rows as usize, columns as usize, depth as usize);
-        let a = decoded(driver.memory.read(left, m * k * from.0)?, from);
-        let b = decoded(driver.memory.read(right, k * n * from.0)?, from);
+        let (a, b) = if input == FP4 {
+            (blocks(driver, (left, of_left), m, k)?, blocks(driver, (right, of_right), n, k)?)
+        } else {
+            let from = format(input).ok_or(Status::INVALID_VALUE)?;
+            let read = |address, elements: usize| Ok(decoded(driver.memory.read(address, elements * from.0)?, from));
+            (read(left, m * k)?, read(right, k * n)?)
+        };
         let mut bytes = Vec::with_capacity(m * n * to.0);
         for column in b.chunks_exact(k) {
             let mut sums = vec![0.0; m];
@@ -107,6 +132,15 @@ impl Product {
         }
         Ok(bytes)
     }
+}
+
+/// A matrix of four bits an element, each row scaled block by block.
+fn blocks(driver: &Driver, (address, scales): (u64, u64), rows: usize, depth: usize) -> Result<Vec<f64>, Status> {
+    const UE4M3: (usize, u32, u32) = (1, 4, 3);
+    let blocks = depth.div_ceil(BLOCK);
+    let scales = decoded(driver.memory.read(scales, rows.next_multiple_of(TILE.0) * blocks.next_multiple_of(TILE.1))?, UE4M3);
+    let values = halves(driver.memory.read(address, rows * depth / 2)?).into_iter().enumerate();
+    Ok(values.map(|(at, value)| value * scales[scale_at(at / depth, at % depth / BLOCK, blocks)]).collect())
 }
 
 impl Driver {
@@ -161,10 +195,30 @@ fn a_product_is_that_of_its_matrices() {
     // By columns: [1 3; 2 4] and [5 7; 6 8].
     let (a, b, c) = (hold(&[1.0, 2.0, 3.0, 4.0]), hold(&[5.0, 6.0, 7.0, 8.0]), hold(&[0.0; 4]));
     for (transposed, wanted) in [(0, [23.0, 34.0, 31.0, 46.0]), (1, [17.0, 39.0, 23.0, 53.0])] {
-        let product = Product([a, b, c, 0, 0, transposed, 2, 2, 2, 20_000, 0]);
+        let product = Product([a, b, c, 0, 0, transposed, 2, 2, 2, 20_000, 0, 0, 0]);
         let took = driver.multiply(&product).expect("multiplies");
         let bytes = driver.memory.read(c, 16).expect("held");
         assert_eq!(decoded(bytes, format(0).unwrap()), wanted);
         assert_eq!(took, 16.0 / driver.chip.rate() * 1e9 * 2.0);
     }
+}
+
+#[test]
+fn blocks_of_four_bits_have_scales_of_their_own() {
+    let mut driver = Driver::new("100".parse().expect("a chip"));
+    // Two rows of 32: ones, then twos; the second block of the second row counts twice.
+    let (rows, depth) = (2, 32);
+    let mut hold = |bytes: &[u8]| {
+        let address = driver.memory.allocate(0, bytes.len() as u64, 1 << 20).expect("room");
+        driver.memory.write(address, bytes.len()).expect("held").copy_from_slice(bytes);
+        address
+    };
+    let values = hold(&[[0x22; 16], [0x44; 16]].concat());
+    let mut scales = vec![0x38; 128 * 4];
+    scales[16 + 1] = 0x40;
+    let (scales, short) = (hold(&scales), hold(&[0x38; 64]));
+    let read = blocks(&driver, (values, scales), rows, depth).expect("there");
+    assert_eq!((read[0], read[31], read[32], read[63]), (1.0, 1.0, 2.0, 4.0));
+    assert!(blocks(&driver, (values, short), rows, depth).is_err(), "scales are in whole tiles");
+    assert_eq!([scale_at(33, 0, 8), scale_at(128, 5, 8), scale_at(1, 3, 8)], [20, 1024 + 512 + 1, 19]);
 }

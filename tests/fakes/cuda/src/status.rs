@@ -15,6 +15,7 @@ impl Status {
     pub const INVALID_IMAGE: Self = Self(200);
     pub const INVALID_CONTEXT: Self = Self(201);
     pub const NO_BINARY_FOR_GPU: Self = Self(209);
+    pub const PEER_ACCESS_UNSUPPORTED: Self = Self(217);
     pub const INVALID_PTX: Self = Self(218);
     pub const UNSUPPORTED_PTX_VERSION: Self = Self(222);
     pub const FILE_NOT_FOUND: Self = Self(301);
@@ -22,6 +23,7 @@ impl Status {
     pub const NOT_FOUND: Self = Self(500);
     pub const NOT_READY: Self = Self(600);
     pub const ILLEGAL_ADDRESS: Self = Self(700);
+    pub const PEER_ACCESS_ALREADY_ENABLED: Self = Self(704);
     pub const LAUNCH_FAILED: Self = Self(719);
     pub const NOT_SUPPORTED: Self = Self(801);
     pub const CAPTURE_UNSUPPORTED: Self = Self(900);
@@ -45,6 +47,7 @@ const KNOWN: &[(i32, &CStr, &CStr)] = &[
     (201, c"CUDA_ERROR_INVALID_CONTEXT", c"invalid device context"),
     (209, c"CUDA_ERROR_NO_BINARY_FOR_GPU", c"no kernel image is available for execution on the device"),
     (214, c"CUDA_ERROR_ECC_UNCORRECTABLE", c"uncorrectable ECC error encountered"),
+    (217, c"CUDA_ERROR_PEER_ACCESS_UNSUPPORTED", c"peer access is not supported between these two devices"),
     (218, c"CUDA_ERROR_INVALID_PTX", c"a PTX JIT compilation failed"),
     (221, c"CUDA_ERROR_JIT_COMPILER_NOT_FOUND", c"PTX JIT compiler library not found"),
     (222, c"CUDA_ERROR_UNSUPPORTED_PTX_VERSION", c"the provided PTX was compiled with an unsupported toolchain."),
@@ -56,6 +59,7 @@ const KNOWN: &[(i32, &CStr, &CStr)] = &[
     (700, c"CUDA_ERROR_ILLEGAL_ADDRESS", c"an illegal memory access was encountered"),
     (701, c"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", c"too many resources requested for launch"),
     (702, c"CUDA_ERROR_LAUNCH_TIMEOUT", c"the launch timed out and was terminated"),
+    (704, c"CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", c"peer access is already enabled"),
     (715, c"CUDA_ERROR_ILLEGAL_INSTRUCTION", c"an illegal instruction was encountered"),
     (716, c"CUDA_ERROR_MISALIGNED_ADDRESS", c"misaligned address"),
     (719, c"CUDA_ERROR_LAUNCH_FAILED", c"unspecified launch failure"),

@@ -66,8 +66,16 @@ pub enum Work {
         from: u64,
         bytes: usize,
     },
+    /// Over the link between two devices.
+    Across {
+        to: u64,
+        from: u64,
+        bytes: usize,
+    },
     /// A vendor's library at work.
     Product(Product),
+    /// The same on several devices: inputs and outputs, and single-precision numbers in each.
+    Sum(Vec<(u64, u64)>, usize),
     Record(Handle),
     /// Waits for an event's record of this number.
     Wait(Handle, u64),
@@ -241,7 +249,7 @@ impl Driver {
         let within = |bytes: usize, chip: f64| LAUNCH_NANOSECONDS + bytes as f64 / chip * 1e9;
         let bandwidth = self.chip.bandwidth();
         match work {
-            Work::Launch(launch) => self.execute(launch),
+            Work::Launch(launch) => self.execute(device, launch),
             Work::Set { address, pattern, bytes } => {
                 let to = self.memory.write(*address, *bytes)?;
                 to.iter_mut().zip(pattern.iter().cycle()).for_each(|(to, from)| *to = *from);
@@ -269,6 +277,13 @@ impl Driver {
                 self.memory.write(*to, *bytes)?.copy_from_slice(&copied);
                 Ok(within(2 * bytes, bandwidth))
             }
+            Work::Across { to, from, bytes } => {
+                let copied = self.memory.read(*from, *bytes)?.to_vec();
+                self.memory.write(*to, *bytes)?.copy_from_slice(&copied);
+                // Through the host it crosses two links.
+                Ok(LAUNCH_NANOSECONDS + moved(*bytes) * if self.chip.linked { 1.0 } else { 2.0 })
+            }
+            Work::Sum(ranks, elements) => self.sum(ranks, *elements).map(|()| LAUNCH_NANOSECONDS + moved(8 * elements)),
             Work::Record(event) => {
                 let clock = self.streams.get(&stream).map_or(0.0, |stream| stream.clock);
                 if let Some(event) = self.events.get_mut(event) {
@@ -290,13 +305,25 @@ impl Driver {
         Status::ILLEGAL_ADDRESS
     }
 
-    fn execute(&mut self, launch: &Launch) -> Result<f64, Status> {
+    /// Single-precision sums over all inputs, into all outputs.
+    fn sum(&mut self, ranks: &[(u64, u64)], elements: usize) -> Result<(), Status> {
+        let mut sums = vec![0.0_f32; elements];
+        for (from, _) in ranks {
+            let bytes = self.memory.read(*from, 4 * elements)?;
+            let values = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+        let bytes: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        ranks.iter().try_for_each(|(_, to)| self.memory.write(*to, bytes.len()).map(|held| held.copy_from_slice(&bytes)))
+    }
+
+    fn execute(&mut self, device: u32, launch: &Launch) -> Result<f64, Status> {
         match launch.planned {
             Some(What::Illegal) => return Err(Status::ILLEGAL_ADDRESS),
             Some(What::Hangs) => return Err(Status::HANGS),
             _ => {}
         }
-        let cost = self.repeat_or_run(launch).map_err(|end| {
+        let cost = self.repeat_or_run(device, launch).map_err(|end| {
             let (status, words) = match end {
                 End::Illegal(words) => (Status::ILLEGAL_ADDRESS, words),
                 End::Failed(words) => (Status::LAUNCH_FAILED, words),
@@ -318,14 +345,19 @@ impl Driver {
         Ok((LAUNCH_NANOSECONDS + busy.into_iter().fold(0.0, f64::max) * 1e9) * pace)
     }
 
-    fn repeat_or_run(&mut self, launch: &Launch) -> Result<Cost, End> {
+    fn repeat_or_run(&mut self, device: u32, launch: &Launch) -> Result<Cost, End> {
         let met = (launch.module, launch.kernel.clone(), launch.shape, launch.parameters.clone(), self.memory.state());
         if let Some(cost) = self.recall(&met) {
             return Ok(cost);
         }
         let before = self.memory.hashes();
         let Launch { code, kernel, shape, parameters, .. } = launch;
+        let joined = self.joined.iter().filter(|(from, _)| *from == device).map(|(_, to)| *to);
+        let reached: Vec<u32> = std::iter::once(device).chain(joined).collect();
+        let hidden = self.memory.beyond(&reached);
+        let hidden = self.memory.raw.hide(hidden.into_iter());
         let outcome = launch::run(code, kernel, *shape, parameters, &mut self.memory.raw, &self.chip);
+        self.memory.raw.show(hidden);
         let writes = self.memory.changes(&before);
         let cost = outcome?;
         self.log.write(&format!("ran {kernel} {} operations {} read {} written", cost.flops, cost.read, cost.written));

@@ -45,6 +45,14 @@ pub static CARDS: [Card; 3] = [
 pub static SLICE: Card =
     Card { uuid: c"MIG-aaaaaaaa-0000-0000-0000-00000000000a", bus: CARDS[1].bus, milliwatts: 0, sm_mhz: 0, celsius: 0, reasons: 0 };
 
+/// Slices of the last card, where the fake CUDA driver cuts its first device.
+pub static CUT: [Card; 2] = [
+    Card { uuid: c"MIG-face0000-0000-4000-8000-000000015700", ..SLICE_OF_LAST },
+    Card { uuid: c"MIG-face0000-0000-4000-8000-000000025700", ..SLICE_OF_LAST },
+];
+
+const SLICE_OF_LAST: Card = Card { uuid: c"", bus: c"00000000:01:00.0", milliwatts: 0, sm_mhz: 0, celsius: 0, reasons: 0 };
+
 /// A field by its number in `nvml.h`, as an unsigned integer; blank where the card has none.
 pub fn field(card: &Card, number: c_uint) -> Option<u64> {
     match number {

@@ -6,7 +6,7 @@
 mod cards;
 mod script;
 
-use cards::{CARDS, Card, SLICE};
+use cards::{CARDS, CUT, Card, SLICE};
 use script::{Script, What};
 use std::{
     ffi::{CStr, c_char, c_int, c_uint, c_ulonglong, c_void},
@@ -161,14 +161,25 @@ fn find(name: *const c_char, handle: *mut Handle, field: fn(&Card) -> &CStr) -> 
     // SAFETY: callers of NVML pass a string that ends.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy().to_lowercase();
     let same = |card: &&Card| field(card).to_string_lossy().to_lowercase().ends_with(&name);
-    let Some(card) = CARDS.iter().chain([&SLICE]).find(same) else { return NOT_FOUND };
+    let Some(card) = CARDS.iter().chain([&SLICE]).chain(&CUT).find(same) else { return NOT_FOUND };
     // SAFETY: callers of NVML pass a pointer that may be written.
     unsafe { handle.write(std::ptr::from_ref(card).cast()) };
     SUCCESS
 }
 
 fn is_slice(handle: Handle) -> bool {
-    std::ptr::eq(card(handle), &raw const SLICE)
+    std::ptr::eq(card(handle), &raw const SLICE) || is_cut(handle)
+}
+
+fn is_cut(handle: Handle) -> bool {
+    CUT.iter().any(|slice| std::ptr::eq(card(handle), slice))
+}
+
+/// Slices that the card is cut into: the last one's, as the fake CUDA driver is told to cut it.
+fn slices(handle: Handle) -> &'static [Card] {
+    let is_last = CARDS.last().is_some_and(|last| std::ptr::eq(card(handle), last));
+    let chip = std::env::var("ASSAY_FAKE_CUDA").unwrap_or_default();
+    if is_last && chip.contains("mig=2") { &CUT } else { &[] }
 }
 
 /// Exports functions under their C names.
@@ -208,8 +219,14 @@ export! {
         give(out, PciInfo { bus_id_legacy: [0; 16], domain, bus, device: slot, pci_device_id: 0, pci_sub_system_id: 0, bus_id })
     }
     fn nvmlDeviceIsMigDeviceHandle(device: Handle, out: *mut c_uint) { give(out, is_slice(device).into()) }
-    fn nvmlDeviceGetDeviceHandleFromMigDeviceHandle(_slice: Handle, out: *mut Handle) {
-        give(out, std::ptr::from_ref(&CARDS[1]).cast())
+    fn nvmlDeviceGetDeviceHandleFromMigDeviceHandle(slice: Handle, out: *mut Handle) {
+        let of = if is_cut(slice) { CARDS.len() - 1 } else { 1 };
+        give(out, std::ptr::from_ref(&CARDS[of]).cast())
+    }
+    fn nvmlDeviceGetMaxMigDeviceCount(_device: Handle, out: *mut c_uint) { give(out, 7) }
+    fn nvmlDeviceGetMigDeviceHandleByIndex(device: Handle, index: c_uint, out: *mut Handle) {
+        let Some(slice) = slices(device).get(index as usize) else { return NOT_FOUND };
+        give(out, std::ptr::from_ref(slice).cast())
     }
     fn nvmlDeviceGetMemoryInfo_v2(device: Handle, out: *mut Memory) {
         let (version, total, used) = (0, if is_slice(device) { 10_000 } else { 80_000 }, 4_000);
@@ -269,7 +286,10 @@ export! {
     fn nvmlDeviceGetPcieReplayCounter(_device: Handle, out: *mut c_uint) { give(out, 7) }
     fn nvmlDeviceGetEccMode(_device: Handle, current: *mut c_uint, pending: *mut c_uint) { give(current, 1) | give(pending, 1) }
     fn nvmlDeviceGetTotalEccErrors(_device: Handle, _kind: c_uint, _scope: c_uint, out: *mut c_ulonglong) { give(out, 0) }
-    fn nvmlDeviceGetMigMode(_device: Handle, current: *mut c_uint, pending: *mut c_uint) { give(current, 0) | give(pending, 0) }
+    fn nvmlDeviceGetMigMode(device: Handle, current: *mut c_uint, pending: *mut c_uint) {
+        let mode = c_uint::from(!slices(device).is_empty());
+        give(current, mode) | give(pending, mode)
+    }
     fn nvmlDeviceGetPersistenceMode(_device: Handle, out: *mut c_uint) { give(out, 1) }
     fn nvmlDeviceGetPerformanceState(_device: Handle, out: *mut c_uint) { give(out, 0) }
     fn nvmlDeviceGetComputeRunningProcesses_v3(_device: Handle, count: *mut c_uint, out: *mut Process) {

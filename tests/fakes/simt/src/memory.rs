@@ -23,6 +23,9 @@ struct Allocation {
     bytes: Vec<u8>,
 }
 
+/// Allocations that were taken out of sight.
+pub struct Hidden(Vec<(usize, Allocation)>);
+
 impl Memory {
     #[must_use]
     pub fn new() -> Self {
@@ -48,6 +51,20 @@ impl Memory {
         let slot = address.checked_sub(BASE).filter(|offset| offset % APART == 0).map(|offset| offset / APART);
         let kept = slot.and_then(|slot| self.allocations.get_mut(usize::try_from(slot).ok()?)).ok_or(stray.clone())?;
         kept.take().map(|_| ()).ok_or(stray)
+    }
+
+    /// Takes allocations out of sight by their addresses: what lies on another device, which a kernel cannot reach.
+    pub fn hide(&mut self, addresses: impl Iterator<Item = u64>) -> Hidden {
+        let slot = |address: u64| usize::try_from((address - BASE) / APART).ok();
+        let slots = addresses.filter(|address| *address >= BASE).filter_map(slot);
+        Hidden(slots.filter_map(|slot| Some((slot, self.allocations.get_mut(slot)?.take()?))).collect())
+    }
+
+    /// Brings them back.
+    pub fn show(&mut self, hidden: Hidden) {
+        for (slot, allocation) in hidden.0 {
+            self.allocations[slot] = Some(allocation);
+        }
     }
 
     /// Beginning and length of the allocation that holds `address`.
@@ -113,6 +130,16 @@ fn a_window_is_reached_at_its_offset_only() {
     memory.bytes_mut(at + (1 << 35) + 4, 4).unwrap().fill(1);
     assert_eq!(memory.bytes(at + (1 << 35), 8).unwrap(), [POISON, POISON, POISON, POISON, 1, 1, 1, 1]);
     assert!(memory.bytes(at, 1).is_err() && memory.bytes(at + (1 << 35) + 8, 1).is_err() && memory.bytes_mut(at, 1).is_err());
+}
+
+#[test]
+fn what_is_hidden_cannot_be_reached_until_it_is_shown() {
+    let mut memory = Memory::new();
+    let (mine, other) = (memory.allocate(4), memory.allocate(4));
+    let hidden = memory.hide([other].into_iter());
+    assert!(memory.bytes(mine, 4).is_ok() && memory.bytes(other, 4).is_err() && memory.bytes_mut(other, 1).is_err());
+    memory.show(hidden);
+    assert!(memory.bytes(other, 4).is_ok());
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn context(device: u32) -> u64 {
     CONTEXTS + 0x10 * u64::from(device)
 }
 
-fn device_of(driver: &Driver, handle: Pointer) -> Result<Option<u32>, Status> {
+pub fn device_of(driver: &Driver, handle: Pointer) -> Result<Option<u32>, Status> {
     if handle.is_null() {
         return Ok(None);
     }
@@ -26,10 +26,11 @@ fn device_of(driver: &Driver, handle: Pointer) -> Result<Option<u32>, Status> {
     found.filter(|device| driver.retained[*device as usize] > 0).map(Some).ok_or(Status::INVALID_CONTEXT)
 }
 
-fn uuid(driver: &Driver, device: c_int) -> Result<[u8; 16], Status> {
+/// Of a device, or of a slice of it.
+fn uuid(driver: &Driver, device: c_int, slice: u32) -> Result<[u8; 16], Status> {
     let device = known(driver, device)? as u8;
     let sm = driver.chip.sm as u8;
-    Ok([0xfa, 0xce, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, sm, device])
+    Ok([0xfa, 0xce, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, slice as u8, sm, device])
 }
 
 export! {
@@ -48,8 +49,10 @@ export! {
         known(driver, device)?;
         give(bytes, driver.chip.memory_bytes as usize)
     }
-    fn cuDeviceGetUuid[Start](driver, out: *mut [u8; 16], device: c_int) { give(out, uuid(driver, device)?) }
-    fn cuDeviceGetUuid_v2[Start](driver, out: *mut [u8; 16], device: c_int) { give(out, uuid(driver, device)?) }
+    fn cuDeviceGetUuid[Start](driver, out: *mut [u8; 16], device: c_int) { give(out, uuid(driver, device, 0)?) }
+    fn cuDeviceGetUuid_v2[Start](driver, out: *mut [u8; 16], device: c_int) {
+        give(out, uuid(driver, device, driver.chip.slice)?)
+    }
     fn cuDeviceGetPCIBusId[Start](driver, out: *mut c_char, room: c_int, device: c_int) {
         let text = format!("0000:{:02X}:00.0", known(driver, device)? + 1);
         give_text(out, usize::try_from(room).unwrap_or(0), &text)
@@ -64,7 +67,8 @@ export! {
         give(minor, driver.chip.sm as c_int % 10)
     }
     fn cuDeviceCanAccessPeer[Start](driver, can: *mut c_int, device: c_int, peer: c_int) {
-        give(can, c_int::from(known(driver, device)? != known(driver, peer)?))
+        let linked = known(driver, device)? != known(driver, peer)? && driver.chip.linked;
+        give(can, c_int::from(linked))
     }
     fn cuDevicePrimaryCtxRetain[Start](driver, out: *mut Pointer, device: c_int) {
         let device = known(driver, device)?;
@@ -92,7 +96,13 @@ export! {
         Ok(())
     }
     fn cuCtxGetDevice[Start](_driver, out: *mut c_int) { give(out, driver::device()? as c_int) }
-    fn cuCtxEnablePeerAccess[Context](_driver, _peer: Pointer, _flags: c_uint) { Ok(()) }
+    fn cuCtxEnablePeerAccess[Context](driver, peer: Pointer, _flags: c_uint) {
+        let (device, peer) = (driver::device()?, device_of(driver, peer)?.ok_or(Status::INVALID_CONTEXT)?);
+        if device == peer || !driver.chip.linked {
+            return Err(Status::PEER_ACCESS_UNSUPPORTED);
+        }
+        if driver.joined.insert((device, peer)) { Ok(()) } else { Err(Status::PEER_ACCESS_ALREADY_ENABLED) }
+    }
     fn cuCtxSynchronize[Context](driver) {
         let device = driver::device()?;
         driver.advance_device(device);

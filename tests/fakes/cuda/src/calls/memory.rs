@@ -1,6 +1,6 @@
 //! Memory of devices and pinned memory of the host, fills and copies.
 
-use super::{Pointer, export, give, taken};
+use super::{Pointer, devices::device_of, export, give, taken};
 use crate::{
     driver::{self, Driver, Handle},
     status::Status,
@@ -137,6 +137,16 @@ export! {
         driver.memory.read(to, bytes)?;
         driver.memory.read(from, bytes)?;
         driver.enqueue(stream, Work::Between { to, from, bytes })
+    }
+    fn cuMemcpyPeerAsync[Context](driver, to: u64, receiver: Pointer, from: u64, sender: Pointer, bytes: usize, stream: Pointer) {
+        let stream = driver.stream(stream)?;
+        for (address, context) in [(to, receiver), (from, sender)] {
+            driver.memory.read(address, bytes)?;
+            if driver.memory.device_of(address) != device_of(driver, context)? {
+                return Err(Status::INVALID_VALUE);
+            }
+        }
+        driver.enqueue(stream, Work::Across { to, from, bytes })
     }
     fn cuMemsetD8_v2[Context](driver, address: u64, value: u8, count: usize) {
         let stream = null()?;

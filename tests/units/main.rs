@@ -1,6 +1,11 @@
 //! `assay units` as a person meets it: a record in, figures or one clear error out.
 
+mod docs;
+#[path = "../fixture/mod.rs"]
 mod fixture;
+mod inputs;
+mod live;
+mod worked;
 
 use fixture::{assay, folder};
 use std::process::Output;

@@ -1,0 +1,326 @@
+//! A history of demand replayed month by month: what planning would have cost with what was known then, against simple rules.
+//!
+//! In each month the orders of that month alone are placed, from a plan over the months ahead whose scenarios a forecast draws from
+//! the months before; then the month happens. Every strategy is reckoned by the same evaluator on what did happen.
+
+use super::{
+    case::{Case, Constraints, Demand, Offer, Sort},
+    economics::{HOURS, spread},
+    evaluator::{Plan, evaluate},
+    generator::normal_quantile,
+    lp::Failure,
+    money::Micros,
+    outcome::{Line, lines},
+    problem::Problem,
+    solver::{Effort, solve},
+    swings::Explained,
+    terms::decline,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Months of history that a forecast looks at.
+const LOOKBACK: usize = 36;
+/// Scenarios of a forecast.
+const SCENARIOS: usize = 9;
+/// What is left of the drift from month to month (damped trend; Gardner and McKenzie, 1985).
+const DAMPING: f64 = 0.98;
+/// Work of each month's proof; there are many months.
+const WORK: usize = 40_000;
+
+/// From the demand so far, probabilities and paths of so many months ahead.
+pub type Forecast<'a> = dyn Fn(&[f64], usize) -> Vec<(f64, Vec<f64>)> + 'a;
+
+/// How a replay went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Replay {
+    pub schema: &'static str,
+    pub id: String,
+    /// Months before the first decision, and months that are replayed.
+    pub known_before: usize,
+    pub months: usize,
+    pub horizon: usize,
+    pub demand_cu: Vec<f64>,
+    pub strategies: Vec<Strategy>,
+}
+
+/// What a strategy came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Strategy {
+    pub name: &'static str,
+    pub cost: Micros,
+    /// In multiples of the best plan with all known.
+    pub ratio: f64,
+    pub committed: Micros,
+    pub flexible: Micros,
+    pub shortfall: Micros,
+    pub short_months: usize,
+    /// Share of committed CU-months that demand used; nothing where none were committed.
+    pub used: Option<f64>,
+    pub per_cu_hour: f64,
+    pub orders: Vec<Line>,
+    pub committed_cu: Vec<f64>,
+}
+
+/// The schema that a replay names.
+pub const REPLAY: &str = "assay-sizing-backtest/1";
+
+/// A random walk with a damped drift in the logarithm of demand: the drift and the spread of the monthly changes seen in the last
+/// 36 months, the drift's own error included; nine equally likely paths, each at its quantile throughout.
+#[must_use]
+pub fn damped_walk(history: &[f64], months: usize) -> Vec<(f64, Vec<f64>)> {
+    let seen = &history[history.len().saturating_sub(LOOKBACK)..];
+    let changes: Vec<f64> =
+        seen.windows(2).filter(|pair| pair[0] > 0.0 && pair[1] > 0.0).map(|pair| (pair[1] / pair[0]).ln()).collect();
+    let count = changes.len().max(1) as f64;
+    let drift = changes.iter().sum::<f64>() / count;
+    let variance = changes.iter().map(|change| (change - drift).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+    let last = seen.last().copied().unwrap_or(0.0);
+    let path = |quantile: f64| {
+        let mut mean = 0.0;
+        (1..=months)
+            .map(|ahead| {
+                let steps = ahead as f64;
+                mean += drift * DAMPING.powf(steps);
+                last * (mean + quantile * (variance * (steps + steps * steps / count)).sqrt()).exp()
+            })
+            .collect::<Vec<f64>>()
+    };
+    let share = |at: usize| (at as f64 + 0.5) / SCENARIOS as f64;
+    (0..SCENARIOS).map(|at| (1.0 / SCENARIOS as f64, path(normal_quantile(share(at))))).collect()
+}
+
+/// Replays `history` (CU of the first class by month) after the first `before` months, planning `horizon` months ahead each time.
+/// Period 1 of the case, with its prices, is the first month that is replayed. `done` is told after each month.
+///
+/// # Errors
+/// When the case is ill-formed, or the solver fails.
+pub fn backtest(
+    case: &Case,
+    history: &[f64],
+    (before, horizon): (usize, usize),
+    forecast: &Forecast,
+    done: &dyn Fn(),
+) -> Result<Replay, Explained> {
+    let months = history.len() - before;
+    let happened = happened(case, &history[before..]).problem()?;
+    let effort = Effort { work: WORK, ..Effort::default() };
+    let mut planned = vec![0; happened.slots.len()];
+    for month in 0..months {
+        let ahead = ahead(case, &happened, &planned, month, &forecast(&history[..before + month], horizon))?;
+        let solved = match solve(&ahead, effort) {
+            Ok(solved) => Some(solved),
+            Err(Failure::Infeasible) => None,
+            Err(failure) => return Err(failure.into()),
+        };
+        for line in solved.iter().flat_map(|solved| lines(&ahead, &solved.plan)).filter(|line| line.order_period == 1) {
+            order(&happened, &mut planned, &line.option, month, line.units);
+        }
+        done();
+    }
+    let hindsight = solve(&happened, effort)?;
+    let least = hindsight.evaluation.cost;
+    let all = [
+        ("planned", planned),
+        ("flexible only", vec![0; happened.slots.len()]),
+        ("all in", all_in(case, &happened, history, before)),
+        ("by rule", by_rule(case, &happened, history, before)),
+        ("all known", hindsight.plan),
+    ];
+    let strategies = all.into_iter().map(|(name, plan)| strategy(name, &happened, &plan, least)).collect();
+    let demand_cu = history[before..].to_vec();
+    Ok(Replay { schema: REPLAY, id: case.id.clone(), known_before: before, months, horizon, demand_cu, strategies })
+}
+
+/// The case with what happened as its only scenario, and limits that speak of one plan for many left out.
+fn happened(case: &Case, demand: &[f64]) -> Case {
+    let mut happened = case.clone();
+    happened.periods = demand.len();
+    happened.classes.truncate(1);
+    happened.types.iter_mut().for_each(|kind| kind.cu.retain(|class, _| *class == case.classes[0]));
+    let cu = BTreeMap::from([(case.classes[0].clone(), demand.to_vec())]);
+    happened.demand = vec![Demand { prob: 1.0, cu, ..Demand::default() }];
+    happened.constraints = Constraints {
+        shortfall_penalty_per_cu_period: case.constraints.shortfall_penalty_per_cu_period,
+        upfront_budget: case.constraints.upfront_budget,
+        ..Constraints::default()
+    };
+    for kind in &mut happened.types {
+        stretch(&mut kind.owned, 0, demand.len(), 0.0);
+    }
+    for offer in &mut happened.options {
+        windows(offer, 0, demand.len());
+    }
+    happened
+}
+
+/// A path from a month on, for so many months; past its end its last value stands, or `after`.
+fn stretch(path: &mut Vec<f64>, from: usize, months: usize, after: f64) {
+    if path.len() > 1 {
+        *path = (from..from + months).map(|at| path.get(at).copied().unwrap_or(after)).collect();
+    }
+}
+
+/// The offer as it stands `from` months later, for a case of so many months.
+fn windows(offer: &mut Offer, from: usize, months: usize) {
+    let times = decline(offer.price_decline_annual, from);
+    offer.upfront *= times;
+    offer.per_period *= times;
+    if let Some(path) = &mut offer.price_path {
+        let last = path.last().copied().unwrap_or(1.0);
+        *path = (from..from + months).map(|at| path.get(at).copied().unwrap_or(last)).collect();
+    }
+    offer.available_from = offer.available_from.map(|period| period.saturating_sub(from).max(1));
+    if let Some(periods) = &mut offer.order_periods {
+        periods.retain_mut(|period| {
+            let later = *period > from && *period - from <= months;
+            *period = period.saturating_sub(from);
+            later
+        });
+    }
+    // Over all months of the replay, which a month ahead does not see.
+    offer.min_total = None;
+    offer.max_total = None;
+}
+
+/// What is to be decided in a month: the months ahead as they are forecast, with what is ordered already.
+fn ahead(case: &Case, happened: &Problem, planned: &Plan, month: usize, paths: &[(f64, Vec<f64>)]) -> Result<Problem, Explained> {
+    let months = paths.first().map_or(0, |(_, path)| path.len());
+    let mut ahead = case.clone();
+    ahead.periods = months;
+    ahead.classes.truncate(1);
+    let class = case.classes[0].clone();
+    ahead.demand = paths
+        .iter()
+        .map(|(prob, path)| Demand { prob: *prob, cu: BTreeMap::from([(class.clone(), path.clone())]), ..Demand::default() })
+        .collect();
+    let orders = || happened.slots.iter().zip(planned).filter(|(_, orders)| **orders > 0);
+    let spent: f64 = orders().map(|(slot, orders)| slot.upfront * f64::from(*orders)).sum();
+    ahead.constraints = Constraints {
+        min_service_probability: case.constraints.min_service_probability,
+        upfront_budget: case.constraints.upfront_budget.map(|budget| (budget - spent).max(0.0)),
+        shortfall_penalty_per_cu_period: case.constraints.shortfall_penalty_per_cu_period,
+        cvar_weight: case.constraints.cvar_weight,
+        cvar_tail: case.constraints.cvar_tail,
+        ..Constraints::default()
+    };
+    let commits: Vec<Offer> = case.offers(Sort::Commit).cloned().collect();
+    for (at, kind) in ahead.types.iter_mut().enumerate() {
+        kind.cu.retain(|of, _| *of == class);
+        let mut owned: Vec<f64> = match kind.owned.as_slice() {
+            [] => vec![0.0; months],
+            [all] => vec![*all; months],
+            path => (month..month + months).map(|at| path.get(at).copied().unwrap_or(0.0)).collect(),
+        };
+        for (slot, orders) in orders().filter(|(slot, _)| slot.kind == at) {
+            let end = slot.first + commits[slot.option].term.unwrap_or(0);
+            for covered in slot.first.max(month)..end.min(month + months) {
+                owned[covered - month] += f64::from(orders * slot.step);
+            }
+        }
+        kind.owned = owned;
+    }
+    ahead.options.iter_mut().for_each(|offer| windows(offer, month, months));
+    // Options that can no longer be ordered only cost time.
+    ahead.options.retain(|offer| offer.order_periods.as_ref().is_none_or(|periods| !periods.is_empty()));
+    Ok(ahead.problem()?)
+}
+
+/// Adds units of an option to a plan, as many as are allowed in the month.
+fn order(problem: &Problem, plan: &mut Plan, option: &str, month: usize, units: u32) {
+    let place = problem.slots.iter().position(|slot| problem.options[slot.option] == option && slot.period == month);
+    if let Some(at) = place {
+        let slot = &problem.slots[at];
+        plan[at] = (plan[at] + units.div_ceil(slot.step)).min(slot.most);
+    }
+}
+
+fn committed(problem: &Problem, plan: &Plan, month: usize) -> f64 {
+    let kinds = problem.kinds.iter().enumerate();
+    kinds.map(|(kind, of)| problem.units(plan, kind, month) * of.effective[0]).sum()
+}
+
+/// The option whose firm CU costs least a month, with the CU of a unit: what those choose who ask no further.
+fn cheapest<'a>(case: &'a Case, problem: &Problem) -> Option<(usize, &'a Offer, f64)> {
+    let priced = case.offers(Sort::Commit).enumerate().filter_map(|(option, offer)| {
+        let kind = problem.kinds.iter().find(|kind| kind.id == offer.of)?;
+        let (term, cu) = (offer.term? as f64, kind.effective[0]);
+        (cu > 0.0).then(|| (option, offer, cu, (offer.per_period + (offer.upfront - offer.salvage) / term) / cu))
+    });
+    priced.min_by(|a, b| a.3.total_cmp(&b.3)).map(|(option, offer, cu, _)| (option, offer, cu))
+}
+
+/// Whatever demand was last month is committed to at once.
+fn all_in(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Plan {
+    let mut plan = vec![0; problem.slots.len()];
+    let Some((_, offer, cu)) = cheapest(case, problem) else { return plan };
+    for month in 0..problem.periods {
+        let from = month + offer.lead;
+        let seen = history[..before + month].last().copied().unwrap_or(0.0);
+        if from < problem.periods {
+            let missing = (seen - committed(problem, &plan, from)).max(0.0);
+            order(problem, &mut plan, &offer.id, month, (missing / cu).ceil() as u32);
+        }
+    }
+    plan
+}
+
+/// The deterministic rule (Wang, Li and Liang, arXiv 1305.5608): a unit more is ordered once it would have been used in so many of
+/// the last months of a term that flexible use of it has cost what ordering it would have.
+fn by_rule(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Plan {
+    let mut plan = vec![0; problem.slots.len()];
+    let Some((_, offer, cu)) = cheapest(case, problem) else { return plan };
+    let dearest = |flex: &&Offer| problem.kinds.iter().find(|kind| kind.id == flex.of).map_or(0.0, |kind| kind.effective[0]);
+    let instead = case.offers(Sort::Flex).filter(|flex| dearest(flex) > 0.0).map(|flex| flex.per_period / dearest(&flex));
+    let price = instead.fold(f64::INFINITY, f64::min);
+    let term = offer.term.unwrap_or(1);
+    let fee = offer.per_period * term as f64 + offer.upfront - offer.salvage;
+    let enough = (fee / (price * cu)).ceil() as usize;
+    // Cover by month of the history, as if each unit had been there for the term before it was ordered.
+    let mut cover = vec![0.0; history.len() + term + offer.lead + 1];
+    for (at, cover) in cover.iter_mut().enumerate() {
+        // What is owned was there before, too.
+        *cover = committed(problem, &plan, at.saturating_sub(before).min(problem.periods - 1));
+    }
+    for month in 0..problem.periods {
+        let now = before + month;
+        loop {
+            let window = now.saturating_sub(term)..now;
+            let used = window.clone().filter(|&at| history[at] - cover[at] >= cu).count();
+            if used < enough.max(1) || month + offer.lead >= problem.periods {
+                break;
+            }
+            let placed: u32 = plan.iter().sum();
+            order(problem, &mut plan, &offer.id, month, 1);
+            if plan.iter().sum::<u32>() == placed {
+                break;
+            }
+            let until = (now + offer.lead + term).min(cover.len());
+            cover[window.start..until].iter_mut().for_each(|cover| *cover += cu);
+        }
+    }
+    plan
+}
+
+fn strategy(name: &'static str, problem: &Problem, plan: &Plan, least: f64) -> Strategy {
+    let evaluation = evaluate(problem, plan);
+    let spread = spread(problem, &evaluation);
+    let cover: Vec<f64> = (0..problem.periods).map(|month| committed(problem, plan, month)).collect();
+    let demand = &problem.scenarios[0].demand[0];
+    let all: f64 = cover.iter().sum();
+    let used: f64 = cover.iter().zip(demand).map(|(cover, demand)| cover.min(*demand)).sum();
+    let served: f64 = demand.iter().sum();
+    Strategy {
+        name,
+        cost: spread.expected,
+        ratio: if least > 0.0 { evaluation.cost / least } else { 1.0 },
+        committed: spread.committed,
+        flexible: spread.flexible,
+        shortfall: spread.shortfall,
+        short_months: evaluation.by_period.iter().filter(|period| period.probability[0] > 0.0).count(),
+        used: (all > 0.0).then(|| used / all),
+        per_cu_hour: if served > 0.0 { evaluation.cost / served / HOURS } else { 0.0 },
+        orders: lines(problem, plan),
+        committed_cu: cover,
+    }
+}

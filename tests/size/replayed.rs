@@ -1,0 +1,86 @@
+//! Two plans side by side, and histories replayed, whose outcome can be told by hand; and the commands that print them.
+
+use super::command::{folder, shipped, size, text, utf8};
+use assay::reserve::{Case, backtest, damped_walk};
+use std::{fmt::Write, fs};
+
+fn newsvendor() -> Case {
+    serde_json::from_str(include_str!("cases/open-01-newsvendor.json")).expect("a case")
+}
+
+#[test]
+fn steady_demand_is_planned_as_if_it_were_known() {
+    let mut case = newsvendor();
+    case.options[1].order_periods = None;
+    let replay = backtest(&case, &[40.0; 36], (12, 12), &damped_walk, &|| ()).expect("replayed");
+    let of = |name: &str| replay.strategies.iter().find(|strategy| strategy.name == name).expect("there");
+    let months = 24.0;
+    assert!((of("flexible only").cost.amount() - 40.0 * 5_000.0 * months).abs() < 1.0);
+    for name in ["planned", "all in", "all known"] {
+        let cost = of(name).cost.amount();
+        assert!((cost - 5.0 * 26_000.0 * months).abs() < 1.0, "{name}: {cost}");
+    }
+    // Before, each of five units would have been used in twelve months of twelve: the rule orders at once, and once these have
+    // run out again after eight months (26/40 of twelve) of flexible use.
+    let rule = of("by rule");
+    let hand = 5.0 * 26_000.0 * 16.0 + 40.0 * 5_000.0 * 8.0;
+    assert!((rule.cost.amount() - hand).abs() < 1.0 && rule.ratio < 2.0, "{rule:?}");
+}
+
+#[test]
+fn a_forecast_keeps_to_what_it_has_seen() {
+    let paths = damped_walk(&[10.0, 11.0, 12.1, 13.31], 3);
+    assert!((paths.iter().map(|(probability, _)| probability).sum::<f64>() - 1.0).abs() < 1e-12);
+    // Growth of a tenth each month without any spread; of the drift 0.98, 0.98 squared … are left.
+    let first = 13.31 * (0.98 * 1.1_f64.ln()).exp();
+    assert!(paths.iter().all(|(_, path)| (path[0] - first).abs() < 1e-9), "{paths:?}");
+    let noisy = damped_walk(&[10.0, 12.0, 10.0, 12.0, 10.0], 6);
+    assert!(noisy[0].1[5] < noisy[4].1[5] && noisy[4].1[5] < noisy[8].1[5], "paths fan out: {noisy:?}");
+}
+
+#[test]
+fn a_history_is_replayed_by_the_command() {
+    let place = folder("backtest");
+    let history = place.join("history.csv");
+    let mut rows = String::from("month,cu\n");
+    for month in 0..30 {
+        let _ = writeln!(rows, "{month},{}", 40.0 + f64::from(month));
+    }
+    fs::write(&history, &rows).expect("a temporary file");
+    let case = shipped("open-01-newsvendor.json");
+    let arguments = ["backtest", utf8(&history), "--offers", utf8(&case), "--pictures", utf8(&place)];
+    let printed = size(&[&arguments[..], &["--json"]].concat());
+    let document: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("one document");
+    assert_eq!((printed.status.code(), document["months"].as_u64()), (Some(0), Some(18)));
+    assert!(document["strategies"].as_array().is_some_and(|all| all.iter().all(|one| one["ratio"].as_f64() >= Some(1.0))));
+    let picture = fs::read_to_string(place.join("backtest.svg")).expect("drawn");
+    assert!(picture.starts_with("<svg") && !picture.contains("NaN"));
+    assert!(text(&size(&[&arguments[..], &["--markdown"]].concat()).stdout).contains("| by rule |"));
+    fs::write(&history, rows.replace(",45", ",many")).expect("a temporary file");
+    let refused = size(&arguments);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+    assert!(text(&refused.stderr).contains("line 7") && text(&refused.stderr).contains("many"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn two_plans_are_held_against_each_other() {
+    let place = folder("compare");
+    let (case, answer, dearer) = (shipped("open-01-newsvendor.json"), place.join("answer.json"), place.join("dearer.json"));
+    fs::write(&answer, size(&[utf8(&case), "--json"]).stdout).expect("a temporary file");
+    let more = fs::read_to_string(&answer).expect("written").replacen("\"units\": 6", "\"units\": 10", 1);
+    fs::write(&dearer, more).expect("a temporary file");
+    let printed = size(&["compare", utf8(&answer), utf8(&dearer), "--scenarios", utf8(&case), "--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("one document");
+    // Ten units serve all at 3,120,000. They are the cheaper in the two scenarios past 48 CU (0.4); six in the others (0.6).
+    let told = |at: &str| document.pointer(at).and_then(serde_json::Value::as_f64).expect("a figure");
+    assert_eq!((told("/difference"), told("/costs/1/expected")), (720_000.0, 3_120_000.0));
+    assert!((told("/first_wins") - 0.6).abs() < 1e-9 && (told("/second_wins") - 0.4).abs() < 1e-9);
+    assert_eq!(told("/months/0/committed_cu/1"), 80.0);
+    let sheet = text(&size(&["compare", utf8(&case), utf8(&dearer), "--plain"]).stdout);
+    assert!(sheet.contains("A is cheaper in 60.0%") && sheet.contains("720,000"), "{sheet}");
+    let lost = size(&["compare", utf8(&answer), utf8(&dearer)]);
+    assert!(lost.status.code() == Some(2) && text(&lost.stderr).contains("--scenarios"));
+    let foreign = shipped("open-02-growth-ladder.json");
+    let unfit = size(&["compare", utf8(&case), utf8(&foreign)]);
+    assert!(unfit.status.code() == Some(2) && text(&unfit.stderr).contains("36 months"), "{}", text(&unfit.stderr));
+}

@@ -94,6 +94,7 @@ pub fn model(fields: &Map<String, Value>) -> Result<Model, Wrong> {
         head: kept,
         experts,
         used,
+        // As Llama's: which norms a model has is not among the fields that are asked for.
         kernels: KERNELS,
         tied: if tied { 1.0 } else { 0.0 },
     })

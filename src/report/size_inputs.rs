@@ -5,7 +5,8 @@ use super::{
     size_leaves::Leaf,
     table::{Align, Table},
 };
-use crate::reserve::input::{Grade, Planned, Source};
+use crate::reserve::input;
+use input::{Grade, Planned, Source};
 
 /// The inputs.
 #[must_use]

@@ -3,11 +3,9 @@
 use super::{plans::SMALL, support::written};
 use assay::{
     capacity::{Model, TRAINING, Weights, definition},
-    reserve::{
-        Demand,
-        input::{self, Method, fan, forecast},
-    },
+    reserve::{Demand, input},
 };
+use input::{Method, fan, forecast};
 
 const PATH: &str = "path = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]";
 

@@ -4,7 +4,8 @@ use super::{
     plans::SMALL,
     support::{assay, folder, run, size, text, utf8},
 };
-use assay::reserve::input::{self, Grade};
+use assay::reserve::input;
+use input::Grade;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -1,10 +1,8 @@
 //! Plan files: what `size init` writes solves as it stands, figures are those of a hand, and every one says where it comes from.
 
 use super::support::{folder, run, size, text, utf8, written};
-use assay::reserve::{
-    Case, Effort, answer,
-    input::{self, Grade, Planned},
-};
+use assay::reserve::{Case, Effort, answer, input};
+use input::{Grade, Planned};
 use serde_json::Value;
 use std::path::Path;
 

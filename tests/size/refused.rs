@@ -25,6 +25,7 @@ fn refused(folder: &Path, from: &str, to: &str, at: &str, words: &[&str]) {
 type Row<'a> = (&'a str, &'a str, &'a str, &'a str);
 
 fn all(name: &str, rows: &[Row]) {
+    assert!(!rows.is_empty(), "{name}");
     let folder = folder(name);
     for (from, to, at, words) in rows {
         refused(&folder, from, to, at, &words.split('|').collect::<Vec<_>>());

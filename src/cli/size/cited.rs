@@ -1,9 +1,7 @@
 //! Origins beside what is printed: the inputs that figures come from, and a mark at all that stands on published rates.
 
-use crate::reserve::{
-    Case, Problem,
-    input::{PUBLISHED, Planned},
-};
+use crate::reserve::{Case, Problem, input};
+use input::{PUBLISHED, Planned};
 use serde_json::{Value, json};
 
 /// The problem with its orders named so that what stands on published rates says so in every line.

@@ -2,10 +2,11 @@
 
 use crate::{
     cli::{Ending, unwritable, writable},
-    reserve::input::{Card, TEMPLATE},
+    reserve::input,
 };
 use anyhow::Result;
 use clap::Args;
+use input::{Card, TEMPLATE};
 use std::{
     io::Write,
     path::{Path, PathBuf},

@@ -1,10 +1,8 @@
 //! Reading what `assay size` is given, a plan or a case, with the line of whatever is wrong.
 
-use crate::reserve::{
-    Case, Problem, Wrong,
-    input::{self, Planned},
-};
+use crate::reserve::{Case, Problem, Wrong, input};
 use anyhow::{Context, Result, anyhow};
+use input::Planned;
 use std::path::Path;
 
 /// What is to be sized.

@@ -22,7 +22,8 @@ pub fn as_text(leaves: &[Leaf], paper: Paper) -> String {
         }
         match leaf {
             Leaf::Head(head, under) => {
-                text.push_str(&format!("{HEADING}{}{HEADING:#}\n{}\n", paper.text(head), paper.text(under)));
+                let head = format!("{HEADING}{}{HEADING:#}", paper.text(head));
+                push(&mut text, &[head, paper.text(under)]);
             }
             Leaf::Table(table) => push(&mut text, &table.lines(WIDTH)),
             Leaf::Says(lines) => push(&mut text, &lines.iter().map(|line| paper.text(line)).collect::<Vec<_>>()),
@@ -41,12 +42,10 @@ pub fn as_markdown(leaves: &[Leaf]) -> String {
             text.push('\n');
         }
         match leaf {
-            Leaf::Head(head, under) => text.push_str(&format!("## {}\n\n{}\n", plain(head), plain(under))),
+            Leaf::Head(head, under) => push(&mut text, &[format!("## {}", plain(head)), String::new(), plain(under)]),
             Leaf::Table(table) => text.push_str(&table.markdown()),
             Leaf::Says(lines) => {
-                for line in lines {
-                    text.push_str(&format!("- {}\n", plain(line.trim())));
-                }
+                push(&mut text, &lines.iter().map(|line| format!("- {}", plain(line.trim()))).collect::<Vec<_>>());
             }
         }
     }

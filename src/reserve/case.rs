@@ -143,6 +143,8 @@ fn one() -> f64 {
     1.0
 }
 
+// Serde hands a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn nothing(amount: &f64) -> bool {
     *amount == 0.0
 }

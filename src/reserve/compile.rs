@@ -182,11 +182,11 @@ impl Case {
         }
         let given = self.demand.iter().enumerate();
         given
-            .map(|(number, given)| self.scenario(given, given.name.clone().unwrap_or(format!("scenario {}", number + 1))))
+            .map(|(number, given)| self.scenario(given, &given.name.clone().unwrap_or(format!("scenario {}", number + 1))))
             .collect()
     }
 
-    fn scenario(&self, given: &Demand, name: String) -> Result<Scenario, Wrong> {
+    fn scenario(&self, given: &Demand, name: &str) -> Result<Scenario, Wrong> {
         let flexes: Vec<String> = self.offers(Sort::Flex).map(|offer| offer.id.clone()).collect();
         let options: Vec<String> = self.options.iter().map(|offer| offer.id.clone()).collect();
         let types: Vec<String> = self.types.iter().map(|kind| kind.id.clone()).collect();
@@ -220,7 +220,7 @@ impl Case {
             .iter()
             .filter(|offer| offer.kind == Sort::Flex)
             .map(|offer| path(&given.price_path, &offer.id, "price_path"));
-        let prices: Vec<Option<Vec<f64>>> = priced.collect::<Result<_, _>>()?;
+        let paths: Vec<Option<Vec<f64>>> = priced.collect::<Result<_, _>>()?;
         for offer in self.offers(Sort::Commit) {
             path(&given.price_path, &offer.id, "price_path")?;
         }
@@ -234,7 +234,7 @@ impl Case {
             weight: probability,
             demand,
             availability,
-            prices: prices.into_iter().map(Option::unwrap_or_default).collect(),
+            prices: paths.into_iter().map(Option::unwrap_or_default).collect(),
             orders: Vec::new(),
             delivered: if delivered.iter().all(|factor| *factor == 1.0) { Vec::new() } else { delivered },
         })

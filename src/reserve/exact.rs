@@ -145,18 +145,15 @@ impl Search<'_> {
             let width = |slot: usize| node.bounds[slot].1 - node.bounds[slot].0;
             width(a).total_cmp(&width(b)).then(b.cmp(&a))
         });
-        match widest.filter(|&slot| node.bounds[slot].1 > node.bounds[slot].0) {
-            Some(slot) => {
-                let (low, high) = node.bounds[slot];
-                let middle = f64::midpoint(low, high).floor();
-                self.push(node, slot, (middle + 1.0, high), node.bound);
-                self.push(node, slot, (low, middle), node.bound);
-            }
-            None => {
-                let plan: Plan = node.bounds.iter().map(|(orders, _)| *orders as u32).collect();
-                let evaluation = evaluate(self.problem, &plan);
-                self.offer(&plan, evaluation);
-            }
+        if let Some(slot) = widest.filter(|&slot| node.bounds[slot].1 > node.bounds[slot].0) {
+            let (low, high) = node.bounds[slot];
+            let middle = f64::midpoint(low, high).floor();
+            self.push(node, slot, (middle + 1.0, high), node.bound);
+            self.push(node, slot, (low, middle), node.bound);
+        } else {
+            let plan: Plan = node.bounds.iter().map(|(orders, _)| *orders as u32).collect();
+            let evaluation = evaluate(self.problem, &plan);
+            self.offer(&plan, evaluation);
         }
     }
 

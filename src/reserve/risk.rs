@@ -117,8 +117,12 @@ pub fn polish(problem: &Problem, plan: Plan, reduced: &[f64]) -> Plan {
                 return best.1;
             }
             left -= 1;
-            less.into_iter().for_each(|slot| plan[slot] -= 1);
-            more.into_iter().for_each(|slot| plan[slot] += 1);
+            if let Some(slot) = less {
+                plan[slot] -= 1;
+            }
+            if let Some(slot) = more {
+                plan[slot] += 1;
+            }
             let evaluation = evaluate(problem, &plan);
             if (!evaluation.feasible(), evaluation.objective) < (!best.0.feasible(), best.0.objective * (1.0 - 1e-12)) {
                 best = (evaluation, plan);

@@ -196,9 +196,7 @@ impl Attendance<'_> {
                     self.begun = Some((*device, workload, work));
                 }
                 Heard::Event(Event::Phase { doing }) => self.doing = doing,
-                Heard::Event(Event::Fell { workload, decline }) => {
-                    news(News::Fell { device: self.task.device.id.clone(), workload, decline })?;
-                }
+                Heard::Event(Event::Fell { workload, decline }) => news(self.fell(workload, decline))?,
                 Heard::Event(Event::Ready) => {
                     self.at_gate = true;
                     // The others may have all of their measurement before them.
@@ -232,6 +230,10 @@ impl Attendance<'_> {
                 Heard::Gone(how) => return self.struck(&how, news),
             }
         }
+    }
+
+    fn fell(&self, workload: Workload, decline: Decline) -> News {
+        News::Fell { device: self.task.device.id.clone(), workload, decline }
     }
 
     /// Tells a worker at the gate what becomes of it, once that is known.

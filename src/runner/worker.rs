@@ -267,12 +267,7 @@ impl Worker<'_> {
             readings: &|from, to| self.readings(from, to),
             expected: self.expected(plan),
             ended: &|fault| self.broken.set(self.broken.get() || fault.is_final()),
-            phase: &|phase| {
-                if phase == Phase::Time && self.together {
-                    self.wait_for_start();
-                }
-                tell(&Event::Phase { doing: phase.doing().into() });
-            },
+            phase: &|phase| self.enters(phase),
             fell: &|variant, decline| tell(&Event::Fell { workload: plan.key.with(variant), decline: *decline }),
         };
         let before = self.sources.others(&self.device);
@@ -302,6 +297,14 @@ impl Worker<'_> {
         let launching = entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.seconds).sum();
         self.budget.needed(self.started.now().since(begin).since(Nanos::from_seconds(launching)));
         self.with_start(entries)
+    }
+
+    /// A phase begins: that of timing at the gate, where there is one.
+    fn enters(&self, phase: Phase) {
+        if phase == Phase::Time && self.together {
+            self.wait_for_start();
+        }
+        tell(&Event::Phase { doing: phase.doing().into() });
     }
 
     /// Adds to an entry what only this side knows, and writes its trace where one is wanted.

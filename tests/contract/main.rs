@@ -288,8 +288,11 @@ fn a_lasting_fall_is_told_while_the_measurement_goes_on() {
     let entry = measure(&machine, &soak, &[Variant::own("a")], &context).remove(0);
     assert_eq!((entry.outcome, entry.declines.len()), (Outcome::Measured, 1), "{:?}", entry.declines);
     let told = told.into_inner();
-    let [(_, fall, at)] = &told[..] else { panic!("told once: {told:?}") };
-    assert!((fall.at.value - entry.declines[0].at.value).abs() < 5.0 && (fall.ratio.value - 0.97).abs() < 0.005, "{fall:?}");
+    let [(_, decline, at)] = &told[..] else { panic!("told once: {told:?}") };
+    assert!(
+        (decline.at.value - entry.declines[0].at.value).abs() < 5.0 && (decline.ratio.value - 0.97).abs() < 0.005,
+        "{decline:?}"
+    );
     assert!(*at > 200.0 && *at < 240.0, "told {at} s after the begin, and it fell after 200 s");
 }
 

@@ -157,16 +157,11 @@ fn what_stands_on_published_rates_says_so_in_every_line() {
 
 #[test]
 fn the_same_plan_gives_the_same_case_and_another_seed_another() {
-    let history: String = (0..36)
-        .map(|month| {
-            format!(
-                "{}-{:02},{:.3}\n",
-                2024 + month / 12,
-                1 + month % 12,
-                50.0 * (1.02_f64.powi(month) + 0.05 * f64::from(month % 5))
-            )
-        })
-        .collect();
+    let line = |month: i32| {
+        let value = 50.0 * (1.02_f64.powi(month) + 0.05 * f64::from(month % 5));
+        format!("{}-{:02},{value:.3}\n", 2024 + month / 12, 1 + month % 12)
+    };
+    let history = (0..36).map(line).collect::<Vec<_>>().concat();
     let folder = folder("seeds");
     std::fs::write(folder.join("demand.csv"), format!("month,value\n{history}")).expect("written");
     let case = |seed: u64| {

@@ -189,7 +189,8 @@ fn a_history_that_is_none_is_refused_with_its_own_line() {
     let path = "path = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]";
     std::fs::write(folder.join("plan.toml"), SMALL.replace(path, "history = \"demand.csv\"")).expect("written");
     let months = |count: i32| {
-        (0..count).map(|month| format!("{}-{:02},{}\n", 2025 + month / 12, 1 + month % 12, 10 + month)).collect::<String>()
+        let line = |month| format!("{}-{:02},{}\n", 2025 + month / 12, 1 + month % 12, 10 + month);
+        (0..count).map(line).collect::<Vec<_>>().concat()
     };
     for (history, words) in [
         (format!("month,value\n{}", months(8)), vec!["plan.toml, line 13", "8 months is too short", "24", "growth"]),

@@ -17,7 +17,21 @@ fn json(output: &Output) -> serde_json::Value {
 
 #[test]
 fn figures_name_what_they_were_reckoned_with() {
-    let asked = ["native", "--gpu", "h200_sxm", "--gpus", "8", "--model", "llama-3-70b", "--dtype", "fp8", "--tpot", "20ms"];
+    let asked = [
+        "native",
+        "--gpu",
+        "h200_sxm",
+        "--gpus",
+        "8",
+        "--width",
+        "4",
+        "--model",
+        "llama-3-70b",
+        "--dtype",
+        "fp8",
+        "--tpot",
+        "20ms",
+    ];
     let found = json(&units(&[&asked[..], &["--engine", "vllm", "--train-tokens", "15e12", "--json"]].concat()));
     let figures = found["figures"].as_array().expect("figures");
     for name in ["time per output token", "output tokens", "requests within the target", "prompt read", "training run"] {

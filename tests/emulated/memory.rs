@@ -265,6 +265,7 @@ fn all_reduce(macros: &Macros) -> Vec<Job> {
         job(2, turn * 8, 1),
         job(3, turn * 9 + 4 * 77, 2),
         job(8, 4 * 29, 7),
+        job(8, turn * 8, 5),
         job(2, turn * 3 + 4, 0),
         // The second has nothing to do, unless it sums everything.
         job(2, 4, 1),

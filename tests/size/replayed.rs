@@ -67,8 +67,10 @@ fn two_plans_are_held_against_each_other() {
     let place = folder("compare");
     let (case, answer, dearer) = (shipped("open-01-newsvendor.json"), place.join("answer.json"), place.join("dearer.json"));
     fs::write(&answer, size(&[utf8(&case), "--json"]).stdout).expect("a temporary file");
-    let more = fs::read_to_string(&answer).expect("written").replacen("\"units\": 6", "\"units\": 10", 1);
-    fs::write(&dearer, more).expect("a temporary file");
+    let mut more: serde_json::Value = serde_json::from_slice(&fs::read(&answer).expect("written")).expect("one document");
+    assert_eq!(more["plan"][0]["units"], 6);
+    more["plan"][0]["units"] = 10.into();
+    fs::write(&dearer, more.to_string()).expect("a temporary file");
     let printed = size(&["compare", utf8(&answer), utf8(&dearer), "--scenarios", utf8(&case), "--json"]);
     let document: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("one document");
     // Ten units serve all at 3,120,000. They are the cheaper in the two scenarios past 48 CU (0.4); six in the others (0.6).

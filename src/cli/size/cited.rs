@@ -1,14 +1,30 @@
 //! Origins beside what is printed: the inputs that figures come from, and a mark at all that stands on published rates.
 
-use crate::reserve::{Case, Problem, input};
+use crate::reserve::{Case, Figures, Problem, input};
 use input::{PUBLISHED, Planned};
 use serde_json::{Value, json};
 
 /// The problem with its orders named so that what stands on published rates says so in every line.
 pub fn marked(problem: &Problem, planned: &Planned) -> Problem {
-    let mark =
-        |name: &String| if published(&planned.case, planned, name) { format!("{name} ({PUBLISHED} CU)") } else { name.clone() };
+    let mark = |name: &String| label(name, planned);
     Problem { options: problem.options.iter().map(mark).collect(), ..problem.clone() }
+}
+
+/// The same of figures, for lines that a person reads.
+pub fn labelled(mut figures: Figures, planned: &Planned) -> Figures {
+    for worth in &mut figures.options {
+        worth.option = label(&worth.option, planned);
+        worth.against = worth.against.as_ref().map(|other| label(other, planned));
+    }
+    for rule in &mut figures.without_forecast {
+        rule.option = label(&rule.option, planned);
+        rule.against = label(&rule.against, planned);
+    }
+    figures
+}
+
+fn label(option: &str, planned: &Planned) -> String {
+    if published(&planned.case, planned, option) { format!("{option} ({PUBLISHED} CU)") } else { option.to_owned() }
 }
 
 /// The case with each offer naming the file and line that its price stands on.

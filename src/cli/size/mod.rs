@@ -165,7 +165,8 @@ fn sized(given: &Given, arguments: &Arguments) -> Result<Ending> {
     if let Some(planned) = planned {
         cited::cite(&mut document, planned);
     }
-    let mut leaves = report::sizing(shown, &answer, &figures, form.paper());
+    let told = planned.map_or_else(|| figures.clone(), |planned| cited::labelled(figures.clone(), planned));
+    let mut leaves = report::sizing(shown, &answer, &told, form.paper());
     if arguments.explain {
         leaves.extend(report::swings(&swings, form.paper()));
     }

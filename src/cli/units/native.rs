@@ -50,7 +50,7 @@ pub struct Arguments {
     #[arg(long, value_parser = count, conflicts_with = "tpot")]
     batch: Option<f64>,
     /// As many requests as get each token within this time, for example 20ms
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = seconds)]
     tpot: Option<f64>,
     /// Tokens of a training run
     #[arg(long, value_name = "N", value_parser = count)]

@@ -177,19 +177,21 @@ impl Driver {
 
     /// Does a stream's work, and what other streams must do first.
     pub fn advance(&mut self, handle: Handle) {
-        let mut waiting = vec![handle];
-        while let Some(next) = waiting.last().copied() {
-            match self.step(next) {
-                Step::Done => {}
-                Step::Idle => {
-                    waiting.pop();
-                }
+        // Each waits for the one after it; beside it, whether it has done anything since it came here.
+        let mut waiting = vec![(handle, false)];
+        while let Some((next, moved)) = waiting.last_mut() {
+            match self.step(*next) {
+                Step::Done => *moved = true,
+                Step::Idle => drop(waiting.pop()),
                 Step::Blocked(event) => {
                     let other = self.events.get(&event).map(|event| event.stream);
-                    match other.filter(|other| !waiting.contains(other) && self.streams.get(other).is_some_and(|other| !other.hung))
-                    {
-                        Some(other) => waiting.push(other),
-                        None => return,
+                    let Some(other) = other.filter(|other| self.streams.get(other).is_some_and(|other| !other.hung)) else {
+                        return;
+                    };
+                    if !waiting.iter().any(|(one, _)| *one == other) {
+                        waiting.push((other, false));
+                    } else if waiting.pop().is_some_and(|(_, moved)| !moved) {
+                        return;
                     }
                 }
             }

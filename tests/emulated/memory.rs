@@ -266,6 +266,12 @@ fn all_reduce(macros: &Macros) -> Vec<Job> {
         job(3, turn * 9 + 4 * 77, 2),
         job(8, 4 * 29, 7),
         job(8, turn * 8, 5),
+        // Every number of devices ends a chain of comparisons of its own, and ragged turns have loads in each of their places.
+        job(8, turn * 8 - 8 * 4 * 5, 3),
+        job(7, turn * 7 - 7 * 4 * 3, 6),
+        job(6, turn * 6 + 4, 5),
+        job(5, turn * 5 - 4, 1),
+        job(4, turn * 4, 2),
         job(2, turn * 3 + 4, 0),
         // The second has nothing to do, unless it sums everything.
         job(2, 4, 1),

@@ -220,14 +220,18 @@ fn the_slow_twin_is_slower() {
         let variants = machine.variants(&plan);
         let mut prepared = machine.prepare(&plan, &[variants[0].clone(), variants[variants.len() - 1].clone()]).expect("prepared");
         prepared.fill(Pass::Random).expect("filled");
-        let mut best = [u64::MAX; 2];
-        for round in 0..10 {
-            run(prepared.as_mut(), round % 2, 1);
-            let took = prepared.spans().expect("timed")[0].took.0;
-            best[round % 2] = best[round % 2].min(took);
-        }
-        eprintln!("{}: {} against {} ns", plan.key.operation, best[0], best[1]);
-        assert!(best[1] as f64 > best[0] as f64 * 1.1, "{}: {best:?}", plan.key.operation);
+        let mut best = || {
+            let mut best = [u64::MAX; 2];
+            for round in 0..10 {
+                run(prepared.as_mut(), round % 2, 1);
+                let took = prepared.spans().expect("timed")[0].took.0;
+                best[round % 2] = best[round % 2].min(took);
+            }
+            eprintln!("{}: {} against {} ns", plan.key.operation, best[0], best[1]);
+            best[1] as f64 > best[0] as f64 * 1.1
+        };
+        // Other tests run beside this one, and may take the memory that both wait for; a clock that is broken is so each time.
+        assert!((0..10).any(|_| best()), "{}: the slow twin is as fast", plan.key.operation);
     }
 }
 

@@ -45,6 +45,10 @@ mod nvml {
             match self {}
         }
 
+        pub fn units(self) -> Vec<String> {
+            match self {}
+        }
+
         pub fn describe(self, _: &mut Device) -> Result<(), String> {
             match self {}
         }

@@ -3,6 +3,7 @@
 mod atomics;
 mod cache;
 mod collective;
+mod copies;
 mod issue;
 mod latency;
 mod launch;

@@ -4,10 +4,10 @@
 //! other's memory. Where the two have no link that they reach each other by, the driver takes the bytes through the host's memory, and
 //! the variant says so. A pair is measured both ways by the device that comes first; one way, each device leads to every other.
 
-use super::{Choice, footprint, oracle};
+use super::{Choice, copies, footprint};
 use crate::{
     dtype::{Dtype, Precision},
-    plan::{Buffer, Check, Op, Pass, Place, Plan, Role, Step, Submit, WorkloadKey},
+    plan::{Buffer, Op, Place, Plan, Role, Step, Submit, WorkloadKey},
     record::{Device, RateUnit, Work},
     units::{Bytes, binary},
 };
@@ -43,6 +43,7 @@ fn plan(lead: &Device, other: Option<&Device>, bytes: u64, both: bool, seed: u32
     }
     let count = program.len() as u64;
     let to = other.map_or_else(|| "any".into(), |other| number(&other.id).to_string());
+    let (check, also) = copies::checks(both);
     Plan {
         key: WorkloadKey {
             family: "peer",
@@ -57,24 +58,11 @@ fn plan(lead: &Device, other: Option<&Device>, bytes: u64, both: bool, seed: u32
         buffers,
         program,
         submit: Submit::Stream,
-        check: copied(1, |plan, pass, element| plan.input(0, pass, element), |plan, seed| fold(plan, 0, seed)),
-        also: both
-            .then(|| copied(3, |plan, pass, element| plan.input(2, pass, element), |plan, seed| fold(plan, 2, seed)))
-            .into_iter()
-            .collect(),
+        check,
+        also,
         seed,
         sustained: false,
     }
-}
-
-fn copied(output: usize, element: fn(&Plan, Pass, u64) -> f64, fold: fn(&Plan, u32) -> u32) -> Check {
-    Check { output, element, fold, bound: 0, tolerance: 0.0, relative: 0.0 }
-}
-
-/// The fold of input `buffer`, which is that of its copy.
-fn fold(plan: &Plan, buffer: usize, seed: u32) -> u32 {
-    let source = plan.buffer_seed(buffer);
-    oracle::vector(plan.buffers[buffer].elements, seed, |element| crate::plan::first(source, element))
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //! themselves and lies on the NUMA node next to the device, where that is known; pageable memory passes through the driver's own pinned
 //! pages, which is what an unprepared program gets.
 
-use super::{Choice, footprint, oracle};
+use super::{Choice, copies, footprint};
 use crate::{
     dtype::{Dtype, Precision},
-    plan::{Buffer, Check, Op, Pass, Place, Plan, Role, Step, Submit, WorkloadKey},
+    plan::{Buffer, Op, Place, Plan, Role, Step, Submit, WorkloadKey},
     record::{Device, NUMA_NODE, RateUnit, Work},
     units::{Bytes, binary},
 };
@@ -53,6 +53,7 @@ fn plan(operation: &Operation, bytes: u64, device: &Device, seed: u32) -> Plan {
         program.push(Step { stream: program.len() as u32, op: Op::Copy { from: first, to: first + 1 } });
     }
     let count = program.len() as u64;
+    let (check, also) = copies::checks(count > 1);
     Plan {
         key: WorkloadKey {
             family: "transfer",
@@ -67,24 +68,11 @@ fn plan(operation: &Operation, bytes: u64, device: &Device, seed: u32) -> Plan {
         buffers,
         program,
         submit: Submit::Stream,
-        check: copied(1, |plan, pass, element| plan.input(0, pass, element), |plan, seed| fold(plan, 0, seed)),
-        also: (count > 1)
-            .then(|| copied(3, |plan, pass, element| plan.input(2, pass, element), |plan, seed| fold(plan, 2, seed)))
-            .into_iter()
-            .collect(),
+        check,
+        also,
         seed,
         sustained: false,
     }
-}
-
-fn copied(output: usize, element: fn(&Plan, Pass, u64) -> f64, fold: fn(&Plan, u32) -> u32) -> Check {
-    Check { output, element, fold, bound: 0, tolerance: 0.0, relative: 0.0 }
-}
-
-/// The fold of input `buffer`, which is that of its copy.
-fn fold(plan: &Plan, buffer: usize, seed: u32) -> u32 {
-    let source = plan.buffer_seed(buffer);
-    oracle::vector(plan.buffers[buffer].elements, seed, |element| crate::plan::first(source, element))
 }
 
 #[cfg(test)]

@@ -78,7 +78,11 @@ fn plan(operation: &Operation, bytes: u64, device: &Device, seed: u32) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{record::Kind, workload::SUITES};
+    use crate::{
+        plan::{Check, Pass},
+        record::Kind,
+        workload::SUITES,
+    };
 
     #[test]
     fn pinned_memory_lies_next_to_the_device() {

@@ -7,6 +7,7 @@
 
 use super::{
     evaluator::Plan,
+    exact::Relaxation,
     levels::{Levels, floor},
     lp::{Failure, Programme},
     problem::{Problem, SHORT, Side},
@@ -16,6 +17,8 @@ use super::{
 
 /// Rounds of adding planes before the bound is taken as it is.
 const ROUNDS: usize = 200;
+/// Programmes in a row in which a plane may be slack before it is dropped.
+const IDLE: usize = 12;
 /// A plane joins when the cost is above what is known by this share.
 const TIGHT: f64 = 1e-8;
 
@@ -26,6 +29,8 @@ struct Plane {
     epoch: usize,
     constant: f64,
     slopes: Vec<f64>,
+    /// Programmes in a row in which it was slack.
+    idle: usize,
 }
 
 /// Weights of scenarios, and what an order of each slot then costs more than on average.
@@ -45,6 +50,17 @@ pub struct Cuts<'a> {
     planes: Vec<Plane>,
     /// Limits of the problem, and the floor of service where it is a least level of CU.
     sides: Vec<Side>,
+    spent: usize,
+}
+
+impl Relaxation for Cuts<'_> {
+    fn within(&mut self, bounds: &[(f64, f64)]) -> Result<(f64, Vec<f64>), Failure> {
+        self.solve(bounds).map(|point| (point.cost, point.orders))
+    }
+
+    fn spent(&self) -> usize {
+        self.spent
+    }
 }
 
 /// An optimum of the relaxation.
@@ -59,7 +75,8 @@ impl<'a> Cuts<'a> {
     pub fn of(problem: &'a Problem) -> Self {
         let starts = problem.epochs();
         let windows = problem.windows(&starts);
-        let mut cuts = Self { problem, starts, windows, weighings: Vec::new(), planes: Vec::new(), sides: problem.sides.clone() };
+        let mut cuts =
+            Self { problem, starts, windows, weighings: Vec::new(), planes: Vec::new(), sides: problem.sides.clone(), spent: 0 };
         cuts.sides.extend(cuts.floors());
         cuts.weigh(problem.scenarios.iter().map(|scenario| scenario.weight).collect());
         cuts.touch(&vec![0.0; problem.slots.len()], None);
@@ -103,8 +120,11 @@ impl<'a> Cuts<'a> {
     pub fn solve(&mut self, bounds: &[(f64, f64)]) -> Result<Point, Failure> {
         let mut last = None;
         for _ in 0..ROUNDS {
-            let answer = self.programme(bounds).minimise()?;
+            let programme = self.programme(bounds);
+            self.spent += programme.work();
+            let answer = programme.minimise()?;
             let orders = answer.values[..bounds.len()].to_vec();
+            self.forget(&orders, &answer.values[bounds.len()..]);
             let joined = self.touch(&orders, Some(&answer.values[bounds.len()..]));
             last = Some(Point { cost: answer.objective, orders });
             if !joined {
@@ -147,6 +167,19 @@ impl<'a> Cuts<'a> {
             programme.at_most(side.coefficients.clone(), side.limit);
         }
         programme
+    }
+
+    /// Drops planes that were slack in many programmes in a row: programmes stay small, and a plane that is missed joins anew.
+    fn forget(&mut self, orders: &[f64], costs: &[f64]) {
+        let units: Vec<Vec<f64>> = (0..self.epochs()).map(|epoch| self.units(epoch, orders)).collect();
+        let epochs = self.epochs();
+        self.planes.retain_mut(|plane| {
+            let cost =
+                plane.constant + plane.slopes.iter().zip(&units[plane.epoch]).map(|(slope, units)| slope * units).sum::<f64>();
+            let slack = costs[plane.weighing * epochs + plane.epoch] - cost;
+            plane.idle = if slack > TIGHT * cost.abs().max(1.0) { plane.idle + 1 } else { 0 };
+            plane.idle < IDLE
+        });
     }
 
     /// A plane's cost where nothing is ordered.
@@ -216,7 +249,7 @@ impl<'a> Cuts<'a> {
     }
 
     fn plane(&self, weighing: usize, epoch: usize, served: &[Served]) -> Plane {
-        let mut plane = Plane { weighing, epoch, constant: 0.0, slopes: vec![0.0; self.problem.kinds.len()] };
+        let mut plane = Plane { weighing, epoch, constant: 0.0, slopes: vec![0.0; self.problem.kinds.len()], idle: 0 };
         let scenarios = self.problem.scenarios.len();
         for (at, served) in served.iter().enumerate() {
             let (period, scenario) = (self.starts[epoch] + at / scenarios, at % scenarios);

@@ -20,8 +20,17 @@ const HOPELESS: usize = 3_000;
 /// Bounds of the orders, by slot.
 pub type Bounds = Vec<(f64, f64)>;
 
-/// A bound of the cheapest plan within bounds, and the fractional orders that attain it.
-pub type Relaxation<'a> = dyn FnMut(&[(f64, f64)]) -> Result<(f64, Vec<f64>), Failure> + 'a;
+/// What a node is judged by.
+pub trait Relaxation {
+    /// A bound of the cheapest plan within bounds, and the fractional orders that attain it.
+    ///
+    /// # Errors
+    /// When the linear solver fails, or no plan is within these bounds.
+    fn within(&mut self, bounds: &[(f64, f64)]) -> Result<(f64, Vec<f64>), Failure>;
+
+    /// Work of all programmes solved so far, in cells of their tables.
+    fn spent(&self) -> usize;
+}
 
 /// How a search ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,14 +56,14 @@ struct Search<'a> {
     waiting: Vec<Node>,
 }
 
-/// Searches from a first plan and a bound with its reduced costs.
+/// Searches from a first plan and a bound with its reduced costs, until the relaxation has spent so much work.
 #[must_use]
 pub fn prove(
     problem: &Problem,
-    relaxation: &mut Relaxation,
+    relaxation: &mut dyn Relaxation,
     first: Plan,
     (bound, reduced): (f64, &[f64]),
-    most_nodes: usize,
+    work: usize,
 ) -> Proof {
     let evaluation = evaluate(problem, &first);
     let mut search = Search { problem, best: first, evaluation, waiting: Vec::new() };
@@ -64,13 +73,13 @@ pub fn prove(
         if node.bound >= search.limit() {
             continue;
         }
-        let most = if search.evaluation.feasible() { most_nodes } else { most_nodes.min(HOPELESS) };
-        if nodes >= most {
+        let hopeless = !search.evaluation.feasible() && nodes >= HOPELESS;
+        if hopeless || relaxation.spent() >= work {
             search.waiting.push(node);
             break;
         }
         nodes += 1;
-        match relaxation(&node.bounds) {
+        match relaxation.within(&node.bounds) {
             Err(Failure::Infeasible) => {}
             // Nothing is known of this node but its own bound: it is halved until a plan is left, which is reckoned itself.
             Err(_) => search.halve(&node),

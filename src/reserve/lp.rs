@@ -59,6 +59,13 @@ impl Programme {
         self.rows.push(Row { coefficients, right, equal: true });
     }
 
+    /// What solving it once takes about, in cells of its dense table: what effort is reckoned in, since time would differ from one
+    /// machine to the next and with it the plan.
+    #[must_use]
+    pub fn work(&self) -> usize {
+        self.costs.len() * self.rows.len()
+    }
+
     /// Solves it: scaled first, since amounts of money stand beside counts; where the library fails, once more as it is, and with
     /// rows the other way round.
     ///

@@ -147,6 +147,8 @@ fn foreseen(problem: &Problem, effort: Effort) -> Result<Option<Vec<f64>>, Failu
         return Ok(None);
     }
     let mut known = Vec::new();
+    // All of them together take about as much as the plan itself.
+    let effort = Effort { work: effort.work / problem.scenarios.len().max(1), ..effort };
     for scenario in 0..problem.scenarios.len() {
         known.push(match solve(&problem.foreseen(scenario), effort) {
             Ok(solved) => solved.bound,

@@ -5,6 +5,7 @@
 //! gives fractional orders. Their difference is the duality gap, and is told.
 
 use super::{
+    exact::Relaxation,
     levels::Levels,
     lp::{Failure, Programme},
     problem::Problem,
@@ -62,7 +63,7 @@ pub fn relax(problem: &Problem, levels: &Levels) -> Result<Relaxed, Failure> {
     }
     let (bound, reduced) = best.unwrap_or_default();
     let bounds: Vec<(f64, f64)> = problem.slots.iter().map(|slot| (0.0, f64::from(slot.most))).collect();
-    let (primal, orders) = primal(problem, &thin, &working, &bounds)?;
+    let (primal, orders) = Fractional::of(problem, &thin, &working).within(&bounds)?;
     Ok(Relaxed { bound, primal, orders, reduced })
 }
 
@@ -166,11 +167,37 @@ fn reckon(problem: &Problem, levels: &Levels, worth: &Worth) -> (f64, Vec<f64>) 
     (bound, reduced)
 }
 
-/// The cheapest fractional orders of the slots of `working` within bounds (of all slots), and their cost.
-///
-/// # Errors
-/// As [`relax`].
-pub fn primal(problem: &Problem, levels: &Levels, working: &[usize], bounds: &[(f64, f64)]) -> Result<(f64, Vec<f64>), Failure> {
+/// The programme of fractional orders: of `slots` alone, the others are not ordered.
+pub struct Fractional<'a> {
+    problem: &'a Problem,
+    levels: &'a Levels,
+    slots: &'a [usize],
+    spent: usize,
+}
+
+impl<'a> Fractional<'a> {
+    #[must_use]
+    pub fn of(problem: &'a Problem, levels: &'a Levels, slots: &'a [usize]) -> Self {
+        Self { problem, levels, slots, spent: 0 }
+    }
+}
+
+impl Relaxation for Fractional<'_> {
+    fn within(&mut self, bounds: &[(f64, f64)]) -> Result<(f64, Vec<f64>), Failure> {
+        let (programme, names) = programme(self.problem, self.levels, self.slots, bounds);
+        self.spent += programme.work();
+        let answer = programme.minimise()?;
+        let orders = names.iter().map(|name| name.map_or(0.0, |name| answer.values[name])).collect();
+        Ok((answer.objective, orders))
+    }
+
+    fn spent(&self) -> usize {
+        self.spent
+    }
+}
+
+/// The cheapest fractional orders of `working` within bounds (of all slots), and the name of each slot's orders.
+fn programme(problem: &Problem, levels: &Levels, working: &[usize], bounds: &[(f64, f64)]) -> (Programme, Vec<Option<usize>>) {
     let mut programme = Programme::default();
     let mut names = vec![None; problem.slots.len()];
     let mut changes: Vec<Vec<(usize, f64)>> = vec![Vec::new(); levels.epochs.len() + 1];
@@ -202,7 +229,5 @@ pub fn primal(problem: &Problem, levels: &Levels, working: &[usize], bounds: &[(
         let known = side.coefficients.iter().filter_map(|&(slot, coefficient)| names[slot].map(|name| (name, coefficient)));
         programme.at_most(known.collect(), side.limit);
     }
-    let answer = programme.minimise()?;
-    let orders = names.iter().map(|name| name.map_or(0.0, |name| answer.values[name])).collect();
-    Ok((answer.objective, orders))
+    (programme, names)
 }

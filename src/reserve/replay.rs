@@ -5,7 +5,7 @@
 
 use super::{
     case::{Case, Constraints, Demand, Offer, Sort},
-    economics::{HOURS, spread},
+    economics::spread,
     evaluator::{Plan, evaluate},
     generator::normal_quantile,
     lp::Failure,
@@ -26,7 +26,7 @@ const SCENARIOS: usize = 9;
 /// What is left of the drift from month to month (damped trend; Gardner and McKenzie, 1985).
 const DAMPING: f64 = 0.98;
 /// Work of each month's proof; there are many months.
-const WORK: usize = 40_000;
+const WORK: usize = 500_000;
 
 /// From the demand so far, probabilities and paths of so many months ahead.
 pub type Forecast<'a> = dyn Fn(&[f64], usize) -> Vec<(f64, Vec<f64>)> + 'a;
@@ -319,7 +319,7 @@ fn strategy(name: &'static str, problem: &Problem, plan: &Plan, least: f64) -> S
         shortfall: spread.shortfall,
         short_months: evaluation.by_period.iter().filter(|period| period.probability[0] > 0.0).count(),
         used: (all > 0.0).then(|| used / all),
-        per_cu_hour: if served > 0.0 { evaluation.cost / served / HOURS } else { 0.0 },
+        per_cu_hour: if served > 0.0 { evaluation.cost / served / problem.hours } else { 0.0 },
         orders: lines(problem, plan),
         committed_cu: cover,
     }

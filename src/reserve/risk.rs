@@ -15,13 +15,14 @@ use super::{
 };
 
 /// Slots times epochs times scenarios up to which planes are used, and the plan proved.
-const PLANES: usize = 150_000;
+const PLANES: usize = 600_000;
 /// Weighings that are tried.
 const ROUNDS: usize = 12;
 /// Weighings under which a whole plan is sought.
 const PLANS: usize = 3;
-/// Periods times scenarios times flexible options that the last improvement looks at, all trials together.
-const WORK: usize = 150_000_000;
+/// Periods times scenarios times flexible options that the last improvement looks at, all trials together, for each cell of work
+/// that a proof may take; one takes about as long as seven of them.
+const TRIALS: usize = 7;
 /// Slots that the last improvement adds orders of.
 const PARTNERS: usize = 24;
 
@@ -54,7 +55,7 @@ pub fn risky(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
     }
     let (bound, fractional, reduced) = best;
     if let Some((_, plan)) = &found {
-        let plan = polish(problem, plan.clone(), &reduced);
+        let plan = polish(problem, plan.clone(), &reduced, effort);
         keep(problem, &mut found, plan);
     }
     let (evaluation, plan) = found.ok_or_else(|| Failure::Solver("no plan was found".into()))?;
@@ -93,8 +94,8 @@ fn costs(problem: &Problem, orders: &[f64]) -> Vec<f64> {
 
 /// Improves a plan by single orders and exchanges, each reckoned whole under the risk that is weighed.
 #[must_use]
-pub fn polish(problem: &Problem, plan: Plan, reduced: &[f64]) -> Plan {
-    let mut left = WORK / (problem.periods * problem.scenarios.len() * (problem.flexes.len() + 1)).max(1);
+pub fn polish(problem: &Problem, plan: Plan, reduced: &[f64], effort: Effort) -> Plan {
+    let mut left = TRIALS * effort.work / (problem.periods * problem.scenarios.len() * (problem.flexes.len() + 1)).max(1);
     let share = |slot: usize| reduced.get(slot).map_or(0.0, |reduced| reduced / problem.slots[slot].cost.abs().max(1.0));
     let mut partners: Vec<usize> = (0..plan.len()).collect();
     partners.sort_by(|&a, &b| share(a).total_cmp(&share(b)).then(a.cmp(&b)));

@@ -2,13 +2,13 @@
 
 use super::{
     cuts::{Cuts, Point},
-    evaluator::{Evaluation, Plan, evaluate},
+    evaluator::{Evaluation, Plan},
     exact::{Relaxation, prove},
     levels::Levels,
     lp::Failure,
     problem::Problem,
     recourse::{Recourse, Shared},
-    relax::{primal, relax},
+    relax::{Fractional, relax},
     risk::{polish, risky},
     search::Search,
 };
@@ -16,7 +16,7 @@ use super::{
 /// How much is spent on a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// Work of branch and bound, in columns times nodes; nothing is proved past it.
+    /// Work of branch and bound, in cells of the tables of its programmes; nothing is proved past it.
     pub work: usize,
     /// Slots beyond which no proof is tried.
     pub slots: usize,
@@ -26,7 +26,7 @@ pub struct Effort {
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { work: 6_000_000, slots: 400, starts: 3 }
+        Self { work: 20_000_000, slots: 400, starts: 3 }
     }
 }
 
@@ -75,10 +75,9 @@ fn by_levels(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
     let relaxed = relax(problem, &levels)?;
     let plan = near(problem, &levels, (&relaxed.orders, &relaxed.reduced), effort.starts);
     let all: Vec<usize> = (0..problem.slots.len()).collect();
-    let columns = all.len() + levels.epochs.iter().map(|level| level.points.len() + 1).sum::<usize>();
-    let mut relaxation = |bounds: &[(f64, f64)]| primal(problem, &levels, &all, bounds);
-    let nodes = if all.len() <= effort.slots { effort.work / columns.max(1) } else { 0 };
-    Ok(finish(problem, &mut relaxation, plan, (relaxed.bound, relaxed.primal, &relaxed.reduced), nodes))
+    let work = if all.len() <= effort.slots { effort.work } else { 0 };
+    let mut relaxation = Fractional::of(problem, &levels, &all);
+    Ok(finish(problem, &mut relaxation, plan, (relaxed.bound, relaxed.primal, &relaxed.reduced), work))
 }
 
 pub fn by_cuts(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
@@ -93,27 +92,21 @@ pub fn by_cuts(problem: &Problem, effort: Effort) -> Result<Solved, Failure> {
     let (bound, reduced) = cuts.certify().unwrap_or_else(|_| cuts.least());
     let mut plan = near(problem, &shared, (&point.orders, &reduced), effort.starts);
     if problem.risk.is_some() {
-        plan = polish(problem, plan, &reduced);
+        plan = polish(problem, plan, &reduced, effort);
     }
     cuts.learn(&plan);
-    let columns = (problem.slots.len() + problem.periods) * 4;
-    let nodes = if problem.slots.len() <= effort.slots { effort.work / columns.max(1) } else { 0 };
-    let mut relaxation = |bounds: &[(f64, f64)]| cuts.solve(bounds).map(|point| (point.cost, point.orders));
-    Ok(finish(problem, &mut relaxation, plan, (bound, point.cost, &reduced), nodes))
+    let work = if problem.slots.len() <= effort.slots { cuts.spent() + effort.work } else { 0 };
+    Ok(finish(problem, &mut cuts, plan, (bound, point.cost, &reduced), work))
 }
 
 fn finish(
     problem: &Problem,
-    relaxation: &mut Relaxation,
+    relaxation: &mut dyn Relaxation,
     plan: Plan,
     (relaxed, fractional, reduced): (f64, f64, &[f64]),
-    nodes: usize,
+    work: usize,
 ) -> Solved {
-    if nodes == 0 {
-        let evaluation = evaluate(problem, &plan);
-        return Solved { plan, evaluation, bound: relaxed, relaxed, fractional, proved: false, nodes };
-    }
-    let proof = prove(problem, relaxation, plan, (relaxed, reduced), nodes);
+    let proof = prove(problem, relaxation, plan, (relaxed, reduced), work);
     Solved {
         plan: proof.plan,
         evaluation: proof.evaluation,

@@ -42,7 +42,7 @@ pub use size::{sizing, swings};
 pub use size_compare::{replay, replayed, versus};
 pub use size_inputs::inputs;
 pub use size_leaves::{Leaf, as_markdown, as_text};
-pub use size_pictures::{costs, cover, tornado};
+pub use size_pictures::{costs, cover, rivals, tornado};
 pub use units::{Export, Shown, Statistic, export, unit_lines, units};
 pub use validation::{calibration, validation};
 pub use vitals::{health, look};

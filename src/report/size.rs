@@ -25,7 +25,7 @@ pub fn sizing(problem: &Problem, answer: &Answer, figures: &Figures, paper: Pape
         leaves.push(Leaf::Says(infeasible(answer)));
         return leaves;
     }
-    leaves.push(orders(figures, paper));
+    leaves.push(orders(problem, figures, paper));
     leaves.push(Leaf::Table(costs(problem, answer, figures, paper)));
     leaves.push(Leaf::Says(risks(problem, figures)));
     leaves.push(Leaf::Table(months(problem, figures, paper)));
@@ -51,7 +51,7 @@ fn infeasible(answer: &Answer) -> Vec<String> {
     lines
 }
 
-fn orders(figures: &Figures, paper: Paper) -> Leaf {
+fn orders(problem: &Problem, figures: &Figures, paper: Paper) -> Leaf {
     if figures.orders.is_empty() {
         return Leaf::Says(vec!["nothing is ordered: flexible capacity is cheapest".into()]);
     }
@@ -69,11 +69,11 @@ fn orders(figures: &Figures, paper: Paper) -> Leaf {
     for order in &figures.orders {
         table.row(&[
             order.option.clone(),
-            order.order_period.to_string(),
+            problem.month(order.order_period),
             order.units.to_string(),
-            order.active_from.to_string(),
-            order.active_to.to_string(),
-            order.decide_by.map_or_else(|| "never needed".to_owned(), |month| month.to_string()),
+            problem.month(order.active_from),
+            problem.month(order.active_to),
+            order.decide_by.map_or_else(|| "never needed".to_owned(), |month| problem.month(month)),
             order.upfront.to_string(),
         ]);
     }
@@ -93,9 +93,8 @@ fn costs(problem: &Problem, answer: &Answer, figures: &Figures, paper: Paper) ->
     let mut table = Table::new(paper, &[("discounted cost", Align::Left), ("", Align::Right), (" ", Align::Left)]);
     let mut row = |name: &str, cost: Micros, says: String| table.row(&[name.into(), cost.to_string(), says]);
     let cost = &figures.cost;
-    if let Some(risk) = problem.risk {
-        let says = format!("{:.0}% on the worst {:.0}%; {quality}", 100.0 * risk.weight, 100.0 * risk.tail);
-        row("weighed", answer.objective, says);
+    if problem.risk.is_some() {
+        row("weighed", answer.objective, quality);
         row("expected", cost.expected, String::new());
     } else {
         row("expected", cost.expected, quality);
@@ -117,7 +116,8 @@ fn costs(problem: &Problem, answer: &Answer, figures: &Figures, paper: Paper) ->
     }
     if let Some((cost, worth)) = figures.mean_plan_cost.zip(figures.vss) {
         let floor = if figures.mean_plan_feasible == Some(true) { "" } else { "; it breaks a constraint" };
-        row("planned for mean demand", cost, format!("reckoning with scenarios is worth {worth}{floor}"));
+        let name = if problem.risk.is_some() { "planned for mean demand, weighed" } else { "planned for mean demand" };
+        row(name, cost, format!("reckoning with scenarios is worth {worth}{floor}"));
     }
     row("upfront, undiscounted", answer.upfront_total, String::new());
     table
@@ -133,12 +133,16 @@ fn risks(problem: &Problem, figures: &Figures) -> Vec<String> {
         Some((probability, month)) => format!(
             "{class}: short in {:.1}% of scenarios at worst, in month {}, by {:.2} CU on average over all",
             100.0 * probability,
-            month.period,
+            problem.month(month.period),
             month.classes[class].expected_shortfall_cu
         ),
         None => format!("{class}: served in every month and scenario"),
     };
     let mut lines: Vec<String> = problem.classes.iter().map(say).collect();
+    lines.extend(problem.risk.map(|risk| {
+        let (mean, worst) = (100.0 * (1.0 - risk.weight), 100.0 * risk.weight);
+        format!("weighed: {mean:.0}% of the expected cost and {worst:.0}% of the mean of the worst {:.0}%", 100.0 * risk.tail)
+    }));
     lines.extend(figures.stranded_cu_months.zip(figures.stranded_share).map(|(cu, share)| {
         format!("stranded: {cu:.1} CU-months are committed and not used on average, {:.1}% of all that are", 100.0 * share)
     }));
@@ -154,8 +158,6 @@ fn months(problem: &Problem, figures: &Figures, paper: Paper) -> Table {
         ("active", right),
         ("CU", right),
         ("p50", right),
-        ("p90", right),
-        ("p95", right),
         ("of p50", right),
         ("of p90", right),
         ("of p95", right),
@@ -170,13 +172,11 @@ fn months(problem: &Problem, figures: &Figures, paper: Paper) -> Table {
         let cover = &month.classes[&problem.classes[0]];
         let part = |demand: f64| if demand > 0.0 { format!("{:.0}%", 100.0 * cover.committed_cu / demand) } else { "-".into() };
         table.row(&[
-            month.period.to_string(),
+            problem.month(month.period),
             if month.ordered > 0 { month.ordered.to_string() } else { String::new() },
             format!("{:.0}", month.active),
             format!("{:.1}", cover.committed_cu),
             format!("{:.1}", cover.demand_p50),
-            format!("{:.1}", cover.demand_p90),
-            format!("{:.1}", cover.demand_p95),
             part(cover.demand_p50),
             part(cover.demand_p90),
             part(cover.demand_p95),
@@ -199,18 +199,20 @@ fn options(figures: &Figures, paper: Paper) -> Table {
         ("instead of", Align::Left),
         ("source", Align::Left),
     ];
-    let mut table = Table::new(paper, &columns);
+    let sourced = figures.options.iter().any(|worth| worth.source.is_some());
+    let mut table = Table::new(paper, if sourced { &columns } else { &columns[..columns.len() - 1] });
     let part = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share));
     for worth in &figures.options {
         let price = worth.per_cu_hour.values().next();
-        table.row(&[
+        let cells = [
             worth.option.clone(),
             price.map_or_else(|| "-".to_owned(), |price| format!("{price:.4}")),
             part(worth.break_even_today),
             part(worth.break_even_over_term),
             if worth.kind == Sort::Flex { "flexible".into() } else { worth.against.clone().unwrap_or_default() },
             worth.source.clone().unwrap_or_default(),
-        ]);
+        ];
+        table.row(if sourced { &cells } else { &cells[..cells.len() - 1] });
     }
     table
 }

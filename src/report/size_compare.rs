@@ -6,14 +6,14 @@ use super::{
     svg::{COLOURS, Drawing, INK},
     table::{Align, Table},
 };
-use crate::reserve::{Micros, Replay, Spread, Strategy, Versus};
+use crate::reserve::{Micros, Problem, Replay, Spread, Strategy, Versus};
 
 /// Months that are shown.
 const MONTHS: usize = 14;
 
-/// Two plans under the same scenarios.
+/// Two plans under the same scenarios; `problem` is that of one of them.
 #[must_use]
-pub fn versus(versus: &Versus, paper: Paper) -> Vec<Leaf> {
+pub fn versus(versus: &Versus, problem: &Problem, paper: Paper) -> Vec<Leaf> {
     let [first, second] = &versus.names;
     let right = Align::Right;
     let mut costs = Table::new(paper, &[("discounted cost", Align::Left), ("A", right), ("B", right), ("B - A", right)]);
@@ -47,7 +47,7 @@ pub fn versus(versus: &Versus, paper: Paper) -> Vec<Leaf> {
         }
         let count = |units: u32| if units > 0 { units.to_string() } else { String::new() };
         months.row(&[
-            month.period.to_string(),
+            problem.month(month.period),
             count(month.ordered[0]),
             count(month.ordered[1]),
             format!("{:.1}", month.committed_cu[0]),
@@ -124,9 +124,7 @@ pub fn replayed(replay: &Replay) -> String {
     let demand: Vec<(f64, f64)> = replay.demand_cu.iter().enumerate().map(|(month, cu)| (month as f64 + 1.5, *cu)).collect();
     drawing.line(&demand, INK, "4 3");
     drawing.along("month");
-    // In a legend there is room for two words.
-    let brief = |name: &str| name.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    let entry = |(at, strategy): (usize, &&Strategy)| (brief(strategy.name), COLOURS[at % COLOURS.len()], Some(""));
+    let entry = |(at, strategy): (usize, &&Strategy)| (strategy.name.to_owned(), COLOURS[at % COLOURS.len()], Some(""));
     let mut legend: Vec<(String, &str, Option<&str>)> = shown.iter().enumerate().map(entry).collect();
     legend.push(("demand".into(), INK, Some("4 3")));
     drawing.legend(&legend);

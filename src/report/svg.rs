@@ -16,19 +16,18 @@ pub struct Drawing {
     across: (f64, f64),
     up: (f64, f64),
     left: f64,
+    /// Of the sheet; a legend adds to it.
+    height: f64,
 }
 
 impl Drawing {
     /// An empty field under a title; `left` is the room for labels at its left, beyond the usual.
     #[must_use]
     pub fn new(title: &str, across: (f64, f64), up: (f64, f64), left: f64) -> Self {
-        let mut text = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
-             font-size=\"12\" fill=\"{INK}\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
-        );
+        let mut text = String::new();
         let _ =
             writeln!(text, "<text x=\"{}\" y=\"22\" font-size=\"14\" font-weight=\"bold\">{}</text>", MARGINS.0, harmless(title));
-        Self { text, across, up, left: MARGINS.0 + left }
+        Self { text, across, up, left: MARGINS.0 + left, height: HEIGHT }
     }
 
     fn x(&self, value: f64) -> f64 {
@@ -64,12 +63,18 @@ impl Drawing {
 
     /// Ticks along the foot of the field, and what the axis is.
     pub fn along(&mut self, name: &str) {
+        let round: Vec<(f64, String)> = ticks(self.across).into_iter().map(|tick| (tick, short(tick))).collect();
+        self.along_at(name, &round);
+    }
+
+    /// The same with ticks of one's own.
+    pub fn along_at(&mut self, name: &str, ticks: &[(f64, String)]) {
         let foot = HEIGHT - MARGINS.3;
-        for tick in ticks(self.across) {
-            let x = self.x(tick);
+        for (tick, says) in ticks {
+            let x = self.x(*tick);
             let _ = writeln!(self.text, "<path d=\"M{x:.1} {foot:.1}v5\" stroke=\"{INK}\"/>");
             let _ =
-                writeln!(self.text, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", foot + 18.0, short(tick));
+                writeln!(self.text, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", foot + 18.0, harmless(says));
         }
         let right = WIDTH - MARGINS.2;
         let _ = writeln!(self.text, "<path d=\"M{:.1} {foot:.1}H{right:.1}\" stroke=\"{INK}\"/>", self.left);
@@ -93,11 +98,11 @@ impl Drawing {
         );
     }
 
-    /// The area between a lower and an upper line, light enough for what is drawn over it.
-    pub fn area(&mut self, lower: &[(f64, f64)], upper: &[(f64, f64)], colour: &str) {
+    /// The area between a lower and an upper line.
+    pub fn area(&mut self, lower: &[(f64, f64)], upper: &[(f64, f64)], colour: &str, opacity: f64) {
         let round = lower.iter().chain(upper.iter().rev());
         let path: Vec<String> = round.map(|&(x, y)| format!("{:.1},{:.1}", self.x(x), self.y(y))).collect();
-        let _ = writeln!(self.text, "<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"0.25\"/>", path.join(" "));
+        let _ = writeln!(self.text, "<polygon points=\"{}\" fill=\"{colour}\" fill-opacity=\"{opacity}\"/>", path.join(" "));
     }
 
     /// A line through points.
@@ -116,27 +121,35 @@ impl Drawing {
         let _ = writeln!(self.text, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", harmless(words));
     }
 
-    /// What colours mean, in a row under the title: areas, or where there are dashes (or an empty string of them) lines.
+    /// What colours mean, in rows under the field: areas, or where there are dashes (or an empty string of them) lines.
     pub fn legend(&mut self, entries: &[(String, &str, Option<&str>)]) {
-        let mut x = MARGINS.0;
-        let room = (WIDTH - MARGINS.2 - x) / entries.len().max(1) as f64;
+        let (mut x, mut y) = (MARGINS.0, self.height + 12.0);
         for (name, colour, dashes) in entries {
+            let room = 34.0 + 6.4 * name.chars().count() as f64;
+            if x > MARGINS.0 && x + room > WIDTH - MARGINS.2 {
+                (x, y) = (MARGINS.0, y + 18.0);
+            }
+            let (top, middle, foot) = (y - 9.0, y - 4.0, y);
             let _ = match dashes {
-                None => writeln!(self.text, "<rect x=\"{x:.1}\" y=\"29\" width=\"14\" height=\"10\" fill=\"{colour}\"/>"),
+                None => writeln!(self.text, "<rect x=\"{x:.1}\" y=\"{top}\" width=\"14\" height=\"10\" fill=\"{colour}\"/>"),
                 Some(dashes) => writeln!(
                     self.text,
-                    "<path d=\"M{x:.1} 34h15\" stroke=\"{colour}\" stroke-width=\"1.8\" stroke-dasharray=\"{dashes}\"/>"
+                    "<path d=\"M{x:.1} {middle}h15\" stroke=\"{colour}\" stroke-width=\"1.8\" stroke-dasharray=\"{dashes}\"/>"
                 ),
             };
-            let _ = writeln!(self.text, "<text x=\"{:.1}\" y=\"38\" font-size=\"11\">{}</text>", x + 18.0, harmless(name));
-            x += (22.0 + 6.6 * name.chars().count() as f64).min(room.max(60.0)) + 8.0;
+            let _ = writeln!(self.text, "<text x=\"{:.1}\" y=\"{foot}\" font-size=\"11\">{}</text>", x + 18.0, harmless(name));
+            x += room;
         }
+        self.height = y + 12.0;
     }
 
     #[must_use]
-    pub fn finish(mut self) -> String {
-        self.text.push_str("</svg>\n");
-        self.text
+    pub fn finish(self) -> String {
+        let Self { text, height, .. } = self;
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
+             font-size=\"12\" fill=\"{INK}\">\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n{text}</svg>\n"
+        )
     }
 }
 

@@ -19,6 +19,12 @@ pub struct Case {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
     pub periods: usize,
+    /// The calendar month of period 1, as `2027-01`; answers for a person then name months so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Hours that the price of a period is of; 730 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours_per_period: Option<f64>,
     #[serde(default)]
     pub discount_rate_annual: f64,
     pub tail: Tail,

@@ -2,6 +2,7 @@
 
 use super::{
     case::{CASE, Case, Demand, Offer, Sort, Type, Wrong, amount, within, wrong},
+    input::Date,
     problem::{Flex, Kind, Problem, Risk, Scenario},
     terms::{Slot, Terms, decline, discount, slots},
 };
@@ -9,6 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The worst scenarios where a case does not say how many.
 const TAIL: f64 = 0.05;
+/// Hours in a month where a case does not say: those of a year over 12.
+pub const HOURS: f64 = 730.0;
+
+fn started(text: &str) -> Result<Date, Wrong> {
+    let date = Date::parse(text).filter(|_| text.len() == 7);
+    date.ok_or_else(|| wrong(text, format!("start is `{text}`, which is no month; write for example 2027-01")))
+}
 
 impl Case {
     /// Checks the case and compiles it.
@@ -29,6 +37,8 @@ impl Case {
         let mut problem = Problem {
             id: self.id.clone(),
             periods: self.periods,
+            start: self.start.as_deref().map(started).transpose()?,
+            hours: within("hours_per_period", "hours_per_period", self.hours_per_period.unwrap_or(HOURS), 1.0, 10_000.0)?,
             classes: self.classes.clone(),
             kinds,
             options: self.offers(Sort::Commit).map(|offer| offer.id.clone()).collect(),

@@ -1,19 +1,18 @@
 //! What stands beside a plan: month by month, what it risks, what each term must earn, and what to do without a forecast.
 
 use super::{
-    case::{Case, Offer, Sort},
+    case::{Case, Sort},
     evaluator::{Evaluation, evaluate},
     lp::Failure,
     money::Micros,
     problem::{Problem, Scenario},
     serve::period,
     solver::{Effort, Solved, solve},
+    worth::{Fallback, Worth, fallback, worth},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Hours in a month: 8,760 / 12.
-pub const HOURS: f64 = 730.0;
 /// Share of scenarios at either end that is told.
 const TAIL: f64 = 0.05;
 
@@ -90,25 +89,6 @@ pub struct Decision {
     pub upfront: Micros,
 }
 
-/// What an option costs by what it delivers, and how much of it must be used.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Worth {
-    pub option: String,
-    pub kind: Sort,
-    /// Today's price of a firm CU-hour by class, upfront and salvage spread over the term, undiscounted.
-    pub per_cu_hour: BTreeMap<String, f64>,
-    /// The flexible option that would serve instead, and the share of the term in which a unit must be used to be cheaper: at
-    /// today's prices, and as prices are taken to go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub against: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub break_even_today: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub break_even_over_term: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-}
-
 /// By how much the plan is dearer than the best plan of a scenario, had it been known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Regret {
@@ -117,19 +97,6 @@ pub struct Regret {
     pub p95: Micros,
     pub most: Micros,
     pub by_scenario: Vec<Micros>,
-}
-
-/// The deterministic rule for those who trust no forecast (Wang, Li and Liang, arXiv 1305.5608).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fallback {
-    pub option: String,
-    pub against: String,
-    /// Reserve a unit once it would have been used in so many of the last `window` months.
-    pub months: usize,
-    pub window: usize,
-    /// What it then costs at most, in multiples of the best plan with all known; and that of the randomised rule.
-    pub at_most: f64,
-    pub randomised: f64,
 }
 
 /// Reckons the figures. `known` is the cost of each scenario's own best plan, where it was sought.
@@ -146,7 +113,7 @@ pub fn figures(case: &Case, problem: &Problem, solved: &Solved, known: Option<&[
         cost: spread(problem, evaluation),
         months,
         orders: decisions(case, problem, solved),
-        options: case.options.iter().map(|offer| worth(case, offer)).collect(),
+        options: case.options.iter().map(|offer| worth(case, offer, problem.hours)).collect(),
         stranded_cu_months: stranded,
         stranded_share: stranded.filter(|_| committed > 0.0).map(|stranded| stranded / committed),
         regret: known.map(|known| regret(problem, evaluation, known)),
@@ -256,65 +223,6 @@ fn decisions(case: &Case, problem: &Problem, solved: &Solved) -> Vec<Decision> {
         .collect()
 }
 
-/// What a unit of an offer costs in a month on average at today's prices.
-fn monthly(offer: &Offer) -> f64 {
-    let term = offer.term.unwrap_or(1).max(1) as f64;
-    offer.per_period + (offer.upfront - offer.salvage) / term
-}
-
-/// CU of the class that a unit delivers.
-fn firm(case: &Case, of: &str, class: &str) -> f64 {
-    let kind = case.types.iter().find(|kind| kind.id == of);
-    kind.map_or(0.0, |kind| kind.availability * kind.cu.get(class).copied().unwrap_or(0.0))
-}
-
-/// The cheapest flexible CU of the first class, with what it costs.
-fn instead(case: &Case) -> Option<(&Offer, f64)> {
-    let class = case.classes.first()?;
-    let priced = case.offers(Sort::Flex).map(|offer| (offer, firm(case, &offer.of, class)));
-    // What is capped, as spot is, cannot be counted on.
-    let counted = priced.filter(|(offer, firm)| *firm > 0.0 && offer.max_units.is_none());
-    let any = case.offers(Sort::Flex).map(|offer| (offer, firm(case, &offer.of, class))).filter(|(_, firm)| *firm > 0.0);
-    let cheapest = |a: &(&Offer, f64), b: &(&Offer, f64)| (a.0.per_period / a.1).total_cmp(&(b.0.per_period / b.1));
-    let found = counted.min_by(cheapest).or_else(|| any.min_by(cheapest))?;
-    Some((found.0, found.0.per_period / found.1))
-}
-
-fn worth(case: &Case, offer: &Offer) -> Worth {
-    let per_cu_hour = |class: &String| {
-        let firm = firm(case, &offer.of, class);
-        (firm > 0.0).then(|| (class.clone(), monthly(offer) / firm / HOURS))
-    };
-    let commits = offer.kind == Sort::Commit;
-    let against = if commits { instead(case) } else { None };
-    let firm = case.classes.first().map_or(0.0, |class| firm(case, &offer.of, class));
-    let even = against.filter(|(_, price)| *price > 0.0 && firm > 0.0);
-    Worth {
-        option: offer.id.clone(),
-        kind: offer.kind,
-        per_cu_hour: case.classes.iter().filter_map(per_cu_hour).collect(),
-        against: even.map(|(flex, _)| flex.id.clone()),
-        break_even_today: even.map(|(_, price)| monthly(offer) / firm / price),
-        break_even_over_term: even.map(|(flex, price)| over_term(case, offer, flex, price * firm)),
-        source: offer.source.clone(),
-    }
-}
-
-/// Discounted cost of a unit ordered in the first month over what flexible use would cost through its term, as its price goes.
-fn over_term(case: &Case, offer: &Offer, flex: &Offer, price: f64) -> f64 {
-    let term = offer.term.unwrap_or(1).max(1);
-    let months = offer.lead..offer.lead + term;
-    let worth = |month: usize| super::terms::discount(case.discount_rate_annual, month);
-    // Past the path its last value stands.
-    let step = |month: usize| flex.price_path.as_ref().map_or(1.0, |path| path[month.min(path.len() - 1)]);
-    let flexible: f64 = months
-        .clone()
-        .map(|month| price * step(month) * super::terms::decline(flex.price_decline_annual, month) * worth(month))
-        .sum();
-    let paid = offer.upfront - offer.salvage * worth(offer.lead + term) + offer.per_period * months.map(worth).sum::<f64>();
-    paid / flexible
-}
-
 fn regret(problem: &Problem, evaluation: &Evaluation, known: &[f64]) -> Regret {
     let by_scenario: Vec<f64> = evaluation.by_scenario.iter().zip(known).map(|(cost, known)| cost - known).collect();
     let mean: f64 = by_scenario.iter().zip(&problem.scenarios).map(|(regret, given)| regret * given.probability).sum();
@@ -360,22 +268,4 @@ fn mean_plan(problem: &Problem, effort: Effort) -> Result<Option<(f64, bool)>, F
     };
     let cost = evaluate(&Problem { service: None, ..problem.clone() }, &plan).objective;
     Ok(Some((cost, evaluate(problem, &plan).feasible())))
-}
-
-fn fallback(case: &Case, offer: &Offer) -> Option<Fallback> {
-    let (flex, price) = instead(case)?;
-    let firm = firm(case, &offer.of, case.classes.first()?);
-    let window = offer.term?;
-    let months = (monthly(offer) * window as f64 / (price * firm)).ceil();
-    // Everything committed is paid whether used or not, so that no discount is left on use (alpha is zero).
-    let at_most = 2.0;
-    let e = std::f64::consts::E;
-    (firm > 0.0 && months <= window as f64).then(|| Fallback {
-        option: offer.id.clone(),
-        against: flex.id.clone(),
-        months: months as usize,
-        window,
-        at_most,
-        randomised: e / (e - 1.0),
-    })
 }

@@ -32,10 +32,11 @@ mod swings;
 mod tableau;
 mod terms;
 mod versus;
+mod worth;
 
 pub use case::{CASE, Case, Constraints, Demand, Offer, Sort, Type, Wrong};
 pub use checkpoints::{Failures, Goodput, goodput};
-pub use economics::{Cover, Decision, Fallback, Figures, HOURS, Month, Regret, Spread, Worth, figures, quantile, spread};
+pub use economics::{Cover, Decision, Figures, Month, Regret, Spread, figures, quantile, spread};
 pub use evaluator::{Broken, Evaluation, Plan, evaluate, tail_weights};
 pub use generator::{FLEETS, Shape, generate, normal_quantile};
 pub use lp::Failure;
@@ -48,3 +49,4 @@ pub use solver::{Effort, Solved, solve};
 pub use swings::{Driver, Explained, Flip, Swing, drivers, explain};
 pub use terms::{Slot, Tail, Terms};
 pub use versus::{Contender, Pair, Versus, plan_of, under, versus};
+pub use worth::{Fallback, Worth};

@@ -3,7 +3,7 @@
 //! Two stages: orders are fixed before scenarios are seen; flexible use, the split of units over classes, and what is left
 //! unserved are chosen in each period and scenario. A period is a month; payments are discounted to the first.
 
-use super::terms::Slot;
+use super::{input::Date, terms::Slot};
 
 /// A period or scenario is short when more than this is not served, in CU.
 pub const SHORT: f64 = 1e-7;
@@ -90,6 +90,10 @@ pub struct Risk {
 pub struct Problem {
     pub id: String,
     pub periods: usize,
+    /// The calendar month of the first period, where it is known.
+    pub start: Option<Date>,
+    /// Hours of a period.
+    pub hours: f64,
     pub classes: Vec<String>,
     pub kinds: Vec<Kind>,
     /// Names of the commitments that slots belong to.
@@ -113,6 +117,12 @@ impl Problem {
     #[must_use]
     pub fn kind(&self, slot: usize) -> &Kind {
         &self.kinds[self.slots[slot].kind]
+    }
+
+    /// A period, from 1, as a person would say it: the month of the calendar, or its number where none is known.
+    #[must_use]
+    pub fn month(&self, period: usize) -> String {
+        self.start.map_or_else(|| period.to_string(), |start| start.plus(period as i64 - 1).to_string())
     }
 
     /// Units of a kind in a period, of which `plan` gives the orders.
@@ -211,6 +221,22 @@ impl Problem {
         }
         let sides = self.sides.iter().filter(|side| side.scenarios.is_empty() || side.scenarios.contains(&scenario));
         Self { scenarios: vec![known], service: None, risk: None, slots, sides: sides.cloned().collect(), ..self.clone() }
+    }
+
+    /// The same problem with the orders of the first period as they are in a plan.
+    #[must_use]
+    pub fn keeping(&self, plan: &[u32]) -> Self {
+        let mut kept = self.clone();
+        for (at, slot) in kept.slots.iter_mut().enumerate().filter(|(_, slot)| slot.period == 0) {
+            slot.most = slot.most.min(plan[at]);
+            if plan[at] > 0 {
+                let least = -f64::from(plan[at]);
+                let name = format!("orders of {} that stay", self.options[slot.option]);
+                let coefficients = vec![(at, -1.0)];
+                kept.sides.push(Side { name, unit: "orders", coefficients, limit: least, scenarios: Vec::new() });
+            }
+        }
+        kept
     }
 
     /// Scenarios that may never be short: each is likelier than all that may be.

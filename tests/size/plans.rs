@@ -233,3 +233,17 @@ fn all_that_a_case_can_say_a_plan_can_say() {
     assert!(kind.source.as_ref().is_some_and(|source| source.contains("its maker")) && offer.source.is_some());
     assert!(case.problem().is_ok());
 }
+
+#[test]
+fn a_cu_hour_is_priced_by_the_hours_of_the_plan_and_months_are_of_its_calendar() {
+    for hours in [672.0, 730.0, 744.0] {
+        let plan = SMALL.replace("hours_per_month = 730", &format!("hours_per_month = {hours}"));
+        let path = written(&format!("hours-{hours}"), &plan);
+        let document: Value = serde_json::from_str(&run(&["size", utf8(&path), "--json"], Some(0))).expect("one document");
+        let told = document.pointer("/figures/options/0/per_cu_hour/mine").and_then(Value::as_f64).expect("a price");
+        // Four CU for 2 an hour, and 500 over the hours of twelve months.
+        assert!(near(told, (2.0 + 500.0 / (12.0 * hours)) / 4.0), "{hours}: {told}");
+        let sheet = run(&["size", utf8(&path), "--plain"], Some(0));
+        assert!(sheet.contains("2027-01") && sheet.contains("2027-12"), "{sheet}");
+    }
+}

@@ -80,6 +80,9 @@ fn two_plans_are_held_against_each_other() {
     assert_eq!(told("/months/0/committed_cu/1"), 80.0);
     let sheet = text(&size(&["compare", utf8(&case), utf8(&dearer), "--plain"]).stdout);
     assert!(sheet.contains("A is cheaper in 85.0%") && sheet.contains("720,000"), "{sheet}");
+    assert_eq!(size(&["compare", utf8(&case), utf8(&dearer), "--pictures", utf8(&place)]).status.code(), Some(0));
+    let picture = fs::read_to_string(place.join("compare.svg")).expect("drawn");
+    assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n") && !picture.contains("NaN"), "{picture}");
     let lost = size(&["compare", utf8(&answer), utf8(&dearer)]);
     assert!(lost.status.code() == Some(2) && text(&lost.stderr).contains("--scenarios"));
     let foreign = shipped("open-02-growth-ladder.json");

@@ -14,6 +14,8 @@ pub fn marked(problem: &Problem, planned: &Planned) -> Problem {
 pub fn labelled(mut figures: Figures, planned: &Planned) -> Figures {
     for worth in &mut figures.options {
         worth.option = label(&worth.option, planned);
+        // The list of inputs says it.
+        worth.source = None;
         worth.against = worth.against.as_ref().map(|other| label(other, planned));
     }
     for rule in &mut figures.without_forecast {

@@ -1,6 +1,6 @@
 //! `assay size compare`: two plans under the same scenarios.
 
-use super::{Form, Progress, input};
+use super::{Form, Progress, draw, input};
 use crate::{
     cli::Ending,
     report,
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Case whose scenarios, discount rate and penalty both are held to; the first of the two that is a case, when absent
     #[arg(long, value_name = "CASE")]
     scenarios: Option<PathBuf>,
+    /// Also draw how likely each costs how much, as an SVG file in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
     #[command(flatten)]
     form: Form,
 }
@@ -51,8 +54,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let _progress = Progress::new("seeking plans", 0, !arguments.form.no_progress);
     let paths = [&arguments.first, &arguments.second];
     let [first, second] = [0, 1].map(|at| contender(paths[at], &both[at], &scenarios));
-    let versus = reserve::versus(&first?, &second?);
-    arguments.form.print(&report::versus(&versus, arguments.form.paper()), &versus)?;
+    let (first, second) = (first?, second?);
+    let versus = reserve::versus(&first, &second);
+    if let Some(folder) = &arguments.pictures {
+        draw(folder, &[("compare.svg", report::rivals(&first, &second))])?;
+    }
+    arguments.form.print(&report::versus(&versus, &first.problem, arguments.form.paper()), &versus)?;
     Ok(Ending::Good)
 }
 

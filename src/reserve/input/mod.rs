@@ -28,6 +28,7 @@ pub use worth::PUBLISHED;
 
 use super::{
     case::{CASE, Case, Type},
+    compile::HOURS,
     terms::Tail,
 };
 use demand::Draw;
@@ -37,9 +38,6 @@ use offers::Terms;
 use regimes::Names;
 use std::{collections::BTreeSet, path::Path};
 use text::{At, Text};
-
-/// Hours in a month: those of a year over 12.
-const HOURS: f64 = 730.0;
 
 /// The plan that `assay size init` writes.
 pub const TEMPLATE: &str = include_str!("plan.toml");
@@ -114,6 +112,8 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
         description: String::new(),
         currency: Some(currency.clone()),
         periods: horizon.months,
+        start: Some(horizon.start.to_string()),
+        hours_per_period: Some(hours),
         discount_rate_annual: discount,
         tail: file.tail.unwrap_or(Tail::Prorate),
         classes: classes.iter().map(|class| class.class.get_ref().clone()).collect(),

@@ -2,14 +2,21 @@
 
 use super::{
     case::{Case, Sort, Wrong},
+    evaluator::Evaluation,
     lp::Failure,
     money::Micros,
     outcome::{Line, lines},
+    problem::Problem,
     solver::{Effort, Solved, solve},
+    versus::plan_of,
 };
 use rayon::prelude::*;
 use serde::Serialize;
 
+/// Costs this close, as a share, are the same.
+const SAME: f64 = 1e-9;
+/// Part of the work of a proof that each of the many solutions may take.
+const SHARE: usize = 10;
 /// Halvings of the range in which a flip is sought.
 const HALVINGS: usize = 7;
 /// Steps in which each half of a range is looked through before it is halved.
@@ -36,12 +43,13 @@ pub struct Swing {
     /// Expected cost of the best plan at each end; nothing where no plan is feasible.
     pub cost_at_low: Option<Micros>,
     pub cost_at_high: Option<Micros>,
-    /// The nearest values below and above at which the orders of the first month change; nothing where none inside the range does.
+    /// The nearest values below and above at which the orders of the first month are no longer best; nothing where they are through
+    /// the whole range.
     pub flips_below: Option<Flip>,
     pub flips_above: Option<Flip>,
 }
 
-/// A value at which the orders of the first month change, and what they change to.
+/// A value at which other orders in the first month are cheaper, and which.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Flip {
     pub at: f64,
@@ -107,7 +115,10 @@ fn spread(case: &mut Case, by: f64) {
 
 /// What a driver's value leads to.
 struct Outcome {
+    problem: Problem,
     cost: Option<Micros>,
+    /// What is least; nothing where no plan is feasible.
+    objective: Option<f64>,
     first: Vec<Line>,
 }
 
@@ -120,14 +131,20 @@ pub enum Explained {
     Failure(#[from] Failure),
 }
 
-/// How the case answers to each driver; the widest swing first. `solved` is told after each of the hundred or so solutions, from
+/// How the case answers to each driver; the widest swing first. `now` is the plan whose first orders are kept in view; `solved` is told after each of the hundred or so solutions, from
 /// whatever thread made it; what is found hangs on none of them.
 ///
 /// # Errors
 /// When the case is ill-formed or the solver fails.
-pub fn explain(case: &Case, drivers: &[Driver], effort: Effort, solved: &(dyn Fn() + Sync)) -> Result<Vec<Swing>, Explained> {
-    let tried = Tried { case, effort: Effort { starts: 1, ..effort }, solved };
-    let now = tried.problem(&case.problem()?)?.first;
+pub fn explain(
+    case: &Case,
+    now: &[Line],
+    drivers: &[Driver],
+    effort: Effort,
+    solved: &(dyn Fn() + Sync),
+) -> Result<Vec<Swing>, Explained> {
+    let tried = Tried { case, effort: Effort { starts: 1, work: effort.work / SHARE, ..effort }, solved };
+    let now: Vec<Line> = now.iter().filter(|line| line.order_period == 1).cloned().collect();
     let swing = |driver: &Driver| -> Result<Swing, Explained> {
         let (low, high) = (tried.at(driver, driver.low)?, tried.at(driver, driver.high)?);
         Ok(Swing {
@@ -157,23 +174,40 @@ impl Tried<'_> {
     fn at(&self, driver: &Driver, value: f64) -> Result<Outcome, Explained> {
         let mut changed = self.case.clone();
         (driver.set)(&mut changed, value);
-        self.problem(&changed.problem()?)
+        self.problem(changed.problem()?)
     }
 
-    fn problem(&self, problem: &super::problem::Problem) -> Result<Outcome, Explained> {
+    fn problem(&self, problem: Problem) -> Result<Outcome, Explained> {
+        let (evaluation, plan) = match self.solve(&problem)? {
+            Some(Solved { plan, evaluation, .. }) => (Some(evaluation).filter(Evaluation::feasible), plan),
+            None => (None, vec![0; problem.slots.len()]),
+        };
+        let mut first = lines(&problem, &plan);
+        first.retain(|line| line.order_period == 1);
+        let (cost, objective) = (evaluation.as_ref().map(Evaluation::total), evaluation.map(|found| found.objective));
+        Ok(Outcome { problem, cost, objective, first })
+    }
+
+    fn solve(&self, problem: &Problem) -> Result<Option<Solved>, Explained> {
         let solved = solve(problem, self.effort);
         (self.solved)();
-        let (cost, plan) = match solved {
-            Ok(Solved { plan, evaluation, .. }) => (evaluation.feasible().then(|| evaluation.total()), plan),
-            Err(Failure::Infeasible) => (None, vec![0; problem.slots.len()]),
-            Err(failure) => return Err(failure.into()),
-        };
-        let mut first = lines(problem, &plan);
-        first.retain(|line| line.order_period == 1);
-        Ok(Outcome { cost, first })
+        match solved {
+            Ok(solved) => Ok(Some(solved)),
+            Err(Failure::Infeasible) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
-    /// The nearest value towards `end` at which the first orders are no longer `now`: looked through in steps, then halved.
+    /// Whether a value changes the first orders: those of now are provably dearer there than others, or impossible. That another
+    /// plan was found says little where plans that cost the same differ in them.
+    fn changes(&self, found: &Outcome, now: &[Line]) -> Result<bool, Explained> {
+        let Some(objective) = found.objective.filter(|_| found.first != now) else { return Ok(found.first != now) };
+        let Ok(kept) = plan_of(&found.problem, now) else { return Ok(true) };
+        let kept = self.solve(&found.problem.keeping(&kept))?;
+        Ok(kept.is_none_or(|kept| !kept.evaluation.feasible() || kept.bound > objective + SAME * objective.abs()))
+    }
+
+    /// The nearest value towards `end` that changes the first orders from `now`: looked through in steps, then halved.
     fn flip(&self, driver: &Driver, now: &[Line], end: f64) -> Result<Option<Flip>, Explained> {
         let mut same = driver.now;
         for step in 1..=STEPS {
@@ -181,18 +215,19 @@ impl Tried<'_> {
             if value == driver.now {
                 return Ok(None);
             }
-            let mut found = Flip { at: value, first_orders: self.at(driver, value)?.first };
-            if found.first_orders == now {
+            let outcome = self.at(driver, value)?;
+            if !self.changes(&outcome, now)? {
                 same = value;
                 continue;
             }
+            let mut found = Flip { at: value, first_orders: outcome.first };
             for _ in 0..HALVINGS {
                 let middle = f64::midpoint(same, found.at);
-                let first_orders = self.at(driver, middle)?.first;
-                if first_orders == now {
-                    same = middle;
+                let outcome = self.at(driver, middle)?;
+                if self.changes(&outcome, now)? {
+                    found = Flip { at: middle, first_orders: outcome.first };
                 } else {
-                    found = Flip { at: middle, first_orders };
+                    same = middle;
                 }
             }
             return Ok(Some(found));

@@ -1,12 +1,13 @@
 //! What a sizing hangs on: swings and flips of cases whose answer can be told by hand.
 
-use assay::reserve::{Case, Effort, Swing, drivers, explain};
+use assay::reserve::{Case, Effort, Swing, answer, drivers, explain};
 
 /// Demand of 16 to 80 CU in five scenarios, a commitment at 26,000 of a flexible price of 40,000: six units, by the quantile that
 /// is exceeded with probability 26/40 (newsvendor).
 fn swing(input: &str) -> Swing {
     let case: Case = serde_json::from_str(include_str!("cases/open-01-newsvendor.json")).expect("a case");
-    let swings = explain(&case, &drivers(), Effort::default(), &|| ()).expect("solved");
+    let (answer, _) = answer(&case.problem().expect("well formed"), Effort::default()).expect("solved");
+    let swings = explain(&case, &answer.plan, &drivers(), Effort::default(), &|| ()).expect("solved");
     swings.into_iter().find(|swing| swing.input == input).expect(input)
 }
 

@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Solutions that swings take about.
-const SWINGS: u64 = 130;
+const SWINGS: u64 = 180;
 
 /// Sizes a reservation: what to order, on which terms, when
 #[derive(Debug, Args)]
@@ -146,7 +146,7 @@ fn sized(given: &Given, arguments: &Arguments) -> Result<Ending> {
     };
     let swings = if arguments.explain {
         let progress = Progress::new("solutions made", SWINGS, !form.no_progress);
-        reserve::explain(case, &reserve::drivers(), Effort::default(), &|| progress.step())?
+        reserve::explain(case, &answer.plan, &reserve::drivers(), Effort::default(), &|| progress.step())?
     } else {
         Vec::new()
     };

@@ -1,7 +1,7 @@
 //! `assay units native`: what devices do in a buyer's own units.
 
 use crate::{
-    capacity::{self, Demand, Gpu, Load, Model, Origin, Train, Weights},
+    capacity::{self, Demand, Gpu, Load, Model, Origin, Rates, Train, Weights},
     record::{self, Kind},
     report::{self, Paper},
 };
@@ -111,6 +111,16 @@ fn published(source: &str) -> String {
     format!("published, {source}")
 }
 
+/// What would withhold a unit by these rates, said beside the figures: a part of a card, a disturbance.
+fn doubts(rates: &Rates) -> String {
+    let used = ["mm.bf16", "mm.fp8", "mm.fp4", "hbm.read", "link.ar_bw"];
+    let mut reasons: Vec<&str> =
+        used.iter().filter_map(|key| rates.measured.get(*key)).flat_map(|rate| &rate.invalid).map(String::as_str).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    reasons.iter().map(|reason| format!("; {reason}")).collect()
+}
+
 /// The first GPU of a vector of rates.
 fn given(name: &str) -> Result<Gpu> {
     let vectors = super::vectors(name)?;
@@ -126,7 +136,7 @@ fn given(name: &str) -> Result<Gpu> {
             from.dedup();
             published(&from.join("; "))
         }
-        Origin::Measured => format!("measured, {} {} of {name}", subject.device, subject.model),
+        Origin::Measured => format!("measured, {} {} of {name}{}", subject.device, subject.model, doubts(rates)),
         Origin::Given => vectors.of.clone(),
     };
     Ok(Gpu { source, ..gpu })
@@ -141,7 +151,7 @@ fn measured(path: &Path) -> Result<Gpu> {
     };
     let rates = capacity::rates(&document, device, false);
     let gpu = Gpu::of_rates(&device.model, &rates.typical()).with_context(|| path.display().to_string())?;
-    Ok(Gpu { source: format!("measured, {} of {}", device.id, path.display()), ..gpu })
+    Ok(Gpu { source: format!("measured, {} of {}{}", device.id, path.display(), doubts(&rates)), ..gpu })
 }
 
 #[cfg(test)]

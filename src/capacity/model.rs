@@ -162,12 +162,25 @@ mod tests {
             ("llama-3.2-3b", 8_192.0),
             ("qwen2.5-14b", 13_824.0),
             ("qwen3-0.6b", 3_072.0),
+            ("qwen3-1.7b", 6_144.0),
+            ("llama-3.2-1b", 8_192.0),
+            ("llama-2-7b", 11_008.0),
+            ("llama-2-13b", 13_824.0),
+            ("llama-2-70b", 28_672.0),
+            ("mistral-7b", 14_336.0),
+            ("mistral-nemo-12b", 14_336.0),
+            ("mistral-small-24b", 32_768.0),
+            ("mistral-large-123b", 28_672.0),
         ] {
             let m = Model::named(name).expect("known");
             let layer = m.width * m.head * (2.0 * m.heads + 2.0 * m.kv_heads) + 3.0 * m.width * hidden;
             let all = m.layers * layer + (2.0 - m.tied) * m.vocabulary * m.width;
             assert!((all / m.parameters - 1.0).abs() < 1e-3, "{name}: {all}");
         }
+        // An encoder's feed-forward has two matrices and no gate, and there is one table; positions and its head are half a percent.
+        let m = Model::named("encoder-335m").expect("known");
+        let all = m.layers * (4.0 * m.width * m.width + 2.0 * m.width * 4_096.0) + m.vocabulary * m.width;
+        assert!((all / m.parameters - 1.0).abs() < 6e-3, "{all}");
     }
 
     #[test]

@@ -141,3 +141,43 @@ fn a_fit_tells_its_day_its_bounds_and_its_errors() {
         assert!(found[errors]["mean"].as_f64().is_some_and(|mean| mean < 0.18), "{errors}");
     }
 }
+
+#[test]
+fn the_committed_errors_are_the_programs_own_words() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/results/validation/renew");
+    let output = Command::new(script).arg(env!("CARGO_BIN_EXE_assay")).output().expect("bash");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let committed = include_str!("../results/validation/errors.md");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, committed, "results/validation/renew target/release/assay > results/validation/errors.md");
+    assert!(committed.contains("609 of 609 rows answered") && !committed.contains('\u{1b}'));
+}
+
+/// Rows, mean, median and coverage of errors, as a page has them.
+fn line(errors: &serde_json::Value) -> String {
+    let percent = |key: &str, digits: usize| format!("{:.digits$} %", 100.0 * errors[key].as_f64().expect("a share"));
+    format!("| {} | {} | {} | {} |", errors["rows"], percent("mean", 1), percent("median", 1), percent("coverage", 0))
+}
+
+#[test]
+fn the_page_tells_the_errors_that_are_found() {
+    const PAGE: &str = include_str!("../docs/serving.md");
+    let throughput = concat!(env!("CARGO_MANIFEST_DIR"), "/results/validation/throughput.csv");
+    let (calibrated, fitted, unseen) = (
+        json(&units(&["calibrate", LATENCY, "--json"])),
+        json(&units(&["validate", LATENCY, "--json"])),
+        json(&units(&["validate", throughput, "--json"])),
+    );
+    for (what, errors) in [
+        ("time per output token, fitted", &calibrated["errors"]),
+        ("each pair of model and GPU left out", &calibrated["errors_left_out"]),
+        ("each engine left out", &calibrated["errors_engine_left_out"]),
+        ("throughput, of which no row was fitted", &unseen["errors"]["trtllm output_throughput"]),
+        ("ratios of B200 to H200", &fitted["errors"]["vllm b200_sxm:h200_sxm"]),
+        ("ratios of H200 to H100", &unseen["errors"]["trtllm h200_sxm:h100_sxm"]),
+    ] {
+        let wanted = line(errors);
+        let found = PAGE.lines().find(|row| row.starts_with('|') && row.contains(what)).expect(what);
+        assert!(found.ends_with(&wanted), "{what}: the page has {found}, found were {wanted}");
+    }
+}

@@ -32,7 +32,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Says what devices do in tokens per second, requests at a time and days, each with its error
-    Native(native::Arguments),
+    Native(Box<native::Arguments>),
     /// Says what the serving model predicts of each row of a file of published figures, and how wrong it is
     Validate(validate::Arguments),
     /// Fits the constants of the serving model to measured times per output token, and says how well

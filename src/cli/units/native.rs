@@ -118,7 +118,7 @@ fn doubts(rates: &Rates) -> String {
         used.iter().filter_map(|key| rates.measured.get(*key)).flat_map(|rate| &rate.invalid).map(String::as_str).collect();
     reasons.sort_unstable();
     reasons.dedup();
-    reasons.iter().map(|reason| format!("; {reason}")).collect()
+    if reasons.is_empty() { String::new() } else { format!("; {}", reasons.join("; ")) }
 }
 
 /// The first GPU of a vector of rates.

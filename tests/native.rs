@@ -48,6 +48,43 @@ fn figures_name_what_they_were_reckoned_with() {
 }
 
 #[test]
+fn rates_from_a_file_or_a_name_serve_as_those_of_a_gpu_do() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("native");
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let asked = ["--model", "llama-3-8b", "--batch", "32", "--engine", "vllm", "--json"];
+    let of = |rates: &[&str]| json(&units(&[&["native"], rates, &asked[..]].concat()));
+    let by_name = of(&["--gpu", "h200_sxm"]);
+    let published = of(&["--rates", "published:h200"]);
+    assert_eq!((&by_name["figures"], &by_name["rates"]), (&published["figures"], &published["rates"]));
+    assert_eq!(published["gpu"], "published:h200_sxm");
+    // What `assay units --json` printed of the same rates, and the same rates by hand.
+    let printed = folder.join("printed.json");
+    std::fs::write(&printed, units(&["--rates", "published:h200", "--json"]).stdout).expect("a temporary file");
+    assert_eq!(of(&["--rates", printed.to_str().expect("utf-8")])["figures"], by_name["figures"]);
+    let own = folder.join("own.json");
+    let rates = r#"{"name": "node7", "mm.bf16": "794.5 TFLOP/s", "hbm.read": "4.496 TB/s", "mem.free": "141 GB"}"#;
+    std::fs::write(&own, rates).expect("a temporary file");
+    let own = of(&["--rates", own.to_str().expect("utf-8")]);
+    assert_eq!((&own["figures"], own["gpu"].as_str()), (&by_name["figures"], Some("node7")));
+    assert!(own["rates"].as_str().is_some_and(|rates| rates.contains("given in") && rates.contains("own.json")), "{own}");
+    let thin = folder.join("thin.json");
+    std::fs::write(&thin, r#"{"hbm.read": "4.496 TB/s", "mem.free": "141 GB"}"#).expect("a temporary file");
+    let stored = folder.join("cpu.json");
+    std::fs::write(&stored, units(&[CPU, "--json", "--allow-degraded"]).stdout).expect("a temporary file");
+    for (rates, word) in [
+        (thin.to_str().expect("utf-8"), "mm.bf16"),
+        (stored.to_str().expect("utf-8"), "no GPU"),
+        ("published:v100", "published:h100"),
+        ("no-such.json", "no-such.json"),
+    ] {
+        let output = units(&["native", "--rates", rates, "--model", "llama-3-8b"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true), "{rates} {stderr}");
+        assert!(stderr.contains(word) && !stderr.contains("panicked"), "{rates} {stderr}");
+    }
+}
+
+#[test]
 fn bad_input_is_one_error_and_nothing_on_stdout() {
     let base = ["native", "--gpu", "h100_sxm", "--model", "llama-3-8b"];
     let bad: [(&[&str], &str); 11] = [
@@ -102,5 +139,45 @@ fn a_fit_tells_its_day_its_bounds_and_its_errors() {
     }
     for errors in ["errors", "errors_left_out", "errors_engine_left_out"] {
         assert!(found[errors]["mean"].as_f64().is_some_and(|mean| mean < 0.18), "{errors}");
+    }
+}
+
+#[test]
+fn the_committed_errors_are_the_programs_own_words() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/results/validation/renew");
+    let output = Command::new(script).arg(env!("CARGO_BIN_EXE_assay")).output().expect("bash");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let committed = include_str!("../results/validation/errors.md");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, committed, "results/validation/renew target/release/assay > results/validation/errors.md");
+    assert!(committed.contains("609 of 609 rows answered") && !committed.contains('\u{1b}'));
+}
+
+/// Rows, mean, median and coverage of errors, as a page has them.
+fn line(errors: &serde_json::Value) -> String {
+    let percent = |key: &str, digits: usize| format!("{:.digits$} %", 100.0 * errors[key].as_f64().expect("a share"));
+    format!("| {} | {} | {} | {} |", errors["rows"], percent("mean", 1), percent("median", 1), percent("coverage", 0))
+}
+
+#[test]
+fn the_page_tells_the_errors_that_are_found() {
+    const PAGE: &str = include_str!("../docs/serving.md");
+    let throughput = concat!(env!("CARGO_MANIFEST_DIR"), "/results/validation/throughput.csv");
+    let (calibrated, fitted, unseen) = (
+        json(&units(&["calibrate", LATENCY, "--json"])),
+        json(&units(&["validate", LATENCY, "--json"])),
+        json(&units(&["validate", throughput, "--json"])),
+    );
+    for (what, errors) in [
+        ("time per output token, fitted", &calibrated["errors"]),
+        ("each pair of model and GPU left out", &calibrated["errors_left_out"]),
+        ("each engine left out", &calibrated["errors_engine_left_out"]),
+        ("throughput, of which no row was fitted", &unseen["errors"]["trtllm output_throughput"]),
+        ("ratios of B200 to H200", &fitted["errors"]["vllm b200_sxm:h200_sxm"]),
+        ("ratios of H200 to H100", &unseen["errors"]["trtllm h200_sxm:h100_sxm"]),
+    ] {
+        let wanted = line(errors);
+        let found = PAGE.lines().find(|row| row.starts_with('|') && row.contains(what)).expect(what);
+        assert!(found.ends_with(&wanted), "{what}: the page has {found}, found were {wanted}");
     }
 }

@@ -100,8 +100,9 @@ pub fn model(fields: &Map<String, Value>) -> Result<Model, Wrong> {
     })
 }
 
-/// Parameters of a layer's latent attention, and what stands for its cache: one value of the latent and the positional part, which
-/// keys and values share, so that half of it counts for each (DeepSeek-V2, arXiv 2405.04434).
+/// Parameters of a layer's latent attention, and what stands for its heads (DeepSeek-V2, arXiv 2405.04434): a score multiplies by another
+/// length than an answer, on average by the second figure's; the first is how many heads of that length twice make the cache, which is
+/// one latent and a positional part for keys and values together.
 fn latent_attention(fields: &Fields, width: f64, heads: f64, latent: f64) -> Result<(f64, f64, f64), Wrong> {
     let (positional, plain) = (fields.needed(&["qk_rope_head_dim"])?, fields.needed(&["qk_nope_head_dim"])?);
     let value = fields.needed(&["v_head_dim"])?;
@@ -111,7 +112,8 @@ fn latent_attention(fields: &Fields, width: f64, heads: f64, latent: f64) -> Res
         None => width * queries,
     };
     let answered = width * (latent + positional) + latent * heads * (plain + value);
-    Ok((asked + answered + heads * value * width, 1.0, f64::midpoint(latent, positional)))
+    let head = f64::midpoint(positional + plain, value);
+    Ok((asked + answered + heads * value * width, (latent + positional) / (2.0 * head), head))
 }
 
 /// Two products and a gate, but for the activations of the models that have none.
@@ -163,7 +165,13 @@ mod tests {
             assert!((own.parameters / shipped.parameters - 1.0).abs() < 2e-3, "{name}: {}", own.parameters);
             assert!((own.active / shipped.active - 1.0).abs() < 2e-2, "{name}: {}", own.active);
         }
-        assert_eq!(of(DEEPSEEK).expect("whole").kept(), 61.0 * 576.0);
+        let (own, shipped) = (of(DEEPSEEK).expect("whole"), Model::named("deepseek-v3").expect("shipped"));
+        assert!((own.kept() / (61.0 * 576.0) - 1.0).abs() < 1e-12 && own.kept() == shipped.kept());
+        // Of a prompt: half of 128 heads' products of 192 for scores and 128 for answers, at two operations each.
+        let scores = 61.0 * 128.0 * (192.0 + 128.0) * 1e6;
+        assert!(
+            (own.prefill_flops(1e3).1 / scores - 1.0).abs() < 1e-12 && shipped.prefill_flops(1e3).1 == own.prefill_flops(1e3).1
+        );
         assert_eq!(of(LLAMA).expect("whole").kept(), 2.0 * 80.0 * 8.0 * 128.0);
     }
 

@@ -6,12 +6,13 @@ use super::{
     Wrong,
     appraise::SCHEMA,
     basis::{Source, definition, is_time},
+    gpus::{Figure, Published},
     rates::{Measured, Origin, Rates},
     unit::Subject,
 };
 use crate::record::RateUnit;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// What comes before the name of a shipped vector.
@@ -30,30 +31,29 @@ pub struct Vectors {
     pub devices: Vec<(Subject, Origin, Rates)>,
 }
 
-/// Names of the shipped vectors.
-///
-/// # Panics
-/// When the shipped table is broken, which a test rules out.
+/// Names of the GPUs whose published rates are shipped.
 #[must_use]
-pub fn published_names() -> Vec<String> {
-    table().keys().cloned().collect()
+pub fn published_names() -> Vec<&'static str> {
+    Published::all().iter().map(|gpu| &*gpu.name).collect()
 }
 
-fn table() -> Map<String, Value> {
-    serde_json::from_str(include_str!("published.json")).expect("a shipped table is whole")
-}
-
-/// The shipped vector of that name.
+/// The shipped vector of that GPU.
 ///
 /// # Errors
 /// When there is none.
 pub fn published(name: &str) -> Result<Vectors, Wrong> {
-    let wanted = name.to_ascii_lowercase();
-    let Some(Value::Object(written)) = table().remove(&wanted) else {
+    let Ok(Published { name, model, architecture, figures, .. }) = Published::named(name) else {
         let names = published_names().join(&format!(", {PUBLISHED}"));
         return Err(Wrong(format!("{PUBLISHED}{name}: no published rates of that are shipped; there are {PUBLISHED}{names}")));
     };
-    let device = vector(written, &format!("{PUBLISHED}{wanted}"), Origin::Published)?;
+    let rate = |figure: &Figure| json!({ "typical": figure.typical, "source": figure.source, "estimate": figure.estimate() });
+    let rates: Map<String, Value> =
+        figures.iter().map(|(key, figure)| (key.clone(), figure.as_ref().map_or(Value::Null, rate))).collect();
+    let name = format!("{PUBLISHED}{name}");
+    let fields = [("name", name.as_str()), ("model", model), ("architecture", architecture)];
+    let mut written: Map<String, Value> = fields.into_iter().map(|(field, text)| (field.to_owned(), text.into())).collect();
+    written.insert("rates".into(), rates.into());
+    let device = vector(written, &name, Origin::Published)?;
     Ok(Vectors { of: "published best figures, not measured by assay".into(), devices: vec![device] })
 }
 

@@ -1,11 +1,10 @@
-//! Shapes of models and published rates of GPUs, as tables, and the names that people give them.
+//! Shapes of models as a table, and the names that people give them.
 
-use super::{Vector, Wrong};
+use super::Wrong;
 use serde::Deserialize;
 use std::sync::LazyLock;
 
 const MODELS: &str = include_str!("models.csv");
-const GPUS: &str = include_str!("gpus.csv");
 /// Beyond this factor in parameters no shape is taken for another's.
 const MOST_SCALED: f64 = 3.0;
 
@@ -112,73 +111,7 @@ impl Model {
     }
 }
 
-/// Published rates of a GPU: best measured matmul, and 0.92 of its memory's peak.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Gpu {
-    pub name: String,
-    pub generation: String,
-    /// Dense bf16 of the datasheet, which the use of a model's operations is a share of.
-    #[serde(rename = "peak.bf16")]
-    pub peak: f64,
-    #[serde(rename = "mm.bf16")]
-    pub bf16: f64,
-    #[serde(rename = "mm.fp8")]
-    pub fp8: f64,
-    #[serde(rename = "mm.fp4")]
-    pub fp4: f64,
-    pub hbm: f64,
-    /// Bus bandwidth of a long all-reduce, as nccl-tests counts it: about 0.89 of the link's rate in one direction.
-    #[serde(rename = "link.ar_bw")]
-    pub link: f64,
-    #[serde(rename = "mem.free")]
-    pub memory: f64,
-    pub source: String,
-}
-
-impl Gpu {
-    /// # Errors
-    /// When no published rates of that GPU are shipped.
-    pub fn named(name: &str) -> Result<&'static Self, Wrong> {
-        let wanted = name.to_ascii_lowercase().replace(['-', ' '], "_");
-        let wanted = wanted.strip_prefix("nvidia_").unwrap_or(&wanted).to_owned();
-        let wanted = wanted.replace("sxm4", "sxm").replace("sxm5", "sxm").replace("_80gb", "").replace("_hbm3", "");
-        Self::all()
-            .iter()
-            .find(|gpu| gpu.name == wanted || gpu.name.strip_suffix("_sxm") == Some(&wanted))
-            .ok_or_else(|| Wrong(format!("no published rates of GPU `{name}` are shipped; give its own with --rates")))
-    }
-
-    /// A device by its own rates. Of products the best shape, where that was measured: the constants were fitted to such.
-    ///
-    /// # Errors
-    /// When there is no rate of bf16 products or of memory, or no size of it.
-    pub fn of_rates(name: &str, rates: &Vector) -> Result<Self, Wrong> {
-        let of = |keys: &[&str]| keys.iter().find_map(|key| rates.get(*key)).copied();
-        let needed = |keys: &[&str]| of(keys).ok_or_else(|| Wrong(format!("missing: {name} has no rate of {}", keys[0])));
-        let bf16 = needed(&["mm.bf16", "mm.fp16"]).map(|rate| of(&["peak.mm.bf16"]).map_or(rate, |peak| peak.max(rate)))?;
-        let fp8 = of(&["mm.fp8"]).map(|rate| of(&["peak.mm.fp8"]).map_or(rate, |peak| peak.max(rate)));
-        Ok(Self {
-            name: name.to_owned(),
-            generation: String::new(),
-            peak: bf16,
-            bf16,
-            fp8: fp8.unwrap_or(0.0),
-            fp4: of(&["mm.fp4"]).unwrap_or(0.0),
-            hbm: needed(&["hbm.read"])?,
-            link: of(&["link.ar_bw"]).unwrap_or(0.0),
-            memory: needed(&["mem.free"])?,
-            source: "measured".to_owned(),
-        })
-    }
-
-    #[must_use]
-    pub fn all() -> &'static [Self] {
-        static TABLE: LazyLock<Vec<Gpu>> = LazyLock::new(|| table(GPUS));
-        &TABLE
-    }
-}
-
-fn table<Row: for<'a> Deserialize<'a>>(text: &str) -> Vec<Row> {
+fn table(text: &str) -> Vec<Model> {
     csv::Reader::from_reader(text.as_bytes()).into_deserialize().map(|row| row.expect("a shipped table is whole")).collect()
 }
 
@@ -215,9 +148,6 @@ mod tests {
         }
         assert_eq!(Model::named("qwen3-235b-a22b").expect("known").layers, 94.0);
         assert!(Model::named("llama9-1t").is_err() && Model::named("qwen3-33b").is_err());
-        assert_eq!(Gpu::named("H100").expect("known").name, "h100_sxm");
-        assert_eq!(Gpu::named("NVIDIA H100 NVL").expect("known").name, "h100_nvl");
-        assert!(Gpu::named("v100").is_err());
     }
 
     #[test]
@@ -232,12 +162,25 @@ mod tests {
             ("llama-3.2-3b", 8_192.0),
             ("qwen2.5-14b", 13_824.0),
             ("qwen3-0.6b", 3_072.0),
+            ("qwen3-1.7b", 6_144.0),
+            ("llama-3.2-1b", 8_192.0),
+            ("llama-2-7b", 11_008.0),
+            ("llama-2-13b", 13_824.0),
+            ("llama-2-70b", 28_672.0),
+            ("mistral-7b", 14_336.0),
+            ("mistral-nemo-12b", 14_336.0),
+            ("mistral-small-24b", 32_768.0),
+            ("mistral-large-123b", 28_672.0),
         ] {
             let m = Model::named(name).expect("known");
             let layer = m.width * m.head * (2.0 * m.heads + 2.0 * m.kv_heads) + 3.0 * m.width * hidden;
             let all = m.layers * layer + (2.0 - m.tied) * m.vocabulary * m.width;
             assert!((all / m.parameters - 1.0).abs() < 1e-3, "{name}: {all}");
         }
+        // An encoder's feed-forward has two matrices and no gate, and there is one table; positions and its head are half a percent.
+        let m = Model::named("encoder-335m").expect("known");
+        let all = m.layers * (4.0 * m.width * m.width + 2.0 * m.width * 4_096.0) + m.vocabulary * m.width;
+        assert!((all / m.parameters - 1.0).abs() < 6e-3, "{all}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     rules,
     spread::{Spread, spread},
 };
-use crate::record::{Block, Device, Document, Entry, Outcome, Rate, RateUnit};
+use crate::record::{Block, Device, Document, Entry, Header, Outcome, Rate, RateUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -107,7 +107,7 @@ pub fn rates(document: &Document, device: &Device, together: bool) -> Rates {
     let (mut measured, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for source in &definition().sources {
         let entries = if source.shared { &every } else { &own };
-        match chosen(source, entries).and_then(|entry| read(source, entry, entries, &document.header.suite)) {
+        match chosen(source, entries).and_then(|entry| read(source, entry, entries, &document.header)) {
             Some(rate) => drop(measured.insert(source.key.clone(), rate)),
             None => drop(absent.insert(source.key.clone(), why_absent(source, entries, device))),
         }
@@ -145,7 +145,7 @@ fn chosen<'a>(source: &Source, entries: &[&'a Entry]) -> Option<&'a Entry> {
     candidates.max_by(|a, b| best(a).total_cmp(&best(b)).then_with(|| rank(a).cmp(&rank(b))))
 }
 
-fn read(source: &Source, entry: &Entry, entries: &[&Entry], suite: &str) -> Option<Measured> {
+fn read(source: &Source, entry: &Entry, entries: &[&Entry], header: &Header) -> Option<Measured> {
     let rate = entry.rate.as_ref()?;
     let own = rate.best()?;
     let retained = retained(entry, rate);
@@ -167,7 +167,7 @@ fn read(source: &Source, entry: &Entry, entries: &[&Entry], suite: &str) -> Opti
     let against_vendor = against(entry, entries);
     let not_firm = if !enough {
         Some(format!("too-short: {} has {} of {BLOCKS} blocks; a longer suite gives more", source.key, values.len()))
-    } else if suite == "quick" {
+    } else if header.suite == "quick" {
         Some(format!("too-short: {} is of the quick suite; run --suite standard", source.key))
     } else {
         against_vendor
@@ -188,7 +188,7 @@ fn read(source: &Source, entry: &Entry, entries: &[&Entry], suite: &str) -> Opti
         against_vendor,
         watts: watts(entry, &retained),
         estimate: false,
-        invalid: rules::invalid(source, entry, &retained, found.filter(|_| long)),
+        invalid: rules::invalid(source, entry, &header.node, &retained, found.filter(|_| long)),
     })
 }
 

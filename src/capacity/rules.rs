@@ -4,7 +4,7 @@ use super::{basis::Source, spread::Spread};
 use crate::{
     chips,
     dtype::DTYPES,
-    record::{Block, Device, Entry, Limit, RateUnit, Severity},
+    record::{Block, Device, Entry, Limit, Node, RateUnit, Severity},
 };
 
 /// Share of the time that a slowdown may last, and of a clock that may drift: that of the units between the first and the last third,
@@ -17,7 +17,7 @@ const BUSY: f64 = 0.02;
 const IMPOSSIBLE: f64 = 1.02;
 
 /// What makes a rate no unit's. A power cap is not among it: what a card sustains at its power is what it is worth.
-pub fn invalid(source: &Source, entry: &Entry, retained: &[&Block], found: Option<Spread>) -> Vec<String> {
+pub fn invalid(source: &Source, entry: &Entry, node: &Node, retained: &[&Block], found: Option<Spread>) -> Vec<String> {
     let key = &source.key;
     let mut reasons = Vec::new();
     if !entry.verified.as_ref().is_some_and(|verified| verified.passed) {
@@ -37,6 +37,9 @@ pub fn invalid(source: &Source, entry: &Entry, retained: &[&Block], found: Optio
     }
     if is_virtual(&entry.device) {
         reasons.push(format!("vgpu: {} is a part of a card that others share", entry.device.model));
+    }
+    if let Some(how) = node.mps.as_ref().filter(|_| entry.device.backend == "cuda") {
+        reasons.push(format!("mps: clients of CUDA's Multi-Process Service share the card ({how})"));
     }
     reasons.extend(impossible(key, entry));
     let held = |block: &&&Block| {
@@ -110,9 +113,13 @@ mod tests {
     }
 
     fn said(entry: &Entry) -> Vec<String> {
+        said_on(entry, &Node::default())
+    }
+
+    fn said_on(entry: &Entry, node: &Node) -> Vec<String> {
         let source = definition().sources.iter().find(|source| source.key == "hbm.triad").expect("shipped");
         let retained: Vec<&Block> = entry.series.iter().collect();
-        invalid(source, entry, &retained, None)
+        invalid(source, entry, node, &retained, None)
             .iter()
             .map(|reason| reason.split(':').next().unwrap_or_default().to_owned())
             .collect()
@@ -142,6 +149,15 @@ mod tests {
         assert_eq!(said(&entry), ["impossible"]);
         entry.device.memory_mhz = Some(Megahertz(480));
         assert_eq!(said(&entry), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_card_of_several_clients_is_no_card_and_other_backends_do_not_share_it() {
+        let mut entry = triad();
+        let node = Node { mps: Some("pipes in /tmp/nvidia-mps".into()), ..Node::default() };
+        assert_eq!(said_on(&entry, &node), Vec::<String>::new(), "a CPU has no such clients");
+        entry.device.backend = "cuda".into();
+        assert_eq!((said_on(&entry, &node), said(&entry)), (vec!["mps".to_owned()], Vec::new()));
     }
 
     #[test]

@@ -239,9 +239,9 @@ mod tests {
 
     #[test]
     fn sums_take_what_one_card_sends_and_a_doubling_each() {
-        // 80 layers, twice, 8192 values of two bytes, 2 (8 - 1) / 8 of them over a link of 400 GB/s.
+        // 80 layers, twice, 8192 values of two bytes, 2 (8 - 1) / 8 of them over a link of 478.87 GB/s.
         let bytes = 80.0 * 2.0 * 1.75 * 2.0 * 8192.0;
-        assert!((serving(8.0, 1.0).exchange(1.0) / (bytes / 400e9) - 1.0).abs() < 1e-12);
+        assert!((serving(8.0, 1.0).exchange(1.0) / (bytes / 478.87e9) - 1.0).abs() < 1e-12);
         assert!(serving(1.0, 1.0).exchange(1.0).abs() < 1e-30);
         let waits = |width| {
             let serving = serving(width, 1.0);

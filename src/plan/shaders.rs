@@ -29,6 +29,7 @@ pub const SHADERS: &[(&str, &str)] = &[
     shader!("dot"),
     shader!("generator", "fill"),
     shader!("generator", "fold"),
+    shader!("link"),
     shader!("matmul"),
     shader!("matmul_naive"),
     shader!("matmul_registers"),

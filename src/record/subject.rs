@@ -178,6 +178,9 @@ pub struct Node {
     pub container: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hypervisor: Option<String>,
+    /// What shows that CUDA's Multi-Process Service shares the cards out among clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mps: Option<String>,
     /// System vendor by DMI; a cloud's name on its instances.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,

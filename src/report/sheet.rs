@@ -80,6 +80,7 @@ fn heading(document: &Document, paper: Paper) -> String {
         node.kernel.as_ref().map(|kernel| format!("kernel {kernel}")),
         node.container.as_ref().map(|name| format!("container {name}")),
         node.hypervisor.as_ref().map(|name| format!("hypervisor {name}")),
+        node.mps.as_ref().map(|how| format!("MPS ({how})")),
         node.vendor.clone(),
         node.product.clone(),
     ];

@@ -41,6 +41,7 @@ pub fn node() -> Node {
         physical_cores: System::physical_core_count().ok().and_then(count),
         kernel: System::kernel_version().ok(),
         distribution: distribution(),
+        mps: mps(Path::new("/"), |variable| std::env::var(variable).ok().filter(|value| !value.is_empty())),
         ..from_files(Path::new("/"))
     };
     if let Ok(mut system) = System::new() {
@@ -66,6 +67,24 @@ fn from_files(root: &Path) -> Node {
         product,
         ..Node::default()
     }
+}
+
+/// What shows that the Multi-Process Service is there: a client finds its daemon by the pipes in a folder, which the environment names or
+/// which is this; the daemon itself may run outside of the container. (NVIDIA, Multi-Process Service: `CUDA_MPS_PIPE_DIRECTORY`.)
+fn mps(root: &Path, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    const FOLDER: &str = "tmp/nvidia-mps";
+    // The kernel keeps 15 letters of `nvidia-cuda-mps-control` and of `nvidia-cuda-mps-server`.
+    const DAEMON: &str = "nvidia-cuda-mps";
+    let inside = |folder: &str| root.join(folder.trim_start_matches('/'));
+    let named = variable("CUDA_MPS_PIPE_DIRECTORY");
+    let by_name = named.as_ref().filter(|folder| inside(folder).is_dir()).map(|folder| format!("CUDA_MPS_PIPE_DIRECTORY {folder}"));
+    let by_folder = || (named.is_none() && inside(FOLDER).join("control").exists()).then(|| format!("pipes in /{FOLDER}"));
+    let runs =
+        |process: String| fs::read_to_string(inside("proc").join(process).join("comm")).is_ok_and(|name| name.trim() == DAEMON);
+    let by_daemon = || numbered(root, "proc", "").into_iter().any(runs).then(|| format!("{DAEMON} runs"));
+    let found = by_name.or_else(by_folder).or_else(by_daemon)?;
+    let share = variable("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE").map(|share| format!(", {share} % of the threads"));
+    Some(found + &share.unwrap_or_default())
 }
 
 fn distribution() -> Option<String> {
@@ -206,6 +225,26 @@ pub mod tests {
         assert_eq!(node.hypervisor.as_deref(), Some("nitro"));
         root.write("sys/class/dmi/id/product_name", "m5.metal\n");
         assert_eq!(from_files(root.path()).hypervisor, None);
+    }
+
+    #[test]
+    fn a_shared_card_is_told_by_its_pipes_or_its_daemon() {
+        let root = Root::new("mps");
+        let of = |variables: &[(&str, &str)]| {
+            mps(root.path(), |name| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned()))
+        };
+        root.write("proc/17/comm", "bash\n");
+        root.write("tmp/nvidia-mps/nothing", "");
+        assert_eq!((of(&[]), of(&[("CUDA_MPS_PIPE_DIRECTORY", "/run/gone")])), (None, None));
+        root.write("proc/18/comm", "nvidia-cuda-mps\n");
+        assert_eq!(of(&[]).as_deref(), Some("nvidia-cuda-mps runs"));
+        root.write("tmp/nvidia-mps/control", "");
+        assert_eq!(of(&[]).as_deref(), Some("pipes in /tmp/nvidia-mps"));
+        root.write("run/mps/control", "");
+        let named = ("CUDA_MPS_PIPE_DIRECTORY", "/run/mps");
+        assert_eq!(of(&[named]).as_deref(), Some("CUDA_MPS_PIPE_DIRECTORY /run/mps"));
+        let share = of(&[named, ("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "25")]);
+        assert!(share.is_some_and(|found| found.ends_with(", 25 % of the threads")));
     }
 
     #[test]

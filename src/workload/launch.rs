@@ -3,6 +3,9 @@
 //! Inference of small batches is a long chain of short kernels, so that this time, not the hardware's rates, decides. Each kernel of the
 //! chain adds one to what the one before it wrote; the time is that of the whole chain over its length, launching included. A round trip
 //! is one kernel, or a graph of one, that the host asks for and waits for, by the host's clock: a figure of the host as much as of the device.
+//!
+//! Elsewhere than on CUDA a graph is what is handed over at once: to wgpu one submission that holds all dispatches, to the CPU's cores a list
+//! of kernels that they go through from one barrier to the next. In wgpu's stream each dispatch is a submission of its own.
 
 use super::{Choice, oracle};
 use crate::{
@@ -15,28 +18,34 @@ use crate::{
 struct Operation {
     name: &'static str,
     submit: Submit,
+    /// Backends that have such a way.
+    on: &'static [&'static str],
     /// Kernels in it; blank for as many as a chain has here.
     length: Option<u64>,
-    /// A decision hangs on it.
+    /// A decision hangs on it where kernels decide, on cards.
     sustained: bool,
 }
 
 const OPERATIONS: &[Operation] = &[
     // One launch of a graph that holds the chain.
-    Operation { name: "graph", submit: Submit::Graph(1), length: None, sustained: true },
+    Operation { name: "graph", on: &["cuda", "wgpu", "cpu"], submit: Submit::Graph(1), length: None, sustained: true },
     // The same kernels one by one, as fast as the host can ask for them.
-    Operation { name: "stream", submit: Submit::Stream, length: None, sustained: false },
-    Operation { name: "round-trip", submit: Submit::RoundTrip { graph: false }, length: Some(1), sustained: false },
-    Operation { name: "graph-round-trip", submit: Submit::RoundTrip { graph: true }, length: Some(1), sustained: false },
+    Operation { name: "stream", on: &["cuda", "wgpu"], submit: Submit::Stream, length: None, sustained: false },
+    Operation { name: "round-trip", on: &["cuda"], submit: Submit::RoundTrip { graph: false }, length: Some(1), sustained: false },
+    Operation {
+        name: "graph-round-trip",
+        on: &["cuda"],
+        submit: Submit::RoundTrip { graph: true },
+        length: Some(1),
+        sustained: false,
+    },
 ];
 
-/// Chains on one device; only where kernels are submitted by us, one by one.
+/// Chains on one device.
 pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
-    if device.backend != "cuda" {
-        return Vec::new();
-    }
     let length = if device.kind == Kind::Fake { 16 } else { 1000 };
-    OPERATIONS.iter().map(|operation| plan(operation, operation.length.unwrap_or(length), device, choice.seed)).collect()
+    let own = OPERATIONS.iter().filter(|operation| operation.on.contains(&&*device.backend));
+    own.map(|operation| plan(operation, operation.length.unwrap_or(length), device, choice.seed)).collect()
 }
 
 fn plan(operation: &Operation, length: u64, device: &Device, seed: u32) -> Plan {
@@ -65,7 +74,7 @@ fn plan(operation: &Operation, length: u64, device: &Device, seed: u32) -> Plan 
         },
         also: Vec::new(),
         seed,
-        sustained: operation.sustained,
+        sustained: operation.sustained && device.backend == "cuda",
     }
 }
 
@@ -98,7 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn other_backends_have_no_chains() {
-        assert!(plans(&Device::new("cpu:0", "cpu", Kind::Cpu, "x"), &choice()).is_empty());
+    fn other_backends_have_the_chains_that_they_can_submit() {
+        let of = |backend: &str| {
+            let plans = plans(&Device::new("x:0", backend, Kind::Gpu, "x"), &choice());
+            plans.iter().map(|plan| format!("{} {}", plan.key.operation, plan.sustained)).collect::<Vec<_>>()
+        };
+        assert_eq!((of("cpu"), of("wgpu")), (vec!["graph false".to_owned()], vec!["graph false".into(), "stream false".into()]));
+        assert_eq!((of("cuda").len(), of("cuda")[0].as_str(), of("replay").len()), (4, "graph true", 0));
     }
 }

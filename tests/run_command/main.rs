@@ -69,13 +69,19 @@ fn a_record_is_written_read_back_and_verified() {
 #[test]
 fn without_a_file_the_record_goes_to_the_users_data_folder() {
     let home = folder("home");
-    let output = assay().arg("run").args(SMALL).env("XDG_DATA_HOME", &home).output().expect("starts");
+    // A folder of pipes that is named, as a container of a shared card has it.
+    let mut command = assay();
+    let output =
+        command.arg("run").args(SMALL).env("XDG_DATA_HOME", &home).env("CUDA_MPS_PIPE_DIRECTORY", &home).output().expect("starts");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let runs: Vec<_> = std::fs::read_dir(home.join("assay/runs")).expect("made").filter_map(Result::ok).collect();
     assert_eq!(runs.len(), 1);
     let path = runs[0].path();
     assert!(text(&output.stderr).contains(path.to_str().expect("utf-8")), "the path is printed");
-    assert_eq!(record::read(&path).expect("own record").entries.len(), 3);
+    let document = record::read(&path).expect("own record");
+    assert_eq!(document.entries.len(), 3);
+    assert!(document.header.node.mps.is_some_and(|how| how.starts_with("CUDA_MPS_PIPE_DIRECTORY /")), "{:?}", runs[0]);
+    assert!(text(&output.stdout).contains("MPS (CUDA_MPS_PIPE_DIRECTORY"), "{}", text(&output.stdout));
 }
 
 #[test]

@@ -61,3 +61,33 @@ fn a_live_run_is_worth_what_a_hand_finds() {
         decode["typical"]["value"].is_null() && decode["typical"]["reason"].as_str().is_some_and(|why| why.starts_with("backend"))
     );
 }
+
+/// A class of dependent launches alone, portable, so that a CPU's chain counts.
+const CHAINS: &str = r#"
+[[class]]
+name = "chains"
+item = "chain"
+portable = true
+work.phases = [{ name = "launches", overlap = "sum", amounts = { "launch.dep" = 1e6 } }]
+"#;
+
+#[test]
+fn a_chain_of_the_cpu_feeds_the_fixed_time_of_a_portable_class() {
+    let folder = folder("chains");
+    let (path, classes) = (folder.join("cpu.jsonl"), folder.join("chains.toml"));
+    std::fs::write(&classes, CHAINS).expect("a temporary file");
+    let [path, classes] = [&path, &classes].map(|path| path.to_str().expect("utf-8"));
+    let run = assay()
+        .args(["run", "--backend", "cpu", "--quiet", "--suite", "quick", "--only", "launch/*", "-o", path])
+        .output()
+        .expect("starts");
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    let output = units(&[path, "--classes", classes, "--class", "chains", "--json", "--allow-degraded"]);
+    let value: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let device = &value["devices"][0];
+    let rate = &device["rates"]["measured"]["launch.dep"];
+    let each = rate["typical"].as_f64().expect("measured");
+    assert!(rate["from"] == "launch/uint32/graph/1000@native" && (1e-8..1e-2).contains(&each), "{rate}");
+    let worth = device["units"][0]["typical"]["value"].as_f64().expect("degraded");
+    assert!((worth * each / 1.24e-6 - 1.0).abs() < 1e-9, "{worth} {each}");
+}

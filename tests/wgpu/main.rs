@@ -16,7 +16,7 @@ use assay::{
     record::Kind,
     units::Nanos,
 };
-use plans::{SEED, expected, folded, matmul, plan, streams};
+use plans::{SEED, chain, expected, folded, matmul, plan, streams};
 use std::time::{Duration, Instant};
 
 /// The first adapter, with bindings no larger than `largest` bytes.
@@ -106,6 +106,27 @@ fn streams_are_exact_on_whole_and_ragged_sizes() {
             verify(machine.as_ref(), &plan);
         }
     }
+}
+
+#[test]
+fn chains_are_exact_in_one_submission_and_in_one_each() {
+    let Some(machine) = machine(u64::MAX) else { return };
+    for submit in [Submit::Graph(1), Submit::Stream] {
+        for length in [2, 300] {
+            verify(machine.as_ref(), &chain(length, submit));
+        }
+        let plan = chain(100, submit);
+        let mut prepared = machine.prepare(&plan, &machine.variants(&plan)[..1]).expect("prepared");
+        prepared.fill(Pass::Random).expect("filled");
+        run(prepared.as_mut(), 0, 20);
+        let spans = prepared.spans().expect("timed");
+        assert_eq!(spans.iter().map(|span| span.launches).sum::<u32>(), 20);
+        assert!(spans.iter().all(|span| span.took > Nanos(0)));
+        eprintln!("{submit:?}: {} ns a dispatch", spans.iter().map(|span| span.took.0).sum::<u64>() / 2000);
+    }
+    let mut short = chain(9, Submit::Graph(1));
+    short.buffers[1].elements = 8;
+    assert!(machine.supports(&short).expect_err("refused").to_string().contains("9 elements of a buffer of 8"));
 }
 
 #[test]
@@ -216,6 +237,7 @@ fn the_slow_twin_is_slower() {
     let Some(machine) = machine(u64::MAX) else { return };
     let mut plans = streams(1 << 22, 1 << 10, 1);
     plans.push(matmul(256, 256, 256));
+    plans.push(chain(100, Submit::Graph(1)));
     for plan in plans {
         let variants = machine.variants(&plan);
         let mut prepared = machine.prepare(&plan, &[variants[0].clone(), variants[variants.len() - 1].clone()]).expect("prepared");

@@ -51,6 +51,13 @@ pub fn streams(n: u64, segments: u64, passes: u64) -> Vec<Plan> {
     ]
 }
 
+/// A chain of dispatches that depend on each other.
+pub fn chain(length: u64, submit: Submit) -> Plan {
+    let link = |index| Step { stream: 0, op: Op::Kernel { stem: "link", args: vec![B(0), B(1), N(index)] } };
+    let program = (0..length).map(link).collect();
+    Plan { program, submit, ..plan("link", vectors(Dtype::Uint32, 1, 1, length), Vec::new()) }
+}
+
 pub fn matmul(m: u64, n: u64, k: u64) -> Plan {
     let buffers = vec![
         Buffer::matrix(Dtype::Fp32, m, k, Role::In),
@@ -70,6 +77,7 @@ pub fn expected(plan: &Plan, pass: Pass) -> Vec<f64> {
             let sum = segment(n, segments, e).fold(0_u32, |sum, j| sum.wrapping_add(at(0, j) as u32));
             f64::from(sum.wrapping_mul(passes as u32))
         }
+        ("link", _) => f64::from((at(0, 0) as u32).wrapping_add(e as u32 + 1)),
         ("write", _) => f64::from(weyl(SEED, e)),
         ("copy", _) => at(0, e),
         ("scale", _) => FACTOR * at(0, e),

@@ -1,7 +1,7 @@
 //! `assay units`: what the devices of records, or vectors of rates, are worth.
 
 use crate::{
-    capacity::{self, Appraisal, Class, Question, Vectors, Wrong},
+    capacity::{self, Appraisal, Class, Question, Wrong},
     record::Document,
     report::{self, Export, Paper, Shown, Statistic},
 };
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<super::Ending> {
     let classes = if everything { known.iter().collect() } else { classes };
     let question = Question { classes, mix, degraded: arguments.allow_degraded, price: arguments.price };
     let documents = arguments.records.iter().map(|path| super::document(path)).collect::<Result<Vec<_>>>()?;
-    let vectors = arguments.rates.iter().map(|name| vectors(name)).collect::<Result<Vec<_>>>()?;
+    let vectors = arguments.rates.iter().map(|name| super::vectors(name)).collect::<Result<Vec<_>>>()?;
     let mut all = Vec::new();
     for (path, document) in arguments.records.iter().zip(&documents) {
         all.push(capacity::appraise(document, &question).with_context(|| path.display().to_string())?);
@@ -118,13 +118,6 @@ fn known(path: Option<&Path>) -> Result<Vec<Class>> {
         super::own_text(&file).map_err(|error| Wrong(format!("{error:#}")))
     };
     capacity::own_classes(&super::own_text(path)?, beside).with_context(|| path.display().to_string())
-}
-
-fn vectors(name: &str) -> Result<Vectors> {
-    match name.strip_prefix(capacity::PUBLISHED) {
-        Some(published) => Ok(capacity::published(published)?),
-        None => Ok(capacity::given(&super::own_text(Path::new(name))?, name)?),
-    }
 }
 
 /// Classes with shares that sum to 1.

@@ -5,8 +5,10 @@ mod native;
 mod validate;
 
 use super::{Ending, document, now, own_text};
+use crate::capacity::{self, Vectors};
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use std::path::Path;
 
 /// Says what devices are worth, in units of a class of work
 #[derive(Debug, Args)]
@@ -17,6 +19,7 @@ use clap::{Args, Subcommand};
   assay units --rates published:h200 --rates published:b200 --typical
   assay units node.jsonl --classes mine.toml --mix mine=0.7,train-bf16=0.3
   assay units node.jsonl --class serve-chat --export slurm
+  assay units native --rates published:h200 --model llama-3-8b --tpot 20ms
   assay units validate results/validation/latency.csv
   assay units calibrate mine.csv --json")]
 pub struct Arguments {
@@ -29,11 +32,19 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Says what devices do in tokens per second, requests at a time and days, each with its error
-    Native(native::Arguments),
+    Native(Box<native::Arguments>),
     /// Says what the serving model predicts of each row of a file of published figures, and how wrong it is
     Validate(validate::Arguments),
     /// Fits the constants of the serving model to measured times per output token, and says how well
     Calibrate(validate::Arguments),
+}
+
+/// Vectors of rates by what --rates was given.
+fn vectors(name: &str) -> Result<Vectors> {
+    match name.strip_prefix(capacity::PUBLISHED) {
+        Some(published) => Ok(capacity::published(published)?),
+        None => Ok(capacity::given(&own_text(Path::new(name))?, name)?),
+    }
 }
 
 /// # Errors

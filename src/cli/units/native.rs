@@ -1,7 +1,7 @@
 //! `assay units native`: what devices do in a buyer's own units.
 
 use crate::{
-    capacity::{self, Demand, Gpu, Load, Model, Train, Weights},
+    capacity::{self, Demand, Gpu, Load, Model, Origin, Rates, Train, Weights},
     record::{self, Kind},
     report::{self, Paper},
 };
@@ -16,15 +16,18 @@ use std::{
 /// Says what devices do in tokens per second, requests at a time and days, each with its error
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  assay units native --gpu h200_sxm --gpus 8 --model llama-3-70b --dtype fp8 --tpot 20ms\n  assay units native node.jsonl --model llama-3-8b --input 1024 --output 256 --batch 64\n  assay units native --gpu b200_sxm --gpus 1024 --width 8 --model llama-3-405b --train-tokens 15.6e12"
+    after_help = "Examples:\n  assay units native --gpu h200_sxm --gpus 8 --model llama-3-70b --dtype fp8 --tpot 20ms\n  assay units native node.jsonl --model llama-3-8b --input 1024 --output 256 --batch 64\n  assay units native --rates mine.json --model qwen3-32b --dtype fp8\n  assay units native --gpu b200_sxm --gpus 1024 --width 8 --model llama-3-405b --train-tokens 15.6e12"
 )]
 pub struct Arguments {
     /// Record of `assay run`, whose first GPU's rates are taken
-    #[arg(conflicts_with = "gpu")]
+    #[arg(conflicts_with_all = ["gpu", "rates"])]
     record: Option<PathBuf>,
     /// Published rates of this GPU instead
-    #[arg(long, value_name = "NAME", required_unless_present = "record")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["record", "rates"])]
     gpu: Option<String>,
+    /// Rates by key as JSON instead, what `assay units --json` printed, or `published:h100`
+    #[arg(long, value_name = "FILE|published:NAME", conflicts_with = "gpu")]
+    rates: Option<String>,
     /// GPUs
     #[arg(long, default_value = "1", value_parser = count)]
     gpus: f64,
@@ -77,10 +80,11 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// # Errors
 /// When the record, the GPU, the model or the format is not known, or the model does not fit.
 pub fn run(arguments: &Arguments) -> Result<super::Ending> {
-    let gpu = match (&arguments.record, &arguments.gpu) {
-        (Some(path), _) => measured(path)?,
-        (None, Some(name)) => Gpu { source: published(Gpu::named(name)?), ..Gpu::named(name)?.clone() },
-        (None, None) => bail!("which GPU? give a record of `assay run`, or --gpu h100_sxm"),
+    let gpu = match (&arguments.record, &arguments.gpu, &arguments.rates) {
+        (Some(path), ..) => measured(path)?,
+        (_, Some(name), _) => Gpu { source: published(&Gpu::named(name)?.source), ..Gpu::named(name)?.clone() },
+        (.., Some(name)) => given(name)?,
+        (None, None, None) => bail!("which GPU? give a record of `assay run`, --rates, or --gpu h100_sxm"),
     };
     let demand = Demand {
         model: Model::named(&arguments.model)?.clone(),
@@ -103,8 +107,39 @@ pub fn run(arguments: &Arguments) -> Result<super::Ending> {
     Ok(if told { super::Ending::Good } else { super::Ending::Nothing })
 }
 
-fn published(gpu: &Gpu) -> String {
-    format!("published, {}", gpu.source)
+fn published(source: &str) -> String {
+    format!("published, {source}")
+}
+
+/// What would withhold a unit by these rates, said beside the figures: a part of a card, a disturbance.
+fn doubts(rates: &Rates) -> String {
+    let used = ["mm.bf16", "mm.fp8", "mm.fp4", "hbm.read", "link.ar_bw"];
+    let mut reasons: Vec<&str> =
+        used.iter().filter_map(|key| rates.measured.get(*key)).flat_map(|rate| &rate.invalid).map(String::as_str).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    if reasons.is_empty() { String::new() } else { format!("; {}", reasons.join("; ")) }
+}
+
+/// The first GPU of a vector of rates.
+fn given(name: &str) -> Result<Gpu> {
+    let vectors = super::vectors(name)?;
+    let serves = |backend: &str| !["cpu", "wgpu"].contains(&backend);
+    let Some((subject, origin, rates)) = vectors.devices.iter().find(|(subject, ..)| serves(&subject.backend)) else {
+        bail!("{name}: no GPU of CUDA is in it, and rates of others stand for portable classes alone");
+    };
+    let gpu = Gpu::of_rates(&subject.device, &rates.typical()).with_context(|| name.to_owned())?;
+    let source = match origin {
+        Origin::Published => {
+            let mut from: Vec<&str> =
+                ["mm.bf16", "hbm.read"].iter().filter_map(|key| rates.measured.get(*key)).map(|rate| &*rate.from).collect();
+            from.dedup();
+            published(&from.join("; "))
+        }
+        Origin::Measured => format!("measured, {} {} of {name}{}", subject.device, subject.model, doubts(rates)),
+        Origin::Given => vectors.of.clone(),
+    };
+    Ok(Gpu { source, ..gpu })
 }
 
 /// The first GPU of a record by its own typical rates.
@@ -116,7 +151,7 @@ fn measured(path: &Path) -> Result<Gpu> {
     };
     let rates = capacity::rates(&document, device, false);
     let gpu = Gpu::of_rates(&device.model, &rates.typical()).with_context(|| path.display().to_string())?;
-    Ok(Gpu { source: format!("measured, {} of {}", device.id, path.display()), ..gpu })
+    Ok(Gpu { source: format!("measured, {} of {}{}", device.id, path.display(), doubts(&rates)), ..gpu })
 }
 
 #[cfg(test)]

@@ -26,12 +26,11 @@ pub fn validate(arguments: &Arguments) -> Result<super::Ending> {
     let answers: Vec<Answer> = capacity::rows(&arguments.file)?.iter().map(|row| capacity::answer(row, &engines)).collect();
     let pairs = capacity::pairs(&answers);
     let groups = capacity::summary(&answers, &pairs);
-    let mut out = std::io::stdout().lock();
     if arguments.json {
         let document = json!({ "rows": answers, "pairs": pairs, "errors": groups, "constants": engines });
-        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&document)?)?;
     } else {
-        out.write_all(report::validation(&answers, &groups, Paper::of_environment()).as_bytes())?;
+        write!(anstream::stdout().lock(), "{}", report::validation(&answers, &groups, Paper::of_environment()))?;
     }
     let answered = answers.iter().any(|answer| answer.predicted.is_some());
     Ok(if answered { super::Ending::Good } else { super::Ending::Nothing })
@@ -42,11 +41,10 @@ pub fn validate(arguments: &Arguments) -> Result<super::Ending> {
 pub fn calibrate(arguments: &Arguments) -> Result<super::Ending> {
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let calibration = capacity::calibrate(&capacity::rows(&arguments.file)?, &day)?;
-    let mut out = std::io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&calibration)?)?;
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&calibration)?)?;
     } else {
-        out.write_all(report::calibration(&calibration, Paper::of_environment()).as_bytes())?;
+        write!(anstream::stdout().lock(), "{}", report::calibration(&calibration, Paper::of_environment()))?;
     }
     Ok(super::Ending::Good)
 }

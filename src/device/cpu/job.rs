@@ -3,20 +3,38 @@
 use crate::{
     contract::Unsupported,
     dtype::Dtype,
-    plan::{Arg, Op, Plan, Submit},
+    plan::{Arg, Op, Plan, Step, Submit},
 };
 
 /// What a launch computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Work {
-    Read { segments: usize, passes: u64 },
-    Write { seed: u32 },
+    Read {
+        segments: usize,
+        passes: u64,
+    },
+    Write {
+        seed: u32,
+    },
     Copy,
-    Scale { s: f64 },
+    Scale {
+        s: f64,
+    },
     Add,
-    Triad { passes: u64, s: f64 },
-    Dot { segments: usize },
-    Matmul { m: usize, n: usize, k: usize },
+    Triad {
+        passes: u64,
+        s: f64,
+    },
+    Dot {
+        segments: usize,
+    },
+    Matmul {
+        m: usize,
+        n: usize,
+        k: usize,
+    },
+    /// Kernels of one word, each of which takes what the one before it wrote.
+    Chain,
 }
 
 /// A launch: what is computed, on which buffers.
@@ -35,7 +53,10 @@ impl Job {
     /// # Errors
     /// [`Unsupported`] when this backend has no kernel for the plan, or the plan's arguments do not fit its buffers.
     pub fn of(plan: &Plan) -> Result<Self, Unsupported> {
-        let [step] = &plan.program[..] else { return Err(other("the CPU backend runs plans of one step")) };
+        if plan.program.len() > 1 {
+            return Self::chain(plan);
+        }
+        let [step] = &plan.program[..] else { return Err(other("a plan of no step")) };
         if let Submit::Graph(_) | Submit::RoundTrip { .. } = plan.submit {
             return Err(other("a CPU has no graphs to launch"));
         }
@@ -44,6 +65,25 @@ impl Job {
         let dtype = plan.buffers.get(output).ok_or_else(|| other("an argument names no buffer"))?.dtype;
         let job = Self { work, dtype, inputs, output, n: whole(n)? };
         job.known_format()?;
+        job.fits(plan)?;
+        Ok(job)
+    }
+
+    /// A graph of links, which the team is given at once.
+    fn chain(plan: &Plan) -> Result<Self, Unsupported> {
+        let link = |(step, index): (&Step, u64)| match &step.op {
+            Op::Kernel { stem: "link", args } => match args[..] {
+                [Arg::Buffer(first), Arg::Buffer(words), Arg::Count(at)] if at == index => Some((first, words)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let links: Option<Vec<(usize, usize)>> = plan.program.iter().zip(0..).map(link).collect();
+        let buffers = links.filter(|links| links.iter().all(|buffers| *buffers == links[0])).map(|links| links[0]);
+        let (Some((first, words)), Submit::Graph(1)) = (buffers, plan.submit) else {
+            return Err(other("the CPU backend runs plans of one step, and chains of links as a graph"));
+        };
+        let job = Self { work: Work::Chain, dtype: Dtype::Uint32, inputs: vec![first], output: words, n: plan.program.len() };
         job.fits(plan)?;
         Ok(job)
     }
@@ -61,6 +101,7 @@ impl Job {
     fn fits(&self, plan: &Plan) -> Result<(), Unsupported> {
         let product = |a: usize, b: usize| a.checked_mul(b).ok_or_else(|| other("the shape overflows"));
         let (inputs, output) = match self.work {
+            Work::Chain => (vec![1], self.n),
             Work::Matmul { m, n, k } => (vec![product(m, k)?, product(k, n)?], product(m, n)?),
             Work::Read { segments, .. } | Work::Dot { segments } => (vec![self.n; self.inputs.len()], segments),
             _ => (vec![self.n; self.inputs.len()], self.n),

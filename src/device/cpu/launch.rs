@@ -20,6 +20,9 @@ use std::hint::black_box;
 /// Sums of a thread stand at least this far from those of another, so that they never share a line.
 const APART: usize = 2 * LINE;
 
+/// Kernels of the slow twin of a chain for each that works.
+const BETWEEN: usize = 4;
+
 /// A loop over pieces of two inputs and an output.
 type Elementwise<'a, T> = &'a (dyn Fn(&[T], &[T], &mut [T]) + Sync);
 
@@ -64,6 +67,7 @@ impl Launcher<'_> {
     fn words(&self, job: &Job, inputs: &[&Memory], output: &mut Memory) -> Vec<Span> {
         match (job.work, inputs) {
             (Work::Read { segments, passes }, [a]) => self.read(&a.view()[..job.n], &mut output.view_mut()[..segments], passes),
+            (Work::Chain, [a]) => self.chain(a.view()[0], &mut output.view_mut()[..job.n]),
             (Work::Write { seed }, _) => self.write(&mut output.view_mut()[..job.n], seed),
             _ => Vec::new(),
         }
@@ -85,7 +89,7 @@ impl Launcher<'_> {
                 let compute = |part: &mut product::Part<T>| part.compute(real(1.0), style == Style::Slow);
                 self.team.launch(parts, self.launches, &self.clock, compute)
             }
-            Work::Read { .. } | Work::Write { .. } => Vec::new(),
+            Work::Read { .. } | Work::Write { .. } | Work::Chain => Vec::new(),
         }
     }
 
@@ -99,6 +103,21 @@ impl Launcher<'_> {
                 // Opaque, so that no pass is taken for the one before.
                 kernel(black_box(a), black_box(b), black_box(c));
             }
+        })
+    }
+
+    /// Kernels of one word: the first core works, and all are waited for, as for any kernel. The slow twin has kernels that do nothing
+    /// between them.
+    fn chain(&self, first: u32, words: &mut [u32]) -> Vec<Span> {
+        let apart = if self.style == Style::Slow { BETWEEN } else { 1 };
+        let kernels = words.len() * apart;
+        let mut parts: Vec<Option<&mut [u32]>> = vec![Some(words)];
+        parts.resize_with(self.team.size(), || None);
+        self.team.launch_chain(parts, (self.launches, kernels), &self.clock, |words, kernel| {
+            let Some(words) = words.as_mut().filter(|_| kernel % apart == 0) else { return };
+            let at = kernel / apart;
+            let before = if at == 0 { first } else { black_box(words[at - 1]) };
+            words[at] = before.wrapping_add(1);
         })
     }
 

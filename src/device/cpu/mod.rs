@@ -243,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_is_exact_and_each_kernel_waits_for_the_one_before() {
+        let chain = |length: u64| {
+            let buffers = vec![Buffer::vector(Dtype::Uint32, 1, Role::In), Buffer::vector(Dtype::Uint32, length, Role::Out)];
+            let link = |index| Op::Kernel { stem: "link", args: vec![Arg::Buffer(0), Arg::Buffer(1), Arg::Count(index)] };
+            let program = (0..length).map(|index| Step { stream: 0, op: link(index) }).collect();
+            Plan { program, submit: Submit::Graph(1), ..plan("link", buffers, Vec::new()) }
+        };
+        for length in [2, 1_000] {
+            holds(&chain(length), |plan, e| f64::from((plan.input(0, Pass::Exact, 0) as u32).wrapping_add(e as u32 + 1)));
+        }
+        let machine = cpu();
+        let refused = |plan: Plan| machine.supports(&plan).expect_err("refused").to_string();
+        assert!(refused(Plan { submit: Submit::Stream, ..chain(9) }).contains("graph"));
+        let mut out_of_order = chain(9);
+        out_of_order.program.swap(3, 4);
+        assert!(refused(out_of_order).contains("one step"));
+        let mut short = chain(9);
+        short.buffers[1].elements = 8;
+        assert!(refused(short).contains("too short"));
+    }
+
+    #[test]
     fn products_are_exact_on_whole_and_ragged_shapes() {
         for (dtype, m, n, k) in
             [(Dtype::Fp64, 64, 64, 64), (Dtype::Fp32, 33, 70, 129), (Dtype::Fp64, 1, 50, 3), (Dtype::Fp32, 200, 1, 8)]

@@ -135,6 +135,10 @@ impl Prepared for Ready<'_> {
         let slow = self.style(variant) == Some(Style::Slow);
         let threads = if slow { (threads / 2).max(1) } else { threads };
         match (self.job.work, self.style(variant)) {
+            (Work::Chain, style) => {
+                let between = if style == Some(Style::Slow) { ", kernels that do nothing between" } else { "" };
+                format!("assay {VERSION}, a chain handed over at once{between}, {} threads", self.host.team.size())
+            }
             (Work::Matmul { .. }, _) => format!("{}, {level}, {threads} threads", product::LIBRARY),
             (_, Some(Style::Streaming)) => format!("assay {VERSION}, {level}, streaming stores, {threads} threads"),
             (_, Some(Style::Cached)) => format!("assay {VERSION}, {level}, {threads} threads"),

@@ -65,6 +65,18 @@ impl Team {
         clock: &(impl Clock + Sync),
         work: impl Fn(&mut P) + Sync,
     ) -> Vec<Span> {
+        self.launch_chain(parts, (launches, 1), clock, |part, _| work(part))
+    }
+
+    /// The same of launches that are so many kernels each, which are told apart by their number: no kernel begins before all members
+    /// have ended the one before.
+    pub fn launch_chain<P: Send>(
+        &self,
+        parts: Vec<P>,
+        (launches, kernels): (u32, usize),
+        clock: &(impl Clock + Sync),
+        work: impl Fn(&mut P, usize) + Sync,
+    ) -> Vec<Span> {
         let barrier = Barrier::new(parts.len().min(self.size));
         let parts = parts.into_iter().enumerate().collect();
         let member = |(index, mut part): (usize, P)| {
@@ -72,8 +84,10 @@ impl Team {
             barrier.wait();
             let mut begin = clock.now();
             for _ in 0..launches {
-                work(&mut part);
-                barrier.wait();
+                for kernel in 0..kernels {
+                    work(&mut part, kernel);
+                    barrier.wait();
+                }
                 if index == 0 {
                     let end = clock.now();
                     spans.push(Span { begin, took: end.since(begin).max(Nanos(1)), launches: 1, intended: None });

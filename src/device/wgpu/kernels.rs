@@ -75,6 +75,11 @@ const ONCE: u32 = 65_535;
 /// Workgroups that stay, each with a long run of memory: eight or more for each unit of the largest device.
 const STAY: u32 = 2_048;
 
+/// One workgroup, of which one thread works; the slow twin takes one word at a time, with detours.
+const fn link(name: &'static str, kind: VariantKind, words: u32) -> Config {
+    Config { stem: "link", name, kind, shader: "link", inputs: 1, shape: Shape::Stream { threads: 4, words, groups: 1 } }
+}
+
 const fn matmul(name: &'static str, shader: &'static str, kind: VariantKind, shape: Shape) -> Config {
     Config { stem: "matmul", name, kind, shader, inputs: 2, shape }
 }
@@ -107,6 +112,8 @@ pub(super) const CONFIGS: &[Config] = &[
     stream("dot", 2, "vec4x4", ONCE),
     narrow("dot", 2),
     slow("dot", 2),
+    link("one", VariantKind::Own, 16),
+    link("slow", VariantKind::Slow, 1),
     matmul(
         "t128x128",
         "matmul",

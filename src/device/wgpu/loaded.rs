@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     contract::{Clock, Fault, Monotonic, Prepared, Span, Timer},
-    plan::{Fold, Pass, Plan, Variant, shader},
+    plan::{Fold, Pass, Plan, Submit, Variant, shader},
     units::Nanos,
 };
 use sha2::{Digest, Sha256};
@@ -68,6 +68,8 @@ pub(super) struct Loaded<'m> {
     clock: Monotonic,
     arrays: Arrays<'m>,
     programs: Vec<Program>,
+    /// Each dispatch of a chain is a submission of its own, as fast as the host can ask for them.
+    apart: bool,
     /// Blank where the device has no stamps, or has shown that they cannot be trusted.
     stamps: Option<Stamps>,
     flight: Option<Flight>,
@@ -81,7 +83,8 @@ impl<'m> Loaded<'m> {
         let arrays = Arrays::new(context, limits, plan)?;
         let programs = variants.iter().map(|variant| program(context, limits, &arrays, plan, variant)).collect::<Result<_, _>>()?;
         let stamps = context.tick.map(|tick| stamps(context, tick)).transpose()?;
-        let loaded = Self { context, clock, arrays, programs, stamps, flight: None, spans: Vec::new() };
+        let apart = plan.submit == Submit::Stream && plan.program.len() > 1;
+        let loaded = Self { context, clock, arrays, programs, apart, stamps, flight: None, spans: Vec::new() };
         loaded.warm()?;
         Ok(loaded)
     }
@@ -137,6 +140,39 @@ impl<'m> Loaded<'m> {
         begun
     }
 
+    /// The same with a submission for each dispatch, recorded when it is its turn, since that is part of asking for it.
+    fn submit_apart(&self, variant: usize, cut: &[Vec<u32>]) -> Nanos {
+        let dispatches = &self.programs[variant].dispatches;
+        let begun = self.clock.now();
+        let mut query = 0;
+        for launches in cut.iter().flatten() {
+            let last = *launches as usize * dispatches.len() - 1;
+            for (at, ready) in (0..*launches).flat_map(|_| dispatches).enumerate() {
+                let ends = self.stamps.as_ref().filter(|_| at == 0 || at == last);
+                let timestamp_writes = ends.map(|stamps| ComputePassTimestampWrites {
+                    query_set: &stamps.queries,
+                    beginning_of_pass_write_index: (at == 0).then_some(query),
+                    end_of_pass_write_index: (at == last).then_some(query + 1),
+                });
+                let mut encoder = self.context.device.create_command_encoder(&CommandEncoderDescriptor::default());
+                {
+                    let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor { label: None, timestamp_writes });
+                    pass.set_pipeline(&self.programs[variant].pipelines[ready.kernel]);
+                    ready.record(&mut pass);
+                }
+                self.context.queue.submit([encoder.finish()]);
+            }
+            query += 2;
+        }
+        if let Some(stamps) = &self.stamps {
+            let mut encoder = self.context.device.create_command_encoder(&CommandEncoderDescriptor::default());
+            encoder.resolve_query_set(&stamps.queries, 0..query, &stamps.resolved, 0);
+            encoder.copy_buffer_to_buffer(&stamps.resolved, 0, &stamps.staging, 0, u64::from(query) * 8);
+            self.context.queue.submit([encoder.finish()]);
+        }
+        begun
+    }
+
     /// Turns a finished flight into spans.
     fn land(&mut self, flight: &Flight) -> Result<(), Fault> {
         let waited = self.clock.now().since(flight.begun);
@@ -172,11 +208,17 @@ impl Program {
                 pass.set_pipeline(&self.pipelines[ready.kernel]);
                 current = ready.kernel;
             }
-            pass.set_bind_group(0, &ready.bind_group, &[]);
-            pass.set_immediates(0, &ready.scalars);
-            let [x, y, z] = ready.groups;
-            pass.dispatch_workgroups(x, y, z);
+            ready.record(pass);
         }
+    }
+}
+
+impl Ready {
+    fn record(&self, pass: &mut ComputePass<'_>) {
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.set_immediates(0, &self.scalars);
+        let [x, y, z] = self.groups;
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 
@@ -241,7 +283,7 @@ impl Prepared for Loaded<'_> {
             return Ok(());
         }
         let cut = timing::cut(launches, program.estimate);
-        let begun = self.submit(variant, &cut);
+        let begun = if self.apart { self.submit_apart(variant, &cut) } else { self.submit(variant, &cut) };
         let done = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&done);
         self.context.queue.on_submitted_work_done(move || tell.store(true, Ordering::Release));

@@ -19,7 +19,6 @@ fn reference() -> Gpu {
     let rate = |key: &str| definition().reference.rates.get(key).copied().unwrap_or(0.0);
     Gpu {
         name: definition().reference.name.clone(),
-        generation: String::new(),
         peak: rate("mm.bf16"),
         bf16: rate("mm.bf16"),
         fp8: rate("mm.fp8"),

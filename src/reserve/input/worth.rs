@@ -7,14 +7,14 @@ use super::{
     text::{Refused, Text},
 };
 use crate::{
-    capacity::{self, Appraisal, Class, Gpu, Question, Valued, Vector, definition},
+    capacity::{self, Appraisal, Class, Published, Question, Valued, Vector, definition},
     record,
 };
 use std::{collections::BTreeMap, path::Path};
 
 /// Label of what is made of published rates.
 pub const PUBLISHED: &str = "published";
-/// Rates that no table of published figures has; those of the reference stand in.
+/// Rates of which nobody published a figure; those of the reference stand in.
 const BORROWED: [&str; 2] = ["launch.dep", "link.ar_lat"];
 
 /// CU of a unit, by class, and where they come from.
@@ -111,27 +111,16 @@ fn class(text: &Text, kind: &Type, wanted: &Demand) -> Result<&'static Class, Re
 
 /// Published rates of a GPU as a vector, with the reference's fixed times.
 #[must_use]
-pub fn vector(gpu: &Gpu) -> Vector {
-    let rates = [
-        ("mm.bf16", gpu.bf16),
-        ("mm.fp16", gpu.bf16),
-        ("mm.fp8", gpu.fp8),
-        ("mm.fp4", gpu.fp4),
-        ("hbm.read", gpu.hbm),
-        ("hbm.triad", gpu.hbm),
-        ("link.ar_bw", gpu.link),
-        ("mem.free", gpu.memory),
-    ];
-    let own = rates.into_iter().filter(|(_, rate)| *rate > 0.0).map(|(key, rate)| (key.to_owned(), rate));
+pub fn vector(gpu: &Published) -> Vector {
     let borrowed = BORROWED.iter().filter_map(|key| definition().reference.rates.get_key_value(*key));
-    own.chain(borrowed.map(|(key, time)| (key.clone(), *time))).collect()
+    gpu.rates().into_iter().chain(borrowed.map(|(key, time)| (key.clone(), *time))).collect()
 }
 
 fn published(text: &Text, kind: &Type, wanted: &Demand, devices: Option<u32>) -> Result<Found, Refused> {
     let Some(name) = &kind.published else { unreachable!("asked of types that name published rates alone") };
     let class = class(text, kind, wanted)?;
-    let gpu = Gpu::named(name.get_ref()).map_err(|_| {
-        let known: Vec<&str> = Gpu::all().iter().map(|gpu| gpu.name.as_str()).collect();
+    let gpu = Published::named(name.get_ref()).map_err(|_| {
+        let known: Vec<&str> = Published::all().iter().map(|gpu| gpu.name.as_str()).collect();
         text.refuse(name, format!("no rates of `{}` are published here; there are {}", name.get_ref(), known.join(", ")))
     })?;
     let devices = devices.ok_or_else(|| {
@@ -153,7 +142,7 @@ fn published(text: &Text, kind: &Type, wanted: &Demand, devices: Option<u32>) ->
     let how = format!(
         "{PUBLISHED}: {devices} x {each:.4} by rates of {} ({}{also}), {}@{}",
         gpu.name,
-        gpu.source,
+        gpu.source(),
         definition().version,
         definition().reference.name
     );

@@ -45,6 +45,7 @@ impl Cluster<'_> {
             }
             Space::Generic if address >= PARAMETER_WINDOW => Ok(Place::Parameter((address - PARAMETER_WINDOW) as u32)),
             Space::Generic if address >= SHARED_WINDOW => self.shared_place(address - SHARED_WINDOW, bytes),
+            Space::Tensor => Err(Fault::Broken("tensor memory is no place for this".into())),
             Space::Global | Space::Generic => Err(Fault::IllegalAddress { address, bytes: u64::from(bytes), what: "accessing" }),
         }
     }
@@ -259,7 +260,7 @@ pub(super) struct OwnedActor {
 }
 
 impl OwnedActor {
-    fn borrowed(&self) -> Actor<'_> {
+    pub(super) fn borrowed(&self) -> Actor<'_> {
         Actor { number: self.number, step: self.step, knows: &self.knows }
     }
 }

@@ -6,6 +6,7 @@ mod exchange;
 mod matrices;
 mod step;
 mod synchronise;
+pub(crate) mod tensor_memory;
 mod tensors;
 mod values;
 mod warpgroup;
@@ -112,13 +113,16 @@ impl<'a> Cluster<'a> {
             self.background()?;
             match self.next_warp() {
                 Some(warp) => self.turn(warp)?,
-                None if self.perform_oldest_bulk()? => {}
+                None if self.perform_oldest()? => {}
                 None if self.time_out() => {}
                 None => return Err(Fault::Deadlock(self.who_waits())),
             }
         }
         if let Some(left) = self.bulk.front() {
             return Err(Fault::Broken(format!("line {}: still under way when the kernel ended", left.line)));
+        }
+        if let Some(line) = self.tensor_left() {
+            return Err(Fault::Broken(format!("line {line}: still under way when the kernel ended")));
         }
         counters.add(&self.counters);
         Ok(())
@@ -132,8 +136,17 @@ impl<'a> Cluster<'a> {
         }
         if self.options.matrices == Timing::Random && self.random.once_in(4) {
             self.perform_any_product()?;
+            self.perform_any_tensor()?;
         }
         Ok(())
+    }
+
+    /// Something asynchronous, copies or products first as it comes. False where there is nothing to perform.
+    fn perform_oldest(&mut self) -> Result<bool, Fault> {
+        if self.random.once_in(2) && self.perform_oldest_tensor()? {
+            return Ok(true);
+        }
+        Ok(self.perform_oldest_bulk()? || self.perform_oldest_tensor()?)
     }
 
     /// The warp whose turn it is, if any can go on.

@@ -8,9 +8,11 @@ mod decode;
 mod float;
 mod memory;
 mod sync;
+mod tensor;
 mod uses;
 
 pub(crate) use decode::{ones, program};
+pub(crate) use tensor::TensorOp;
 pub(crate) use uses::Uses;
 
 /// One value a lane.
@@ -68,6 +70,8 @@ pub(crate) enum Space {
     /// Of any block of the cluster.
     ClusterShared,
     Parameter,
+    /// The tensor cores' own.
+    Tensor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,6 +342,7 @@ pub(crate) enum Op {
     Wgmma(Box<Wgmma>),
     WgmmaCommit,
     WgmmaWait(u32),
+    Tensor(Box<TensorOp>),
     SetRegisters {
         grow: bool,
         count: u32,

@@ -65,6 +65,10 @@ pub(super) fn uses(op: &Op) -> Uses {
             }
             found
         }
+        Op::Tensor(tensor) => {
+            let (reads, writes) = tensor.uses();
+            none.read(&reads).write(writes)
+        }
         _ => none,
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Cluster<'a> {
     barrier: Barrier,
     bulk: VecDeque<BulkOperation>,
     bulk_issued: u64,
+    /// Whether two blocks multiply together by tcgen05, once one of its instructions has said so.
+    pairs: Option<bool>,
     /// By block and warpgroup: descriptors of the multiplications issued.
     descriptors: Vec<Vec<(u64, u64)>>,
     random: Random,
@@ -98,6 +100,7 @@ impl<'a> Cluster<'a> {
             barrier: Barrier::default(),
             bulk: VecDeque::new(),
             bulk_issued: 0,
+            pairs: None,
             descriptors: vec![Vec::new(); groups],
             random,
             counters: Counters::default(),

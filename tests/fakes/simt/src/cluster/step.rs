@@ -209,7 +209,7 @@ impl Cluster<'_> {
             Op::Barrier { .. } | Op::ClusterArrive | Op::ClusterWait | Op::Mbarrier { .. } | Op::SetRegisters { .. } => {
                 self.synchronise(warp, group, mask, &instruction.op)
             }
-            Op::Tensor(op) => self.tensor(warp, group, mask, op, instruction),
+            Op::Tensor(op, pair) => self.tensor(warp, group, mask, (op, *pair), instruction.line),
             Op::Shuffle { .. } | Op::Vote { .. } | Op::Elect { .. } | Op::WarpSync { .. } | Op::ActiveMask { .. } => {
                 self.exchange(warp, group, mask, &instruction.op)
             }

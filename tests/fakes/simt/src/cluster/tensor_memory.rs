@@ -10,7 +10,7 @@ use super::matrices::{Matrix, multiply_add};
 use super::step::Flow;
 use crate::Fault;
 use crate::launch::Timing;
-use crate::op::{Address, Element, Instruction as Line, Product, Source, Space, TensorOp};
+use crate::op::{Address, Element, Product, Source, Space, TensorOp};
 use crate::order::{Clock, Started};
 use crate::tensor::instruction::{Format, Instruction};
 use crate::tensor::memory::{At, LANES, REACH, TensorMemory};
@@ -63,10 +63,12 @@ impl Cluster<'_> {
         warp: usize,
         group: usize,
         mask: u32,
-        op: &TensorOp,
-        instruction: &Line,
+        (op, pair): (&TensorOp, Option<bool>),
+        line: u32,
     ) -> Result<Flow, Fault> {
-        let line = instruction.line;
+        if let Some(pair) = pair {
+            self.agree_on_pairs(warp, pair)?;
+        }
         let of_a_thread =
             matches!(op, TensorOp::FenceBefore | TensorOp::FenceAfter | TensorOp::Commit { .. } | TensorOp::Multiply { .. });
         if !of_a_thread && let Some(flow) = self.aligned(warp, group, mask)? {
@@ -108,6 +110,17 @@ impl Cluster<'_> {
             TensorOp::WaitLoad => self.wait_loads(warp)?,
         }
         Ok(Flow::Next)
+    }
+
+    /// All of a kernel's instructions say the same, and a block that is one of two has the other.
+    fn agree_on_pairs(&mut self, warp: usize, pair: bool) -> Result<(), Fault> {
+        if *self.pairs.get_or_insert(pair) != pair {
+            return Err(Fault::Broken("another instruction of the kernel says otherwise whether two blocks do it together".into()));
+        }
+        if pair && self.warps[warp].block ^ 1 >= self.blocks.len() {
+            return Err(Fault::Broken("there is no second block in the cluster".into()));
+        }
+        Ok(())
     }
 
     /// A value that all lanes must agree on.
@@ -178,11 +191,11 @@ impl Cluster<'_> {
 
     fn commit(&mut self, warp: usize, lane: usize, barrier: &Address, blocks: Option<Source>) -> Result<Queued, Fault> {
         let address = self.addresses(warp, barrier)[lane];
-        let targets = self.targets(warp, lane, (address, 8), address, blocks)?.into_iter();
+        let targets = self.targets(warp, lane, (address, 8), (address, false), blocks)?.into_iter();
         let mut known = self.order.release(warp);
         let own = &mut known[self.order.asynchronous(warp)];
         *own = (*own).max(self.warps[warp].tensor.last[lane]);
-        Ok(Queued::Commit(targets.map(|(block, offset, _)| (block, offset)).collect(), known))
+        Ok(Queued::Commit(targets.map(|target| (target.block, target.offset)).collect(), known))
     }
 
     fn multiplication(&mut self, warp: usize, lane: usize, op: &TensorOp) -> Result<Queued, Fault> {
@@ -190,7 +203,7 @@ impl Cluster<'_> {
             return Err(Fault::Broken("no product".into()));
         };
         let value = |source: &Source| self.value(warp, *source)[lane];
-        let how = Instruction::decode(*kind, value(how) as u32).map_err(Fault::Broken)?;
+        let how = Instruction::decode(*kind, value(how) as u32, self.pairs == Some(true)).map_err(Fault::Broken)?;
         let descriptor = |source: &Source| Descriptor::decode_tensor(value(source)).map_err(Fault::Broken);
         let (a, b) = (descriptor(a)?, descriptor(b)?);
         let (d, accumulate) = (At::new(value(d) as u32), value(accumulate) != 0);
@@ -242,15 +255,35 @@ impl Cluster<'_> {
         self.warps.iter().find_map(|warp| warp.tensor.queue.front().map(|(line, _)| *line))
     }
 
+    /// The blocks that multiply: one alone, or both of a pair, the even one first.
+    fn multiplying(&self, warp: usize) -> Vec<usize> {
+        let block = self.warps[warp].block;
+        if self.pairs == Some(true) { vec![block & !1, block | 1] } else { vec![block] }
+    }
+
+    /// Elements of an operand by rows, of which each of the blocks holds a part.
+    fn parts(
+        &mut self,
+        blocks: &[usize],
+        actor: &OwnedActor,
+        from: (Descriptor, Element, bool),
+        (rows, k): (u32, u32),
+    ) -> Result<Vec<u64>, Fault> {
+        let mut all = Vec::with_capacity((rows * k) as usize);
+        for block in blocks {
+            all.extend(self.operand(*block, actor, from, (0, rows / blocks.len() as u32), k)?);
+        }
+        Ok(all)
+    }
+
     fn perform_multiplication(&mut self, warp: usize, one: &Multiplication) -> Result<(), Fault> {
         let Instruction { m, n, a, b, d, .. } = one.how;
         let (a, b, d) = (element(a), element(b), element(d));
         let k = STEP * 8 / a.bits();
-        let block = self.warps[warp].block;
-        let actor = one.started.actor().owned();
-        let left = self.operand(warp, &actor, (one.a, a, one.how.transpose_a), (0, m), k)?;
+        let (blocks, actor) = (self.multiplying(warp), one.started.actor().owned());
+        let left = self.parts(&blocks, &actor, (one.a, a, one.how.transpose_a), (m, k))?;
         // B comes by rows of n; the product takes it by rows of k.
-        let by_n = self.operand(warp, &actor, (one.b, b, one.how.transpose_b), (0, n), k)?;
+        let by_n = self.parts(&blocks, &actor, (one.b, b, one.how.transpose_b), (n, k))?;
         let by_k: Vec<u64> = (0..k * n).map(|at| by_n[(at % n * k + at / n) as usize]).collect();
         let (mut left, mut right) = (Matrix::decode(a, &left), Matrix::decode(b, &by_k));
         if one.how.negate_a {
@@ -259,21 +292,35 @@ impl Cluster<'_> {
         if one.how.negate_b {
             right.negate();
         }
-        let memory = self.tensor_memory(warp);
-        memory.check(one.d, m, n).map_err(Fault::Broken)?;
-        let place = |at: u32| (one.d.lane + at / n, one.d.column + at % n);
-        let old = |at: u32| if one.accumulate { memory.read(place(at).0, place(at).1).map(u64::from) } else { Ok(0) };
-        let sums = (0..m * n).map(old).collect::<Result<Vec<u64>, String>>().map_err(Fault::Broken)?;
+        let mut sums = Vec::with_capacity((m * n) as usize);
+        for block in &blocks {
+            sums.extend(self.sums(*block, one)?);
+            self.note_tensor(*block, one.d, (LANES, n), &actor, true)?;
+        }
         let mut sums = Matrix::decode(d, &sums);
-        self.note_tensor(block, one.d, (m, n), &actor, true)?;
         let product = Product { m, n, k, a, b, d, saturate: one.how.saturate };
         multiply_add(product, (m, n, k), &left, &right, &mut sums)?;
-        let memory = self.tensor_memory(warp);
-        for at in 0..m * n {
-            memory.write(place(at).0, place(at).1, sums.encode(d, at as usize) as u32);
+        for (block, first) in blocks.iter().zip((0..m).step_by(LANES as usize)) {
+            let Some(memory) = self.blocks[*block].tensor.as_mut() else { continue };
+            for at in 0..LANES * n {
+                let value = sums.encode(d, (first * n + at) as usize);
+                memory.write(at / n, one.d.column + at % n, value as u32);
+            }
         }
         self.counters.tensor_flops += 2 * u64::from(m) * u64::from(n) * u64::from(k);
         Ok(())
+    }
+
+    /// What a block's rows of a product hold before it: nothing where it begins anew.
+    fn sums(&self, block: usize, one: &Multiplication) -> Result<Vec<u64>, Fault> {
+        let n = one.how.n;
+        let memory = self.blocks[block].tensor.as_ref().ok_or_else(|| Fault::Broken("no tensor memory is allocated".into()))?;
+        memory.check(one.d, LANES, n).map_err(Fault::Broken)?;
+        if !one.accumulate {
+            return Ok(vec![0; (LANES * n) as usize]);
+        }
+        let old = |at: u32| memory.read(at / n, one.d.column + at % n).map(u64::from);
+        (0..LANES * n).map(old).collect::<Result<_, String>>().map_err(Fault::Broken)
     }
 
     fn perform_load(&mut self, warp: usize, at: usize) -> Result<(), Fault> {

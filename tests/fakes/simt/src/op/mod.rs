@@ -183,6 +183,8 @@ pub(crate) enum Bulk {
         coordinates: Vec<Source>,
         barrier: Address,
         multicast: Option<Source>,
+        /// Whether the barrier may be that of the other block of a pair.
+        pair: bool,
     },
     TensorStore {
         map: Source,
@@ -342,7 +344,8 @@ pub(crate) enum Op {
     Wgmma(Box<Wgmma>),
     WgmmaCommit,
     WgmmaWait(u32),
-    Tensor(Box<TensorOp>),
+    /// For some with whether two blocks do it together.
+    Tensor(Box<TensorOp>, Option<bool>),
     SetRegisters {
         grow: bool,
         count: u32,

@@ -1,5 +1,4 @@
-//! Instructions of the tensor cores of sm_100 and their memory (PTX ISA, TensorCore 5th Generation Family Instructions), of one block alone
-//! (`.cta_group::1`).
+//! Instructions of the tensor cores of sm_100 and their memory (PTX ISA, TensorCore 5th Generation Family Instructions).
 
 use super::decode::{Operands, Refusal};
 use super::{Address, Op, Source, Space};
@@ -42,28 +41,40 @@ pub(crate) enum TensorOp {
 
 /// The instruction that is spelt so, after `tcgen05`.
 pub(super) fn find(parts: &[&str], operands: &mut Operands<'_>) -> Result<Op, Refusal> {
-    let op = match parts {
-        ["alloc", "cta_group::1", "sync", "aligned", "shared::cta", "b32"] => {
+    let pair = match parts.iter().find(|part| part.starts_with("cta_group::")) {
+        None => None,
+        Some(&"cta_group::1") => Some(false),
+        Some(&"cta_group::2") => Some(true),
+        Some(_) => return Err("not supported".into()),
+    };
+    let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.starts_with("cta_group::")).collect();
+    let whose = matches!(parts.first(), Some(&("alloc" | "relinquish_alloc_permit" | "dealloc" | "commit" | "mma")));
+    if pair.is_some() != whose {
+        return Err("not supported".into());
+    }
+    operation(&parts, operands).map(|op| Op::Tensor(Box::new(op), pair))
+}
+
+fn operation(parts: &[&str], operands: &mut Operands<'_>) -> Result<TensorOp, Refusal> {
+    Ok(match parts {
+        ["alloc", "sync", "aligned", "shared::cta", "b32"] => {
             TensorOp::Allocate { to: operands.address(Space::Shared)?, columns: operands.source(32)? }
         }
-        ["relinquish_alloc_permit", "cta_group::1", "sync", "aligned"] => TensorOp::Relinquish,
-        ["dealloc", "cta_group::1", "sync", "aligned", "b32"] => {
-            TensorOp::Free { at: operands.source(32)?, columns: operands.source(32)? }
-        }
+        ["relinquish_alloc_permit", "sync", "aligned"] => TensorOp::Relinquish,
+        ["dealloc", "sync", "aligned", "b32"] => TensorOp::Free { at: operands.source(32)?, columns: operands.source(32)? },
         ["fence::before_thread_sync"] => TensorOp::FenceBefore,
         ["fence::after_thread_sync"] => TensorOp::FenceAfter,
-        ["commit", "cta_group::1", "mbarrier::arrive::one", "shared::cluster", "b64"] => {
+        ["commit", "mbarrier::arrive::one", "shared::cluster", "b64"] => {
             TensorOp::Commit { barrier: operands.address(Space::ClusterShared)?, blocks: None }
         }
-        ["commit", "cta_group::1", "mbarrier::arrive::one", "shared::cluster", "multicast::cluster", "b64"] => {
+        ["commit", "mbarrier::arrive::one", "shared::cluster", "multicast::cluster", "b64"] => {
             TensorOp::Commit { barrier: operands.address(Space::ClusterShared)?, blocks: Some(operands.source(16)?) }
         }
-        ["mma", "cta_group::1", kind] => multiply(kind, operands)?,
+        ["mma", kind] => multiply(kind, operands)?,
         ["ld", "sync", "aligned", "32x32b", count, "b32"] => load(count, operands)?,
         ["wait::ld", "sync", "aligned"] => TensorOp::WaitLoad,
         _ => return Err("not supported".into()),
-    };
-    Ok(Op::Tensor(Box::new(op)))
+    })
 }
 
 /// An address of tensor memory in brackets, without an offset.

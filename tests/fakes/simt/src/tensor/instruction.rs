@@ -42,7 +42,7 @@ pub struct Instruction {
 impl Instruction {
     /// # Errors
     /// In words, for what is reserved, does not go with the kind, or is not supported here.
-    pub fn decode(kind: Kind, bits: u32) -> Result<Self, String> {
+    pub fn decode(kind: Kind, bits: u32, pair: bool) -> Result<Self, String> {
         let field = |low: u32, width: u32| bits >> low & ((1 << width) - 1);
         let flag = |low: u32| field(low, 1) == 1;
         if field(6, 1) != 0 || field(23, 1) != 0 || field(29, 1) != 0 {
@@ -65,7 +65,7 @@ impl Instruction {
             transpose_a: flag(15),
             transpose_b: flag(16),
         };
-        found.check(kind).map(|()| found)
+        found.check(kind, pair).map(|()| found)
     }
 
     fn operand(kind: Kind, code: u32) -> Option<Format> {
@@ -90,11 +90,12 @@ impl Instruction {
         }
     }
 
-    /// Shapes of a block alone (PTX ISA, tcgen05, Matrix Shape), of which the interpreter knows those of 128 rows.
-    fn check(&self, kind: Kind) -> Result<(), String> {
+    /// Of the shapes (PTX ISA, tcgen05, Matrix Shape) the interpreter knows those of 128 rows a block.
+    fn check(&self, kind: Kind, pair: bool) -> Result<(), String> {
         let Self { m, n, .. } = *self;
         let wide = matches!(self.a, Format::F16 | Format::Bf16);
-        if m != 128 || !(16..=256).contains(&n) || !n.is_multiple_of(16) {
+        let (rows, step) = if pair { (256, 32) } else { (128, 16) };
+        if m != rows || !(step..=256).contains(&n) || !n.is_multiple_of(step) {
             return Err(format!("products of {m} rows and {n} columns are not supported"));
         }
         if (self.transpose_a || self.transpose_b) && !wide {
@@ -115,11 +116,11 @@ mod tests {
     #[test]
     fn descriptors_are_read_as_specified() {
         let shape = 256 / 8 << 17 | 128 / 16 << 24;
-        let bf16 = Instruction::decode(Kind::F16, 1 << 4 | 1 << 7 | 1 << 10 | shape).unwrap();
+        let bf16 = Instruction::decode(Kind::F16, 1 << 4 | 1 << 7 | 1 << 10 | shape, false).unwrap();
         assert_eq!((bf16.m, bf16.n, bf16.a, bf16.b, bf16.d), (128, 256, Format::Bf16, Format::Bf16, Format::F32));
-        let int8 = Instruction::decode(Kind::I8, 2 << 4 | 1 << 7 | shape).unwrap();
+        let int8 = Instruction::decode(Kind::I8, 2 << 4 | 1 << 7 | shape, false).unwrap();
         assert_eq!((int8.a, int8.b, int8.d), (Format::S8, Format::U8, Format::S32));
-        let turned = Instruction::decode(Kind::F16, 1 << 4 | 1 << 13 | 1 << 16 | shape).unwrap();
+        let turned = Instruction::decode(Kind::F16, 1 << 4 | 1 << 13 | 1 << 16 | shape, false).unwrap();
         assert_eq!((turned.negate_a, turned.negate_b, turned.transpose_a, turned.transpose_b), (true, false, false, true));
     }
 
@@ -140,8 +141,10 @@ mod tests {
             (Kind::F16, float | 8 / 8 << 17 | 128 / 16 << 24),
             (Kind::F16, float | 264 / 8 << 17 | 128 / 16 << 24),
         ] {
-            assert!(Instruction::decode(kind, bits).is_err(), "{kind:?} {bits:#x}");
+            assert!(Instruction::decode(kind, bits, false).is_err(), "{kind:?} {bits:#x}");
         }
-        assert!(Instruction::decode(Kind::Tf32, float | 2 << 7 | 2 << 10 | shape).is_ok());
+        assert!(Instruction::decode(Kind::Tf32, float | 2 << 7 | 2 << 10 | shape, false).is_ok());
+        let pair = |m: u32, n: u32| Instruction::decode(Kind::F16, float | n / 8 << 17 | m / 16 << 24, true).is_ok();
+        assert_eq!([pair(256, 32), pair(256, 256), pair(128, 32), pair(256, 48)], [true, true, false, false]);
     }
 }

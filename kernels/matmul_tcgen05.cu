@@ -3,8 +3,11 @@
 // Idea: one thread keeps tensor copies STAGES slabs of 128 bytes of k ahead, one thread multiplies slab by slab into the tensor cores' own
 // memory, and four warps take a tile's sums out of it, while the next tile is summed beside them: SUMS tiles have room there. The end of
 // products, not a thread, says that a slab is empty or a tile is summed. The blocks of a cluster take neighbouring tiles of a column and
-// share its slab of B, of which each copies a part to all: a tile of 128 x 256 then takes 64 bytes a clock from L2, alone it takes 96.
-// Tile: 128 x 256 x 128 bytes, 4 slabs of 48 KiB, 8 of 4 KiB for the result on its way out; all 512 columns of the tensor cores' memory.
+// share its slab of B, of which each copies a part: to itself where the two multiply together (PAIR), else to all. A tile of 128 x 256 then
+// takes 64 bytes a clock from L2, where alone it takes 96; and a pair reads and fills 128 bytes a clock of shared memory, which is what there
+// is, where each for itself needs 192 (own arithmetic, from NVIDIA's dense rate at boost).
+// Tile: 128 x 256 x 128 bytes, 6 slabs of 32 KiB (4 of 48 where B is whole), 8 boxes of 4 KiB for the result on its way out; all 512
+// columns of the tensor cores' memory.
 // Tiles are walked in groups of GROUP rows of clusters, so that L2 holds what they share.
 // Bound by: tensor cores, L2, and on large products the power that they draw.
 //
@@ -19,25 +22,27 @@
 // demands in e4m3: UTCQMMA
 // demands in e5m2: UTCQMMA
 // demands in int8: UTCIMMA
-// config t128x256_bf16: INPUT=bf16 TILE_N=256 STAGES=4 SUMS=2 CLUSTER=2 GROUP=8 SHARED=230512
-// config t128x256c1_bf16: INPUT=bf16 TILE_N=256 STAGES=4 SUMS=2 CLUSTER=1 GROUP=16 SHARED=230512
-// config t128x128_bf16: INPUT=bf16 TILE_N=128 STAGES=5 SUMS=2 CLUSTER=2 GROUP=8 SHARED=197760
-// config t128x256_fp16: INPUT=fp16 TILE_N=256 STAGES=4 SUMS=2 CLUSTER=2 GROUP=8 SHARED=230512
-// config t128x128_fp16: INPUT=fp16 TILE_N=128 STAGES=5 SUMS=2 CLUSTER=2 GROUP=8 SHARED=197760
-// config t128x256_tf32: INPUT=tf32 TILE_N=256 STAGES=4 SUMS=2 CLUSTER=2 GROUP=8 SHARED=230512
-// config t128x128_tf32: INPUT=tf32 TILE_N=128 STAGES=5 SUMS=2 CLUSTER=2 GROUP=8 SHARED=197760
-// config t128x256_e4m3: INPUT=e4m3 TILE_N=256 STAGES=4 SUMS=2 CLUSTER=2 GROUP=8 SHARED=230512
-// config t128x128_e4m3: INPUT=e4m3 TILE_N=128 STAGES=5 SUMS=2 CLUSTER=2 GROUP=8 SHARED=197760
-// config t128x256_e5m2: INPUT=e5m2 TILE_N=256 STAGES=4 SUMS=2 CLUSTER=2 GROUP=8 SHARED=230512
-// config t128x128_e5m2: INPUT=e5m2 TILE_N=128 STAGES=5 SUMS=2 CLUSTER=2 GROUP=8 SHARED=197760
-// config t128x256_int8 for 100a: INPUT=int8 TILE_N=256 STAGES=4 SUMS=2 CLUSTER=2 GROUP=8 SHARED=230512
-// config t128x128_int8 for 100a: INPUT=int8 TILE_N=128 STAGES=5 SUMS=2 CLUSTER=2 GROUP=8 SHARED=197760
-// config slow_bf16: INPUT=bf16 TILE_N=128 STAGES=1 SUMS=1 CLUSTER=1 GROUP=1 SHARED=66608
-// config slow_fp16: INPUT=fp16 TILE_N=128 STAGES=1 SUMS=1 CLUSTER=1 GROUP=1 SHARED=66608
-// config slow_tf32: INPUT=tf32 TILE_N=128 STAGES=1 SUMS=1 CLUSTER=1 GROUP=1 SHARED=66608
-// config slow_e4m3: INPUT=e4m3 TILE_N=128 STAGES=1 SUMS=1 CLUSTER=1 GROUP=1 SHARED=66608
-// config slow_e5m2: INPUT=e5m2 TILE_N=128 STAGES=1 SUMS=1 CLUSTER=1 GROUP=1 SHARED=66608
-// config slow_int8 for 100a: INPUT=int8 TILE_N=128 STAGES=1 SUMS=1 CLUSTER=1 GROUP=1 SHARED=66608
+// demands in 6: UTCHMMA.2CTA|UTCQMMA.2CTA|UTCIMMA.2CTA UTCBAR.2CTA.MULTICAST
+// config t128x256_bf16: INPUT=bf16 TILE_N=256 STAGES=6 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230544
+// config t128x256s_bf16: INPUT=bf16 TILE_N=256 STAGES=4 SUMS=2 PAIR=0 CLUSTER=2 GROUP=8 SHARED=230512
+// config t128x256c1_bf16: INPUT=bf16 TILE_N=256 STAGES=4 SUMS=2 PAIR=0 CLUSTER=1 GROUP=16 SHARED=230512
+// config t128x128_bf16: INPUT=bf16 TILE_N=128 STAGES=8 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230576
+// config t128x256_fp16: INPUT=fp16 TILE_N=256 STAGES=6 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230544
+// config t128x128_fp16: INPUT=fp16 TILE_N=128 STAGES=8 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230576
+// config t128x256_tf32: INPUT=tf32 TILE_N=256 STAGES=6 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230544
+// config t128x128_tf32: INPUT=tf32 TILE_N=128 STAGES=8 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230576
+// config t128x256_e4m3: INPUT=e4m3 TILE_N=256 STAGES=6 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230544
+// config t128x128_e4m3: INPUT=e4m3 TILE_N=128 STAGES=8 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230576
+// config t128x256_e5m2: INPUT=e5m2 TILE_N=256 STAGES=6 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230544
+// config t128x128_e5m2: INPUT=e5m2 TILE_N=128 STAGES=8 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230576
+// config t128x256_int8 for 100a: INPUT=int8 TILE_N=256 STAGES=6 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230544
+// config t128x128_int8 for 100a: INPUT=int8 TILE_N=128 STAGES=8 SUMS=2 PAIR=1 CLUSTER=2 GROUP=8 SHARED=230576
+// config slow_bf16: INPUT=bf16 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
+// config slow_fp16: INPUT=fp16 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
+// config slow_tf32: INPUT=tf32 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
+// config slow_e4m3: INPUT=e4m3 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
+// config slow_e5m2: INPUT=e5m2 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
+// config slow_int8 for 100a: INPUT=int8 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
 #include "tensor_memory.cuh"
 #include "tiles.cuh"
 
@@ -46,13 +51,14 @@ using Sum = INPUT::Sum;
 constexpr u32 TILE_M = 128, WARPS = 4, FETCHING = WARPS, MULTIPLYING = WARPS + 1, THREADS = 32 * (WARPS + 2);
 constexpr u32 SLAB = ROW_BYTES / INPUT::BYTES;  // a slab's elements of k
 constexpr u32 A_BYTES = TILE_M * ROW_BYTES, B_BYTES = TILE_N * ROW_BYTES, PART_BYTES = B_BYTES / CLUSTER;
-constexpr u32 STAGE_BYTES = A_BYTES + B_BYTES;
+constexpr u32 STAGE_BYTES = A_BYTES + (PAIR ? PART_BYTES : B_BYTES);
 constexpr u32 BOX_COLUMNS = ROW_BYTES / INPUT::OUT_BYTES, BOX_BYTES = 32 * ROW_BYTES;  // of C, two a warp
 constexpr u32 RESULT = STAGES * STAGE_BYTES, FULL = RESULT + 2 * WARPS * BOX_BYTES, EMPTY = FULL + 8 * STAGES;
 constexpr u32 SUMMED = EMPTY + 8 * STAGES, DRAINED = SUMMED + 8 * SUMS, PLACE = DRAINED + 8 * SUMS;
 constexpr u32 DYNAMIC = PLACE + 16 + 1024;  // 1024 for the alignment of the swizzle's pattern
 constexpr u32 COLUMNS = SUMS * TILE_N;      // of the tensor cores' memory
 constexpr unsigned short ALL = (1 << CLUSTER) - 1;
+static_assert(!PAIR || CLUSTER == 2, "a pair is a cluster");
 static_assert(DYNAMIC == SHARED && SHARED <= 227 * 1024, "the host grants what it takes, and a multiprocessor has it");
 static_assert(COLUMNS <= 512 && (COLUMNS & (COLUMNS - 1)) == 0, "columns are granted by powers of two");
 
@@ -92,14 +98,20 @@ __device__ __forceinline__ void fetch(u32 base, const TensorMap* a, const Tensor
         const Tile tile = work.tile(turn);
         for (u32 slab = 0; slab < work.slabs; slab++) {
             const u32 stage = base + ring.place * STAGE_BYTES, full = base + FULL + 8 * ring.place;
+            const u32 part = stage + A_BYTES + work.rank * PART_BYTES, column = tile.column + work.rank * (TILE_N / CLUSTER);
             mbarrier_wait(base + EMPTY + 8 * ring.place, ring.parity ^ 1);
-            mbarrier_expect(full, STAGE_BYTES);
-            copy_box(stage, a, slab * SLAB, tile.row, full);
-            const u32 part = stage + A_BYTES + work.rank * PART_BYTES;
-            if (CLUSTER > 1) {
-                copy_box(part, b, slab * SLAB, tile.column + work.rank * (TILE_N / CLUSTER), full, ALL);
+            if (PAIR) {
+                // The first block of the pair hears of both.
+                if (work.rank == 0) {
+                    mbarrier_expect(full, 2 * STAGE_BYTES);
+                }
+                const u32 first = of_block(full, 0);
+                copy_box_of_pair(stage, a, slab * SLAB, tile.row, first);
+                copy_box_of_pair(stage + A_BYTES, b, slab * SLAB, column, first);
             } else {
-                copy_box(part, b, slab * SLAB, tile.column, full);
+                mbarrier_expect(full, STAGE_BYTES);
+                copy_box(stage, a, slab * SLAB, tile.row, full);
+                CLUSTER > 1 ? copy_box(part, b, slab * SLAB, column, full, ALL) : copy_box(part, b, slab * SLAB, column, full);
             }
             ring.advance();
         }
@@ -124,12 +136,12 @@ __device__ __forceinline__ void multiply(u32 base, u32 sums, const Work& work) {
 #pragma unroll
             for (u32 k = 0; k < 4; k++) {
                 const u64 left = tensor_operand(stage + k * 32), right = tensor_operand(stage + A_BYTES + k * 32);
-                Tensor<INPUT>::multiply(to, left, right, TILE_M, TILE_N, slab > 0 || k > 0);
+                Tensor<INPUT>::multiply(to, left, right, PAIR ? 2 * TILE_M : TILE_M, TILE_N, slab > 0 || k > 0);
             }
             CLUSTER > 1 ? tensor_commit(base + EMPTY + 8 * ring.place, ALL) : tensor_commit(base + EMPTY + 8 * ring.place);
             ring.advance();
         }
-        tensor_commit(base + SUMMED + 8 * of_sums.place);
+        PAIR ? tensor_commit(base + SUMMED + 8 * of_sums.place, ALL) : tensor_commit(base + SUMMED + 8 * of_sums.place);
         of_sums.advance();
     }
 }
@@ -166,7 +178,7 @@ __device__ __forceinline__ void store(u32 sums, u32 result, u32 drained, const T
             tensor_fence_before_meeting();
             __syncwarp();
             if (lane == 0) {
-                mbarrier_arrive(drained);
+                PAIR ? mbarrier_arrive_remote(of_block(drained, 0)) : mbarrier_arrive(drained);
             }
         }
         if (lane == 0) {
@@ -221,11 +233,11 @@ matmul_tcgen05(const __grid_constant__ TensorMap a, const __grid_constant__ Tens
     if (threadIdx.x == 0) {
         for (u32 i = 0; i < STAGES; i++) {
             mbarrier_init(base + FULL + 8 * i, 1);
-            mbarrier_init(base + EMPTY + 8 * i, CLUSTER);
+            mbarrier_init(base + EMPTY + 8 * i, PAIR ? 1 : CLUSTER);
         }
         for (u32 i = 0; i < SUMS; i++) {
             mbarrier_init(base + SUMMED + 8 * i, 1);
-            mbarrier_init(base + DRAINED + 8 * i, WARPS);
+            mbarrier_init(base + DRAINED + 8 * i, PAIR ? 2 * WARPS : WARPS);
         }
         mbarrier_init_fence();
     }
@@ -242,14 +254,20 @@ matmul_tcgen05(const __grid_constant__ TensorMap a, const __grid_constant__ Tens
             fetch(base, &a, &b, work);
         }
     } else if (warp == MULTIPLYING) {
-        if (elected()) {
+        if ((!PAIR || work.rank == 0) && elected()) {
             multiply(base, sums, work);
         }
     } else {
         drain(base, sums, &c, work, slots);
     }
     __syncwarp();
-    __syncthreads();
+    if (PAIR) {
+        // Both blocks have stored their last tile.
+        cluster_arrive();
+        cluster_wait();
+    } else {
+        __syncthreads();
+    }
     if (warp == MULTIPLYING) {
         tensor_free<COLUMNS>(sums);
     }

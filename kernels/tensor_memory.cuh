@@ -8,20 +8,28 @@
 
 constexpr u32 ROW_BYTES = 128;
 
-// All lanes of a warp: so many columns, a power of two from 32 on. Where they begin is written to shared memory.
+// PAIR is 1 where two neighbours in a cluster multiply together. One thread of the first begins the products; each has half of the rows of A
+// and their sums, and half of the rows of B, at the same places. All instructions of a kernel say whether it is so.
+#if PAIR
+#define TOGETHER ".cta_group::2"
+#else
+#define TOGETHER ".cta_group::1"
+#endif
+
+// All lanes of a warp, of both blocks of a pair: so many columns, a power of two from 32 on. Where they begin is written to shared memory.
 template <u32 COLUMNS>
 __device__ __forceinline__ void tensor_allocate(u32 to) {
-    asm volatile("tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%0], %1;" : : "r"(to), "n"(COLUMNS) : "memory");
+    asm volatile("tcgen05.alloc" TOGETHER ".sync.aligned.shared::cta.b32 [%0], %1;" : : "r"(to), "n"(COLUMNS) : "memory");
 }
 
 // Other blocks on the multiprocessor need not wait for what this one might still want.
 __device__ __forceinline__ void tensor_allocate_no_more() {
-    asm volatile("tcgen05.relinquish_alloc_permit.cta_group::1.sync.aligned;" : : : "memory");
+    asm volatile("tcgen05.relinquish_alloc_permit" TOGETHER ".sync.aligned;" : : : "memory");
 }
 
 template <u32 COLUMNS>
 __device__ __forceinline__ void tensor_free(u32 at) {
-    asm volatile("tcgen05.dealloc.cta_group::1.sync.aligned.b32 %0, %1;" : : "r"(at), "n"(COLUMNS) : "memory");
+    asm volatile("tcgen05.dealloc" TOGETHER ".sync.aligned.b32 %0, %1;" : : "r"(at), "n"(COLUMNS) : "memory");
 }
 
 __device__ __forceinline__ void tensor_fence_before_meeting() {
@@ -34,19 +42,20 @@ __device__ __forceinline__ void tensor_fence_after_meeting() {
 
 // The barrier is arrived at when all products that this thread began are over.
 __device__ __forceinline__ void tensor_commit(u32 barrier) {
-    asm volatile("tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64 [%0];" : : "r"(barrier) : "memory");
+    asm volatile("tcgen05.commit" TOGETHER ".mbarrier::arrive::one.shared::cluster.b64 [%0];" : : "r"(barrier) : "memory");
 }
 
 // And the one at the same place in every block of `blocks`.
 __device__ __forceinline__ void tensor_commit(u32 barrier, unsigned short blocks) {
-    asm volatile("tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.multicast::cluster.b64 [%0], %1;"
+    asm volatile("tcgen05.commit" TOGETHER ".mbarrier::arrive::one.shared::cluster.multicast::cluster.b64 [%0], %1;"
                  : : "r"(barrier), "h"(blocks) : "memory");
 }
 
-// D[128, n] (+)= A[128, 32 bytes] B[n, 32 bytes]^T, both operands along k in shared memory; begins anew where `add` is 0.
+// D[m, n] (+)= A[m, 32 bytes] B[n, 32 bytes]^T, both operands along k in shared memory; begins anew where `add` is 0. m is 128, or 256 of a
+// pair.
 #define TENSOR_MULTIPLY(NAME, KIND)                                                                                                \
     __device__ __forceinline__ void NAME(u32 d, u64 a, u64 b, u32 how, int add) {                                                  \
-        asm volatile("{ .reg .pred p; setp.ne.b32 p, %4, 0; tcgen05.mma.cta_group::1.kind::" KIND " [%0], %1, %2, %3, p; }"        \
+        asm volatile("{ .reg .pred p; setp.ne.b32 p, %4, 0; tcgen05.mma" TOGETHER ".kind::" KIND " [%0], %1, %2, %3, p; }"        \
                      : : "r"(d), "l"(a), "l"(b), "r"(how), "r"(add) : "memory");                                                   \
     }
 TENSOR_MULTIPLY(tensor_multiply_f16, "f16")
@@ -55,6 +64,12 @@ TENSOR_MULTIPLY(tensor_multiply_f8, "f8f6f4")
 #ifdef __CUDA_ARCH_FEAT_SM100_ALL
 TENSOR_MULTIPLY(tensor_multiply_s8, "i8")
 #endif
+
+// The box at (x, y), x along rows, counted by a barrier of either block of the pair.
+__device__ __forceinline__ void copy_box_of_pair(u32 to, const TensorMap* map, i32 x, i32 y, u32 barrier) {
+    asm volatile("cp.async.bulk.tensor.2d.cta_group::2.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];"
+                 : : "r"(to), "l"(map), "r"(x), "r"(y), "r"(barrier) : "memory");
+}
 
 // 32 columns of the lane that is this thread's: lanes 32 w and up are those of warp w of four. There only after the wait.
 __device__ __forceinline__ void tensor_load(u32 (&d)[32], u32 from) {

@@ -195,7 +195,8 @@ impl Kernel {
             // Tile counts even, odd and one; a group that is not full; several turns a block, several clusters, and one without work.
             By::Warpgroup | By::Tensor if self.macros["STAGES"] == "1" => vec![(m + 72, n + 40, slab + 16), (m, n, 3 * slab)],
             By::Warpgroup | By::Tensor => {
-                let mut shapes = vec![(m * 3, n * 2, 2 * slab), (m + 72, n + 40, slab + 16), (m, n, 6 * slab), (8, 8, 16)];
+                let many = (constant(&self.macros, "STAGES") + 2) * slab;
+                let mut shapes = vec![(m * 3, n * 2, 2 * slab), (m + 72, n + 40, slab + 16), (m, n, many), (8, 8, 16)];
                 // One group of tiles and the beginning of the next.
                 let rows = constant(&self.macros, "GROUP") * self.cluster * m;
                 shapes.extend((self.input == Dtype::Bf16 && n == 256).then_some((rows + m, 2 * n, 16)));

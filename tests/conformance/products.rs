@@ -17,6 +17,7 @@ pub fn reference(name: &str, words: &[u32]) -> Option<Vec<u32>> {
         "warpgroup" => Some(slabs(words, (128, 64), of_warpgroup)),
         // A thread has a row (PTX ISA, tcgen05.ld, shape 32x32b).
         "tensor_memory" => Some(slabs(words, (128, 32), |thread, element| (thread, element))),
+        "tensor_pair" => Some(slabs(words, (256, 32), |thread, element| (thread, element))),
         _ => None,
     }
 }

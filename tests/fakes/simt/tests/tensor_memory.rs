@@ -29,7 +29,7 @@ const RIGHT: Parts = Parts {
 
 impl Parts {
     fn run(&self, options: &Options) -> Result<Vec<u32>, Fault> {
-        let shape = 16 / 8 << 17 | 128 / 16 << 24 | 1 << 4 | 1 << 7 | 1 << 10;
+        let shape = (16 / 8) << 17 | (128 / 16) << 24 | 1 << 4 | 1 << 7 | 1 << 10;
         // Without a swizzle: eight rows of 16 bytes lie together, then the next eight rows, and the second half of k behind them all.
         let operand = |halves: u64| 1_u64 << 46 | (halves >> 4) << 16 | (128 >> 4) << 32;
         let (a, b) = (operand(2048), operand(256));

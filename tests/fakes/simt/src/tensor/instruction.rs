@@ -115,7 +115,7 @@ mod tests {
     // PTX ISA, Instruction descriptor, table for kinds tf32, f16, f8f6f4 and i8: D 4-5, A 7-9, B 10-12, N / 8 17-22, M / 16 24-28.
     #[test]
     fn descriptors_are_read_as_specified() {
-        let shape = 256 / 8 << 17 | 128 / 16 << 24;
+        let shape = (256 / 8) << 17 | (128 / 16) << 24;
         let bf16 = Instruction::decode(Kind::F16, 1 << 4 | 1 << 7 | 1 << 10 | shape, false).unwrap();
         assert_eq!((bf16.m, bf16.n, bf16.a, bf16.b, bf16.d), (128, 256, Format::Bf16, Format::Bf16, Format::F32));
         let int8 = Instruction::decode(Kind::I8, 2 << 4 | 1 << 7 | shape, false).unwrap();
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        let shape = 128 / 8 << 17 | 128 / 16 << 24;
+        let shape = (128 / 8) << 17 | (128 / 16) << 24;
         let float = 1 << 4;
         for (kind, bits) in [
             (Kind::F16, float | 2 << 7 | shape),
@@ -137,14 +137,14 @@ mod tests {
             (Kind::F16, float | 1 << 2 | shape),
             (Kind::F16, float | 1 << 3 | shape),
             (Kind::F8f6f4, float | 1 << 15 | shape),
-            (Kind::F16, float | 128 / 8 << 17 | 64 / 16 << 24),
-            (Kind::F16, float | 8 / 8 << 17 | 128 / 16 << 24),
-            (Kind::F16, float | 264 / 8 << 17 | 128 / 16 << 24),
+            (Kind::F16, float | (128 / 8) << 17 | (64 / 16) << 24),
+            (Kind::F16, float | 1 << 17 | (128 / 16) << 24),
+            (Kind::F16, float | (264 / 8) << 17 | (128 / 16) << 24),
         ] {
             assert!(Instruction::decode(kind, bits, false).is_err(), "{kind:?} {bits:#x}");
         }
         assert!(Instruction::decode(Kind::Tf32, float | 2 << 7 | 2 << 10 | shape, false).is_ok());
-        let pair = |m: u32, n: u32| Instruction::decode(Kind::F16, float | n / 8 << 17 | m / 16 << 24, true).is_ok();
+        let pair = |m: u32, n: u32| Instruction::decode(Kind::F16, float | (n / 8) << 17 | (m / 16) << 24, true).is_ok();
         assert_eq!([pair(256, 32), pair(256, 256), pair(128, 32), pair(256, 48)], [true, true, false, false]);
     }
 }

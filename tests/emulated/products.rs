@@ -12,6 +12,8 @@ use std::sync::Arc;
 const SEED: u32 = 0x7e50;
 /// A hash that no tile has here.
 pub const STALE: u64 = 7;
+/// What the log of differences holds before any is logged.
+pub const UNLOGGED: u64 = u64::MAX;
 /// Slots before those of the tiles (kernels/tiles.cuh).
 pub const LOGGED: usize = 7;
 
@@ -196,7 +198,9 @@ impl Kernel {
             By::Warpgroup | By::Tensor if self.macros["STAGES"] == "1" => vec![(m + 72, n + 40, slab + 16), (m, n, 3 * slab)],
             By::Warpgroup | By::Tensor => {
                 let many = (constant(&self.macros, "STAGES") + 2) * slab;
-                let mut shapes = vec![(m * 3, n * 2, 2 * slab), (m + 72, n + 40, slab + 16), (m, n, many), (8, 8, 16)];
+                // By tcgen05 the places of sums are a ring as well, which takes more tiles to go round; and a row beyond whole tiles.
+                let first = if self.by == By::Tensor { (m * self.cluster + 1, n * 5, 16) } else { (m * 3, n * 2, 2 * slab) };
+                let mut shapes = vec![first, (m + 72, n + 40, slab + 16), (m, n, many), (8, 8, 16)];
                 // One group of tiles and the beginning of the next.
                 let rows = constant(&self.macros, "GROUP") * self.cluster * m;
                 shapes.extend((self.input == Dtype::Bf16 && n == 256).then_some((rows + m, 2 * n, 16)));
@@ -273,7 +277,11 @@ impl Kernel {
                 input(0, m * k),
                 input(1, n * k),
                 Contents::Poison(length),
-                filled(1 + LOGGED + slots, move |at| if at > LOGGED { before } else { 0 }),
+                filled(1 + LOGGED + slots, move |at| match at {
+                    0 => 0,
+                    at if at <= LOGGED => UNLOGGED,
+                    _ => before,
+                }),
             ],
             window: None,
             arguments: self.arguments((m, n, k)),

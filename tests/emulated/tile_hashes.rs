@@ -1,7 +1,7 @@
 //! What the slots of a product must hold: the hash of every part of every tile, from what each lane stores in which order.
 
 use crate::job::Expected;
-use crate::products::{By, Kernel, LOGGED, Product, STALE};
+use crate::products::{By, Kernel, LOGGED, Product, STALE, UNLOGGED};
 use simt::tensor::fragment;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,6 +13,12 @@ impl Kernel {
         Box::new(move |bytes| {
             let slots: Vec<[u32; 2]> = bytes.as_chunks::<8>().0.iter().map(|slot| bytemuck::pod_read_unaligned(slot)).collect();
             let count = (down * across) as usize * warps;
+            let most = simt::Options::default().multiprocessors;
+            let used = if changed { LOGGED.min(count) } else { 0 };
+            let unlogged = slots[1 + used..=LOGGED].iter().all(|slot| bytemuck::cast::<_, u64>(*slot) == UNLOGGED);
+            if !unlogged || slots[1..=used].iter().any(|[_, unit]| *unit >= most) {
+                return Err(format!("{:x?} are logged, of which {used} should be", &slots[1..=LOGGED]));
+            }
             if changed {
                 let logged = slots[1..=LOGGED.min(count)].iter().map(|[slot, _]| *slot as usize);
                 let mut distinct: Vec<usize> = logged.filter(|slot| *slot < count).collect();
@@ -34,9 +40,8 @@ impl Kernel {
             let units = |at: usize| slots[1 + LOGGED + at][1];
             let apart = (0..count).find(|at| units(*at) != units(at / warps * warps));
             let distinct: BTreeSet<u32> = (0..count).map(units).collect();
-            let most = simt::Options::default().multiprocessors as usize;
             let expected = (down * across) as usize;
-            let strange = !kernel.by.by_maps() && distinct.len() != expected.min(most);
+            let strange = !kernel.by.by_maps() && distinct.len() != expected.min(most as usize);
             match wrong {
                 _ if apart.is_some() || strange => Err(format!("units {distinct:?} of {expected} tiles, {apart:?}")),
                 _ if slots[0][0] != 0 => Err(format!("{} differences on a first launch", slots[0][0])),

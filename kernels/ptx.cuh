@@ -1,5 +1,5 @@
-// The only inline PTX of the house, with ptx_async.cuh, which belongs to it: one instruction a wrapper, so that what the machine is asked
-// to do can be read here.
+// The only inline PTX of the house, with ptx_async.cuh and tensor_memory.cuh, which belong to it: one instruction a wrapper, so that what
+// the machine is asked to do can be read here.
 //
 // Every access is `asm volatile`: the compiler keeps loads in the order written (all loads of a turn before its stores) and never
 // drops a load whose value it could guess. HINTS is 1 for the images built for one architecture and 0 for the base PTX, which must
@@ -217,6 +217,16 @@ __device__ __forceinline__ double2 load_shared_pair(u32 from) {
     double2 v;
     asm volatile("ld.shared.v2.f64 {%0, %1}, [%2];" : "=d"(v.x), "=d"(v.y) : "r"(from) : "memory");
     return v;
+}
+
+__device__ __forceinline__ u32 load_shared_word(u32 from) {
+    u32 d;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(d) : "r"(from) : "memory");
+    return d;
+}
+
+__device__ __forceinline__ void store_shared(u32 to, u32 a, u32 b, u32 c, u32 d) {
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" : : "r"(to), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
 }
 
 #if __CUDA_ARCH__ >= 750

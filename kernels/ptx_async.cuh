@@ -20,6 +20,19 @@ __device__ __forceinline__ void mbarrier_expect(u32 barrier, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" : : "r"(barrier), "r"(bytes) : "memory");
 }
 
+// True in one lane of a warp whose lanes are together. Unlike a comparison it tells the assembler that what follows is one thread's, so
+// that it need not ask for every operand whether lanes differ.
+__device__ __forceinline__ bool elected() {
+    u32 d;
+    asm volatile("{ .reg .pred p; elect.sync _|p, 0xffffffff; selp.u32 %0, 1, 0, p; }" : "=r"(d));
+    return d != 0;
+}
+
+// At a barrier of this block.
+__device__ __forceinline__ void mbarrier_arrive(u32 barrier) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" : : "r"(barrier) : "memory");
+}
+
 // At the barrier of any block of the cluster; `barrier` comes from of_block. Released to this block only: what is handed over was read,
 // not written, and a release to the cluster costs a fence of the whole GPU every time.
 __device__ __forceinline__ void mbarrier_arrive_remote(u32 barrier) {

@@ -14,7 +14,10 @@ pub fn reference(name: &str, words: &[u32]) -> Option<Vec<u32>> {
         "product_tf32" => Some(warp(words, 1, small, float)),
         "product_s8" => Some(bytes(words)),
         "product_f64" => Some(doubles(words)),
-        "warpgroup" => Some(warpgroup(words)),
+        "warpgroup" => Some(slabs(words, (128, 64), of_warpgroup)),
+        // A thread has a row (PTX ISA, tcgen05.ld, shape 32x32b).
+        "tensor_memory" => Some(slabs(words, (128, 32), |thread, element| (thread, element))),
+        "tensor_pair" => Some(slabs(words, (256, 32), |thread, element| (thread, element))),
         _ => None,
     }
 }
@@ -95,21 +98,24 @@ fn of_warpgroup(thread: usize, element: usize) -> (usize, usize) {
     (warp * 16 + lane / 4 + element / 2 % 2 * 8, element / 4 * 8 + lane % 4 * 2 + element % 2)
 }
 
-fn warpgroup(words: &[u32]) -> Vec<u32> {
+/// Products of rows of 64, of which each of so many threads holds so many elements, at the places that `of` tells.
+fn slabs(words: &[u32], (threads, held): (usize, usize), of: fn(usize, usize) -> (usize, usize)) -> Vec<u32> {
+    let rows = (0..threads).map(|thread| of(thread, held - 1).0 + 1).max().unwrap_or(0);
     let value = |word: u32| i64::from(((word >> 16) * 5) >> 16) - 2;
     let sum = |thread: usize, element: usize, steps: std::ops::Range<usize>| {
-        let (row, column) = of_warpgroup(thread, element);
-        steps.map(|k| value(words[row * 64 + k]) * value(words[4096 + column * 64 + k])).sum::<i64>()
+        let (row, column) = of(thread, element);
+        steps.map(|k| value(words[row * 64 + k]) * value(words[(rows + column) * 64 + k])).sum::<i64>()
     };
     let mut out = Vec::new();
+    let (bytes, halves) = (held / 4, held / 2);
     for step in 0..4 {
-        for at in 0..128 * 16 {
-            let byte = |j: usize| (sum(at / 16, at % 16 * 4 + j, step * 16..step * 16 + 16) as u32 & 0xff) << (8 * j);
+        for at in 0..threads * bytes {
+            let byte = |j: usize| (sum(at / bytes, at % bytes * 4 + j, step * 16..step * 16 + 16) as u32 & 0xff) << (8 * j);
             out.push((0..4).map(byte).sum());
         }
     }
-    for at in 0..128 * 32 {
-        let half = |j: usize| (sum(at / 32, at % 32 * 2 + j, 0..64) as u32 & 0xffff) << (16 * j);
+    for at in 0..threads * halves {
+        let half = |j: usize| (sum(at / halves, at % halves * 2 + j, 0..64) as u32 & 0xffff) << (16 * j);
         out.push(half(0) | half(1));
     }
     out

@@ -75,7 +75,7 @@ fn hopper() {
 
 #[test]
 fn blackwell() {
-    quick("100", &["fp16", "int8", "bf16", "tf32"]);
+    quick("100", &["fp16", "int8", "bf16", "tf32", "e4m3", "e5m2"]);
 }
 
 #[test]

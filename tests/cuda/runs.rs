@@ -51,10 +51,16 @@ fn matmul_is_measured_on_both_bases() {
 #[test]
 fn every_precision_is_multiplied_by_the_kernel_made_for_it_or_says_why_not() {
     const ONLY: [&str; 4] = ["--only", "matmul/*/128x128x128", "--only", "matmul/*/256x256x256"];
-    for (chip, wgmma, mma, skipped) in
-        [("75", 0, 2, 6), ("80,mode=deferred", 0, 4, 4), ("89", 0, 6, 2), ("90,schedule=3", 6, 0, 2), ("100", 0, 4, 5)]
-    {
-        let fake = Fake::new(&format!("precisions-{}", &chip[..2]), &format!("sm={chip}")).with_ptx(compiled::ptx());
+    for (chip, [wgmma, tcgen05, mma], skipped) in [
+        ("75", [0, 0, 2], 6),
+        ("80,mode=deferred", [0, 0, 4], 4),
+        ("89", [0, 0, 6], 2),
+        ("90,schedule=3", [6, 0, 0], 2),
+        ("100,schedule=6", [0, 6, 0], 3),
+        ("103,schedule=1", [0, 5, 1], 3),
+    ] {
+        let name = format!("precisions-{}", chip.split(',').next().unwrap_or(chip));
+        let fake = Fake::new(&name, &format!("sm={chip}")).with_ptx(compiled::ptx());
         let output = fake.run(&ONLY);
         assert_eq!(output.status.code(), Some(0), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
         let mut entries = fake.record().entries;
@@ -68,7 +74,8 @@ fn every_precision_is_multiplied_by_the_kernel_made_for_it_or_says_why_not() {
             precisions.len()
         };
         let reasons: Vec<_> = entries.iter().filter(|entry| entry.outcome == Outcome::Skipped).map(|entry| &entry.reason).collect();
-        assert_eq!((by("wgmma/"), by("mma/"), reasons.len()), (wgmma, mma, skipped), "{chip}: {reasons:?}");
+        let found = ["wgmma/", "tcgen05/", "mma/"].map(by);
+        assert_eq!((found, reasons.len()), ([wgmma, tcgen05, mma], skipped), "{chip}: {reasons:?}");
         for entry in entries.iter().filter(|entry| entry.outcome == Outcome::Measured) {
             let verified = entry.verified.as_ref().expect("verified");
             assert!(verified.passed && verified.hashed == verified.launches, "every launch is hashed: {verified:?}");

@@ -38,14 +38,16 @@ fn a_timed_span_holds_launches_and_nothing_else() {
 /// One bit, in the launch of the random pass alone: too late for the exact pass, and before the hashes have a reference.
 #[test]
 fn damage_that_no_sample_meets_is_found_in_its_block() {
-    for (format, kernel) in [
-        ("bf16.fp32.bf16", "matmul_wgmma"),
-        ("int8.int32.int32", "matmul_wgmma"),
-        ("fp32.fp32.fp32", "matmul"),
-        ("fp64.fp64.fp64", "matmul"),
+    for (sm, format, kernel) in [
+        (90, "bf16.fp32.bf16", "matmul_wgmma"),
+        (90, "int8.int32.int32", "matmul_wgmma"),
+        (100, "bf16.fp32.bf16", "matmul_tcgen05"),
+        (90, "fp32.fp32.fp32", "matmul"),
+        (90, "fp64.fp64.fp64", "matmul"),
     ] {
         let script = format!("flip@launch/{kernel}:2");
-        let fake = Fake::new(&format!("damage-{}", &format[..4]), "sm=90").with_ptx(compiled::ptx()).failing(&script);
+        let name = format!("damage-{sm}-{}", &format[..4]);
+        let fake = Fake::new(&name, &format!("sm={sm}")).with_ptx(compiled::ptx()).failing(&script);
         let only = format!("matmul/{format}/128x128x128");
         let output = fake.run(&["--only", &only, "--kernels", "own"]);
         assert!(fake.fired(&script), "{}", fake.log());

@@ -15,6 +15,7 @@ mod random;
 mod residual;
 mod shipped;
 mod stems;
+mod tile_hashes;
 
 use job::{Job, Outcome};
 use simt::{Module, Options};

@@ -1,36 +1,46 @@
 //! The jobs of the kernels that multiply matrices: exact sums of small integers, and the hash of every part of every tile.
 
-use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
+use crate::job::{Argument, Claim, Contents, Job, equals, filled};
 use crate::stems::{Macros, constant};
 use assay::{dtype::Dtype, plan};
+use simt::Geometry;
 use simt::tensor::map::TensorMap;
 use simt::tensor::number::{BF16, E4M3, E5M2, F16};
 use simt::tensor::shared::Swizzle;
-use simt::{Geometry, tensor::fragment};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 const SEED: u32 = 0x7e50;
 /// A hash that no tile has here.
-const STALE: u64 = 7;
+pub const STALE: u64 = 7;
+/// What the log of differences holds before any is logged.
+pub const UNLOGGED: u64 = u64::MAX;
 /// Slots before those of the tiles (kernels/tiles.cuh).
-const LOGGED: usize = 7;
+pub const LOGGED: usize = 7;
 
 /// How a kernel goes about it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+pub enum By {
     Lanes,
     DoubleTensor,
     Warp,
     Warpgroup,
+    Tensor,
+}
+
+impl By {
+    /// Whether blocks persist and matrices come by tensor maps.
+    pub fn by_maps(self) -> bool {
+        matches!(self, Self::Warpgroup | Self::Tensor)
+    }
 }
 
 /// A kernel's format, tile and warps.
 #[derive(Clone)]
-struct Kernel {
-    by: By,
-    input: Dtype,
-    tile: (u64, u64),
-    warps: (u64, u64),
+pub struct Kernel {
+    pub by: By,
+    pub input: Dtype,
+    pub tile: (u64, u64),
+    pub warps: (u64, u64),
     cluster: u64,
     shared: u32,
     macros: Macros,
@@ -43,6 +53,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "matmul_dmma" => By::DoubleTensor,
         "matmul_mma" => By::Warp,
         "matmul_wgmma" => By::Warpgroup,
+        "matmul_tcgen05" => By::Tensor,
         _ => return None,
     };
     let named = |name: &str| assay::dtype::DTYPES.iter().find(|row| row.name == name).map(|row| row.dtype);
@@ -51,8 +62,12 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         Some(_) => Dtype::Fp32,
         None => named(&macros["INPUT"])?,
     };
-    let tile_m = if by == By::Warpgroup { 128 } else { constant(macros, "TILE_M") };
-    let warps = if by == By::Warpgroup { (8, 1) } else { (constant(macros, "WARPS_M"), constant(macros, "WARPS_N")) };
+    let tile_m = if by.by_maps() { 128 } else { constant(macros, "TILE_M") };
+    let warps = match by {
+        By::Warpgroup => (8, 1),
+        By::Tensor => (4, 1),
+        _ => (constant(macros, "WARPS_M"), constant(macros, "WARPS_N")),
+    };
     let kernel = Kernel {
         by,
         input,
@@ -89,7 +104,7 @@ fn small(buffer: u32, at: u64) -> i32 {
 }
 
 /// A product of small integers.
-struct Product {
+pub struct Product {
     output: Dtype,
     m: u64,
     n: u64,
@@ -111,7 +126,7 @@ impl Product {
     }
 
     /// The words of an element; outside of the matrix zero, or what its last row and column hold.
-    fn words(&self, by: By, row: u64, column: u64) -> Vec<u8> {
+    pub fn words(&self, by: By, row: u64, column: u64) -> Vec<u8> {
         let inside = row < self.m && column < self.n;
         let (row, column) = (row.min(self.m - 1), column.min(self.n - 1));
         let value = if inside || by == By::Warp { self.sums[(row * self.n + column) as usize] } else { 0 };
@@ -124,7 +139,7 @@ impl Product {
 }
 
 impl Kernel {
-    fn output(&self) -> Dtype {
+    pub fn output(&self) -> Dtype {
         match self.input {
             Dtype::E4m3 | Dtype::E5m2 => Dtype::Bf16,
             Dtype::Int8 => Dtype::Int32,
@@ -140,7 +155,7 @@ impl Kernel {
 
     /// Whether both operands lie along k.
     fn along_k(&self) -> bool {
-        matches!(self.by, By::Warp | By::Warpgroup)
+        self.by == By::Warp || self.by.by_maps()
     }
 
     /// Steps of k that pass through shared memory together.
@@ -148,7 +163,7 @@ impl Kernel {
         match self.by {
             By::DoubleTensor => 16,
             By::Lanes | By::Warp => 64 / self.input.bytes(),
-            By::Warpgroup => 128 / self.input.bytes(),
+            By::Warpgroup | By::Tensor => 128 / self.input.bytes(),
         }
     }
 
@@ -180,9 +195,12 @@ impl Kernel {
             }
             By::Warp => vec![(m, n, 6 * slab), (m + 3, n + 40, slab + 16), (m - 9, n - 24, 16), (2, 8, 5 * slab)],
             // Tile counts even, odd and one; a group that is not full; several turns a block, several clusters, and one without work.
-            By::Warpgroup if self.macros["STAGES"] == "1" => vec![(m + 72, n + 40, slab + 16), (m, n, 3 * slab)],
-            By::Warpgroup => {
-                let mut shapes = vec![(m * 3, n * 2, 2 * slab), (m + 72, n + 40, slab + 16), (m, n, 6 * slab), (8, 8, 16)];
+            By::Warpgroup | By::Tensor if self.macros["STAGES"] == "1" => vec![(m + 72, n + 40, slab + 16), (m, n, 3 * slab)],
+            By::Warpgroup | By::Tensor => {
+                let many = (constant(&self.macros, "STAGES") + 2) * slab;
+                // By tcgen05 the places of sums are a ring as well, which takes more tiles to go round; and a row beyond whole tiles.
+                let first = if self.by == By::Tensor { (m * self.cluster + 1, n * 5, 16) } else { (m * 3, n * 2, 2 * slab) };
+                let mut shapes = vec![first, (m + 72, n + 40, slab + 16), (m, n, many), (8, 8, 16)];
                 // One group of tiles and the beginning of the next.
                 let rows = constant(&self.macros, "GROUP") * self.cluster * m;
                 shapes.extend((self.input == Dtype::Bf16 && n == 256).then_some((rows + m, 2 * n, 16)));
@@ -197,9 +215,13 @@ impl Kernel {
 
     fn geometry(&self, m: u64, n: u64) -> Geometry {
         let (down, across) = self.tiles(m, n);
-        let threads = if self.by == By::Warpgroup { 384 } else { 32 * self.warps.0 * self.warps.1 };
+        let threads = match self.by {
+            By::Warpgroup => 384,
+            By::Tensor => 192,
+            _ => 32 * self.warps.0 * self.warps.1,
+        };
         let blocks = match self.by {
-            By::Warpgroup => self.cluster * (down.div_ceil(self.cluster) * across).clamp(1, 2),
+            By::Warpgroup | By::Tensor => self.cluster * (down.div_ceil(self.cluster) * across).clamp(1, 2),
             _ => down * across,
         };
         let linear = Geometry::linear(blocks as u32, threads as u32);
@@ -223,14 +245,14 @@ impl Kernel {
 
     fn arguments(&self, (m, n, k): (u64, u64, u64)) -> Vec<Argument> {
         let counts = [Argument::Word(m), Argument::Word(n), Argument::Word(k), Argument::Buffer(3)];
-        if self.by != By::Warpgroup {
+        if !self.by.by_maps() {
             return [0, 1, 2].into_iter().map(Argument::Buffer).chain(counts).collect();
         }
         let (input, output) = (self.input.bytes() as u32, self.output().bytes() as u32);
         let maps = [
             Self::map(0, input, (m, k), self.tile.0),
             Self::map(1, input, (n, k), self.tile.1 / self.cluster),
-            Self::map(2, output, (m, n), 64),
+            Self::map(2, output, (m, n), if self.by == By::Tensor { 32 } else { 64 }),
             Argument::Buffer(2),
         ];
         maps.into_iter().chain(counts).collect()
@@ -255,7 +277,11 @@ impl Kernel {
                 input(0, m * k),
                 input(1, n * k),
                 Contents::Poison(length),
-                filled(1 + LOGGED + slots, move |at| if at > LOGGED { before } else { 0 }),
+                filled(1 + LOGGED + slots, move |at| match at {
+                    0 => 0,
+                    at if at <= LOGGED => UNLOGGED,
+                    _ => before,
+                }),
             ],
             window: None,
             arguments: self.arguments((m, n, k)),
@@ -268,13 +294,13 @@ impl Kernel {
         let (down, across) = self.tiles(m, n);
         let (tile_m, tile_n) = self.tile;
         // Edges are padded with zeros, in shared memory only.
-        let down_padded = if self.by == By::Warpgroup { down.next_multiple_of(self.cluster) } else { down };
+        let down_padded = if self.by.by_maps() { down.next_multiple_of(self.cluster) } else { down };
         let flops = 2 * down_padded * tile_m * across * tile_n * k.next_multiple_of(self.slab());
         let read = match self.by {
             // Rows outside are read as the last one.
             By::Warp => down * across * (tile_m + tile_n) * k,
             // The blocks of a cluster share what they read of B.
-            By::Warpgroup => m * k * across + n * k * down.div_ceil(self.cluster),
+            By::Warpgroup | By::Tensor => m * k * across + n * k * down.div_ceil(self.cluster),
             // Each tile reads its rows of A and its columns of B once.
             _ => m * k * across + k * n * down,
         };
@@ -286,108 +312,6 @@ impl Kernel {
             read: read * self.input.bytes() + slots * 4,
             written: m * n * self.output().bytes() + slots * 8,
             conflict_free: whole || self.by != By::Lanes,
-        }
-    }
-
-    /// What the slots must hold after a launch.
-    fn hashed(&self, product: Arc<Product>, (down, across): (u64, u64), changed: bool) -> Expected {
-        let kernel = self.clone();
-        let warps = (self.warps.0 * self.warps.1) as usize;
-        Box::new(move |bytes| {
-            let slots: Vec<[u32; 2]> = bytes.as_chunks::<8>().0.iter().map(|slot| bytemuck::pod_read_unaligned(slot)).collect();
-            let count = (down * across) as usize * warps;
-            if changed {
-                let logged = slots[1..=LOGGED.min(count)].iter().map(|[slot, _]| *slot as usize);
-                let mut distinct: Vec<usize> = logged.filter(|slot| *slot < count).collect();
-                distinct.sort_unstable();
-                distinct.dedup();
-                let kept = slots[1 + LOGGED..].iter().all(|slot| *slot == [STALE as u32, 0]);
-                return if slots[0][0] as usize == count && distinct.len() == LOGGED.min(count) && kept {
-                    Ok(())
-                } else {
-                    Err(format!("{} of {count} differences counted, {distinct:?} logged", slots[0][0]))
-                };
-            }
-            let wrong = (0..count).find(|at| {
-                let tile = (*at / warps) as u64;
-                let origin = (tile / across * kernel.tile.0, tile % across * kernel.tile.1);
-                slots[1 + LOGGED + at][0] != kernel.hash(&product, origin, (at % warps) as u64)
-            });
-            // A block's warps are on one unit; blocks that do not persist have a tile each.
-            let units = |at: usize| slots[1 + LOGGED + at][1];
-            let apart = (0..count).find(|at| units(*at) != units(at / warps * warps));
-            let distinct: BTreeSet<u32> = (0..count).map(units).collect();
-            let most = simt::Options::default().multiprocessors as usize;
-            let expected = (down * across) as usize;
-            let strange = kernel.by != By::Warpgroup && distinct.len() != expected.min(most);
-            match wrong {
-                _ if apart.is_some() || strange => Err(format!("units {distinct:?} of {expected} tiles, {apart:?}")),
-                _ if slots[0][0] != 0 => Err(format!("{} differences on a first launch", slots[0][0])),
-                Some(at) => Err(format!("part {at} has the hash {:#x}", slots[1 + LOGGED + at][0])),
-                None => Ok(()),
-            }
-        })
-    }
-
-    /// The hash of what a warp stores of a tile: words in a lane's order, lanes together.
-    fn hash(&self, product: &Product, (row, column): (u64, u64), warp: u64) -> u32 {
-        let lane = |lane: u32| {
-            let words = self.stored(lane).into_iter().flat_map(|(r, c)| {
-                let (down, right) = self.origin(warp);
-                product.words(self.by, row + down + r, column + right + c)
-            });
-            let bytes: Vec<u8> = words.collect();
-            let sum = bytes
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .fold(0_u32, |sum, word| sum.wrapping_add(u32::from_le_bytes(*word)).wrapping_mul(0x9e37_79b1));
-            sum.wrapping_mul(lane * 2 + 1)
-        };
-        match (0..32).map(lane).fold(0_u32, u32::wrapping_add) {
-            0 => 1,
-            sum => sum,
-        }
-    }
-
-    /// The first row and column of a warp within its tile.
-    fn origin(&self, warp: u64) -> (u64, u64) {
-        let ((tile_m, tile_n), (warps_m, warps_n)) = (self.tile, self.warps);
-        (warp / warps_n * (tile_m / warps_m), warp % warps_n * (tile_n / warps_n))
-    }
-
-    /// The elements that a lane stores, from its warp's first on, in the order in which it hashes them.
-    fn stored(&self, lane: u32) -> Vec<(u64, u64)> {
-        let (rows, columns) = (self.tile.0 / self.warps.0, self.tile.1 / self.warps.1);
-        let (group, place) = (u64::from(lane / 4), u64::from(lane % 4));
-        let pair = |row: u64, column: u64| [(row, column), (row, column + 1)];
-        match self.by {
-            By::Lanes => {
-                let wide = 16 / self.input.bytes();
-                let (r, c) = (lane >> 1 & 1 | lane >> 4 << 1, lane & 1 | (lane >> 2 & 3) << 1);
-                let vectors = columns / (8 * wide);
-                let one = |r: u64, v: u64| (0..wide).map(move |l| (r, v * 8 * wide + u64::from(c) * wide + l));
-                (0..rows / 4).flat_map(|i| (0..vectors).flat_map(move |v| one(u64::from(r) + i * 4, v))).collect()
-            }
-            By::DoubleTensor => (0..rows / 16)
-                .flat_map(|i| {
-                    (0..columns / 8)
-                        .flat_map(move |j| (0..2).flat_map(move |half| pair(i * 16 + half * 8 + group, j * 8 + place * 2)))
-                })
-                .collect(),
-            // Neighbouring lanes have exchanged halves of two products.
-            By::Warp if self.output().bytes() == 2 => {
-                let four = |row: u64, column: u64| (0..4).map(move |l| (row, column + l));
-                let column = move |j: u64| (2 * j + place % 2) * 8 + place / 2 * 4;
-                (0..rows / 8).flat_map(|half| (0..columns / 16).flat_map(move |j| four(half * 8 + group, column(j)))).collect()
-            }
-            By::Warp => (0..rows / 8)
-                .flat_map(|half| (0..columns / 8).flat_map(move |j| pair(half * 8 + group, j * 8 + place * 2)))
-                .collect(),
-            By::Warpgroup => {
-                let held = (0..columns * 16 / 32).map(|element| fragment::d(lane, element as u32));
-                held.map(|(row, column)| (u64::from(row), u64::from(column))).collect()
-            }
         }
     }
 }

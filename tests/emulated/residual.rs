@@ -46,7 +46,7 @@ fn job(macros: &Macros, (m, n, k): (u64, u64, u64), damage: &'static [(u64, u64,
         let elements = (0..rows * columns).flat_map(|at| encoded(dtype, f64::from(value(at / columns, at % columns))));
         let bytes: Vec<u8> = elements.collect();
         Contents::Filled(if dtype == Dtype::Fp4 {
-            bytes.as_chunks::<2>().0.iter().map(|[low, high]| low | high << 4).collect()
+            bytes.chunks(2).map(|pair| pair[0] | pair.get(1).map_or(0, |high| high << 4)).collect()
         } else {
             bytes
         })
@@ -83,8 +83,19 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
     if stem != "residual" {
         return None;
     }
-    [((140, 136, 64), &[][..]), ((140, 136, 64), ANYWHERE), ((3, 8, 144), &[(2, 7, 9)]), ((129, 72, 16), &[(128, 71, -1)])]
-        .into_iter()
-        .map(|(shape, damage)| job(macros, shape, damage))
-        .collect()
+    [
+        ((140, 136, 64), &[][..]),
+        ((140, 136, 64), ANYWHERE),
+        ((3, 8, 144), &[(2, 7, 9)]),
+        ((129, 72, 16), &[(128, 71, -1)]),
+        // Remainders of every length in the loops over columns and over k.
+        ((40, 71, 67), &[(39, 70, 3)]),
+        ((33, 67, 5), &[(32, 65, 6), (32, 66, -2)]),
+        ((40, 133, 70), &[(7, 132, 2)]),
+        ((34, 66, 65), &[]),
+        ((33, 65, 3), &[(0, 64, 1)]),
+    ]
+    .into_iter()
+    .map(|(shape, damage)| job(macros, shape, damage))
+    .collect()
 }

@@ -41,7 +41,7 @@ const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("atomic_shared", &[Dtype::Uint32], &["atomic_shared"]),
     ("atomic_one", &[Dtype::Uint32], &["atomic_one"]),
     ("matmul", &[Dtype::Fp32, Dtype::Fp64], &["matmul_dmma", "matmul"]),
-    ("matmul_nt", TENSOR, &["matmul_wgmma", "matmul_mma"]),
+    ("matmul_nt", TENSOR, &["matmul_wgmma", "matmul_tcgen05", "matmul_mma"]),
     ("issue", &[Dtype::Fp32, Dtype::Fp64], &["issue"]),
     ("issue_nt", ISSUED, &["issue_wgmma", "issue_mma", "issue_dmma"]),
 ];
@@ -240,11 +240,17 @@ mod tests {
         assert_eq!(precisions(70), ["fp32", "fp64"]);
         assert_eq!(precisions(75), ["fp32", "fp64", "fp16", "int8"]);
         assert_eq!(precisions(80), ["fp32", "fp64", "tf32", "fp16", "bf16", "int8"]);
-        let own = |capability| precisions(capability).into_iter().filter(|name| name != "fp4").collect::<Vec<_>>();
-        assert_eq!(own(100), precisions(80), "fp8 by the warp is made of fp16 products there");
-        for capability in [89, 90, 120] {
-            assert_eq!(own(capability).len(), 8, "{capability}");
-        }
+        let own = |capability| precisions(capability).into_iter().filter(|name| name != "fp4").count();
+        assert_eq!([89, 90, 100, 103, 120].map(own), [8; 5]);
+        let by = |dtype, capability| names("matmul_nt", dtype, &square, capability);
+        assert_eq!((by(Dtype::E4m3, 100)[0].as_str(), by(Dtype::Int8, 100)[0].as_str()), ("tcgen05/t128x256", "tcgen05/t128x256"));
+        assert!(by(Dtype::Bf16, 100).contains(&"mma/t128x256".into()), "the warp's products stay beside those of the newer kind");
+        assert!(
+            by(Dtype::E4m3, 100).iter().all(|name| name.starts_with("tcgen05/")),
+            "fp8 by the warp is made of fp16 products there"
+        );
+        assert_eq!((by(Dtype::Int8, 103)[0].as_str(), by(Dtype::Fp16, 103)[0].as_str()), ("mma/t128x256", "tcgen05/t128x256"));
+        assert_eq!((by(Dtype::Bf16, 101)[0].as_str(), by(Dtype::Bf16, 120)[0].as_str()), ("mma/t128x256", "mma/t128x256"));
         let narrow = |capability| precisions(capability).contains(&"fp4".to_owned());
         assert_eq!([90, 100, 120].map(narrow), [false, true, true], "the library's alone");
     }

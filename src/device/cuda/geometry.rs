@@ -8,8 +8,6 @@ use crate::{
 /// Blocks that a grid has at the most.
 const MOST_BLOCKS: u64 = (1 << 31) - 1;
 const VECTOR_BYTES: u64 = 16;
-/// Rows of a tile of `matmul_wgmma`, warps that store it, and rows of a box by which it leaves.
-const WGMMA: (u64, u64, u32) = (128, 8, 64);
 /// Devices that `all_reduce` sums over at the most (kernels/all_reduce.cu).
 pub const PEERS: usize = 8;
 /// Words that a block of `shared`, `atomic_spread` or `atomic_shared` holds.
@@ -29,20 +27,38 @@ pub fn pack(args: &[Arg], address: impl Fn(usize) -> u64) -> Vec<u64> {
     args.iter().filter_map(word).collect()
 }
 
-/// Rows of the boxes in which `matmul_wgmma` copies A and B, and stores C.
+/// A product whose blocks persist, and copy by tensor maps.
+struct Persistent {
+    threads: u32,
+    /// Of a tile.
+    rows: u64,
+    /// Warps that store a tile, and rows of a box by which it leaves.
+    warps: u64,
+    leaving: u32,
+}
+
+fn persistent(kernel: &str) -> Option<Persistent> {
+    match kernel {
+        // A warpgroup that fetches and two that multiply.
+        "matmul_wgmma" => Some(Persistent { threads: 384, rows: 128, warps: 8, leaving: 64 }),
+        // Four warps that store, one that fetches and one that multiplies.
+        "matmul_tcgen05" => Some(Persistent { threads: 192, rows: 128, warps: 4, leaving: 32 }),
+        _ => None,
+    }
+}
+
+/// Rows of the boxes in which a kernel copies A and B, and stores C; nothing where it takes no tensor maps.
 #[must_use]
-pub fn boxes(configuration: &Configuration) -> [u32; 3] {
+pub fn boxes(kernel: &str, configuration: &Configuration) -> Option<[u32; 3]> {
     let part = configuration.constant("TILE_N") / configuration.constant("CLUSTER").max(1);
-    [WGMMA.0 as u32, part as u32, WGMMA.2]
+    persistent(kernel).map(|found| [found.rows as u32, part as u32, found.leaving])
 }
 
 /// Threads of a block.
 #[must_use]
 pub fn threads(kernel: &str, configuration: &Configuration) -> u32 {
-    // A warpgroup that fetches and two that multiply.
-    const FETCH_AND_MULTIPLY: u32 = 384;
-    if kernel == "matmul_wgmma" {
-        return FETCH_AND_MULTIPLY;
+    if let Some(found) = persistent(kernel) {
+        return found.threads;
     }
     let product = 32 * configuration.constant("WARPS_M") * configuration.constant("WARPS_N");
     configuration.constant("THREADS").max(product) as u32
@@ -54,7 +70,7 @@ pub fn misfit(kernel: &str, args: &[Arg]) -> Option<&'static str> {
     let count = |index: usize| counts(args).nth(index).unwrap_or(0);
     match kernel {
         "matmul_dmma" if count(1) % 2 + count(2) % 2 > 0 => Some("n and k must be even"),
-        "matmul_nt" | "matmul_mma" | "matmul_wgmma"
+        "matmul_nt" | "matmul_mma" | "matmul_wgmma" | "matmul_tcgen05"
             if count(2) == 0 || !count(2).is_multiple_of(16) || !count(1).is_multiple_of(8) =>
         {
             Some("n must be a multiple of 8 and k of 16, so that rows begin at 16 bytes")
@@ -75,7 +91,7 @@ pub fn misfit(kernel: &str, args: &[Arg]) -> Option<&'static str> {
 
 /// Rows and columns of a tile of a product.
 fn tile_sides(kernel: &str, configuration: &Configuration) -> (u64, u64) {
-    let rows = if kernel == "matmul_wgmma" { WGMMA.0 } else { configuration.constant("TILE_M") };
+    let rows = persistent(kernel).map_or_else(|| configuration.constant("TILE_M"), |found| found.rows);
     (rows.max(1), configuration.constant("TILE_N").max(1))
 }
 
@@ -107,7 +123,7 @@ pub fn slots(kernel: &str, configuration: &Configuration, args: &[Arg]) -> u64 {
         return 0;
     }
     let (down, across) = tiles(kernel, configuration, args);
-    let warps = if kernel == "matmul_wgmma" { WGMMA.1 } else { u64::from(threads(kernel, configuration)) / 32 };
+    let warps = persistent(kernel).map_or_else(|| u64::from(threads(kernel, configuration)) / 32, |found| found.warps);
     down * across * warps
 }
 
@@ -122,7 +138,7 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
         return Err(Unsupported::Other("matrices of 2^28 rows or columns and more are not indexed".into()));
     }
     let blocks = match kernel {
-        "matmul_wgmma" => {
+        _ if persistent(kernel).is_some() => {
             let cluster = configuration.constant("CLUSTER").max(1);
             (down.div_ceil(cluster) * across).min(u64::from(units) / cluster).max(1) * cluster
         }
@@ -258,6 +274,10 @@ mod tests {
         assert_eq!((blocks([8192; 3], 132), blocks([8192; 3], 131)), (Ok(132), Ok(130)));
         assert_eq!((blocks([128, 256, 64], 132), blocks([129, 257, 64], 132)), (Ok(2), Ok(4)));
         assert_eq!(slots("matmul_wgmma", large, &args(&[129, 257, 64])), 4 * 8);
-        assert_eq!(boxes(large), [128, 128, 64]);
+        assert_eq!((boxes("matmul_wgmma", large), boxes("matmul_mma", large)), (Some([128, 128, 64]), None));
+        let newer = configuration("matmul_tcgen05", "t128x256c1_bf16");
+        assert_eq!((threads("matmul_tcgen05", newer), boxes("matmul_tcgen05", newer)), (192, Some([128, 256, 32])));
+        assert_eq!(grid("matmul_tcgen05", newer, &args(&[8192; 3]), 148), Ok(148));
+        assert_eq!(slots("matmul_tcgen05", newer, &args(&[129, 257, 64])), 4 * 4);
     }
 }

@@ -81,7 +81,7 @@ impl Argument {
     }
 }
 
-/// What a kernel is launched with: `matmul_wgmma` takes maps of its matrices, and C once more as it is; others words alone.
+/// What a kernel is launched with: some products take maps of their matrices, and C once more as it is; others words alone.
 ///
 /// # Errors
 /// [`Fault`] where the driver cannot describe a matrix.
@@ -94,8 +94,8 @@ pub fn arguments(
 ) -> Result<Vec<Argument>, Fault> {
     let mut packed = Vec::with_capacity(8);
     let mut rest = args;
-    if kernel == "matmul_wgmma" {
-        for (arg, height) in args.iter().zip(geometry::boxes(configuration)) {
+    if let Some(heights) = geometry::boxes(kernel, configuration) {
+        for (arg, height) in args.iter().zip(heights) {
             let Arg::Buffer(index) = *arg else { return Err(Fault::failed("packing arguments", "a matrix is expected")) };
             let Some(Buffer { dtype, elements, columns, .. }) = buffers.get(index).copied() else {
                 return Err(Fault::failed("packing arguments", format!("no buffer {index}")));

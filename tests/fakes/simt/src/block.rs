@@ -3,6 +3,7 @@
 use crate::address::{RANK_SHIFT, SHARED_RESERVED};
 use crate::barrier::{Barrier, Mbarrier};
 use crate::order::Shadow;
+use crate::tensor::memory::TensorMemory;
 use std::collections::BTreeMap;
 
 /// What fresh shared memory is filled with: NaN as any float.
@@ -27,6 +28,8 @@ pub(crate) struct Block {
     pub running: u32,
     /// Registers that nobody holds.
     pub free_registers: u32,
+    /// Where it has been asked for.
+    pub tensor: Option<Box<TensorMemory>>,
 }
 
 impl Block {
@@ -45,6 +48,7 @@ impl Block {
             mbarriers: BTreeMap::new(),
             running: warps,
             free_registers: 0,
+            tensor: None,
         }
     }
 

@@ -82,6 +82,11 @@ impl Order {
         Started { actor: self.warps + warp, step: self.started[warp], knows: self.release(warp) }
     }
 
+    /// The actor that a warp's asynchronous operations are.
+    pub(crate) fn asynchronous(&self, warp: usize) -> usize {
+        self.warps + warp
+    }
+
     /// A warp waited for its own asynchronous operations up to one.
     pub(crate) fn waited(&mut self, warp: usize, step: u32) {
         let known = &mut self.clocks[warp][self.warps + warp];

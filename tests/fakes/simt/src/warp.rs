@@ -1,5 +1,6 @@
 //! A warp: registers, and groups of lanes that are at the same instruction.
 
+use crate::cluster::tensor_memory::Tensor;
 use crate::op::{Lanes, Wgmma};
 use crate::order::Started;
 use crate::text::Class;
@@ -97,6 +98,7 @@ pub(crate) struct Warp {
     pub bulk: Vec<BulkGroup>,
     pub bulk_committed: [u32; 32],
     pub matrices: Matrices,
+    pub tensor: Tensor,
     /// Registers a thread may use.
     pub budget: u32,
     /// Places (block, 16 bytes) whose generic writes are not fenced.
@@ -128,6 +130,7 @@ impl Warp {
             bulk: Vec::new(),
             bulk_committed: [0; 32],
             matrices: Matrices::default(),
+            tensor: Tensor::default(),
             budget,
             unfenced: Vec::new(),
             priority: 0,

@@ -35,21 +35,23 @@ impl Cluster<'_> {
             Space::Parameter => Ok(Place::Parameter(address as u32)),
             Space::Global | Space::Generic if address >= GLOBAL => Ok(Place::Global(address)),
             Space::Shared | Space::ClusterShared => {
-                let place = self.shared_place(address, bytes)?;
-                match (space, place) {
-                    (Space::Shared, Place::Shared(block, _)) if block != self.warps[warp].block => {
-                        Err(Fault::Broken(format!("shared address {address:#x} belongs to block {block} of the cluster")))
-                    }
-                    _ => Ok(place),
+                let (block, offset) = self.shared_place(address, bytes)?;
+                if space == Space::Shared && block != self.warps[warp].block {
+                    return Err(Fault::Broken(format!("shared address {address:#x} belongs to block {block} of the cluster")));
                 }
+                Ok(Place::Shared(block, offset))
             }
             Space::Generic if address >= PARAMETER_WINDOW => Ok(Place::Parameter((address - PARAMETER_WINDOW) as u32)),
-            Space::Generic if address >= SHARED_WINDOW => self.shared_place(address - SHARED_WINDOW, bytes),
+            Space::Generic if address >= SHARED_WINDOW => {
+                self.shared_place(address - SHARED_WINDOW, bytes).map(|(block, offset)| Place::Shared(block, offset))
+            }
+            Space::Tensor => Err(Fault::Broken("tensor memory is no place for this".into())),
             Space::Global | Space::Generic => Err(Fault::IllegalAddress { address, bytes: u64::from(bytes), what: "accessing" }),
         }
     }
 
-    fn shared_place(&self, address: u64, bytes: u32) -> Result<Place, Fault> {
+    /// The block, by rank, and the offset there.
+    pub(super) fn shared_place(&self, address: u64, bytes: u32) -> Result<(usize, u32), Fault> {
         let rank = (address >> RANK_SHIFT) as usize;
         let Some(block) = self.blocks.get(rank) else {
             return Err(Fault::Broken(format!("shared address {address:#x} belongs to no block of the cluster")));
@@ -63,7 +65,7 @@ impl Cluster<'_> {
             let begin = block.base;
             return Err(Fault::Broken(format!("{bytes} bytes at shared address {address:#x}, beyond the {length} at {begin:#x}")));
         }
-        Ok(Place::Shared(rank, offset as u32))
+        Ok((rank, offset as u32))
     }
 
     /// Reads up to eight bytes as a number.
@@ -259,7 +261,7 @@ pub(super) struct OwnedActor {
 }
 
 impl OwnedActor {
-    fn borrowed(&self) -> Actor<'_> {
+    pub(super) fn borrowed(&self) -> Actor<'_> {
         Actor { number: self.number, step: self.step, knows: &self.knows }
     }
 }

@@ -20,28 +20,20 @@ pub(super) struct BulkOperation {
     kind: BulkKind,
 }
 
+/// Where a load goes in a block, and the mbarrier that counts it.
+pub(super) struct Target {
+    pub block: usize,
+    pub offset: u32,
+    /// Of the same block, or of the other of a pair.
+    pub owner: usize,
+    pub barrier: u32,
+}
+
 enum BulkKind {
-    /// To every target: a block, an offset there, and an mbarrier of that block.
-    Load {
-        targets: Vec<(usize, u32, u32)>,
-        from: Place,
-        bytes: u32,
-    },
-    Store {
-        to: u64,
-        from: (usize, u32),
-        bytes: u32,
-    },
-    TensorLoad {
-        targets: Vec<(usize, u32, u32)>,
-        coordinates: Vec<i32>,
-        map: TensorMap,
-    },
-    TensorStore {
-        from: (usize, u32),
-        coordinates: Vec<i32>,
-        map: TensorMap,
-    },
+    Load { targets: Vec<Target>, from: Place, bytes: u32 },
+    Store { to: u64, from: (usize, u32), bytes: u32 },
+    TensorLoad { targets: Vec<Target>, coordinates: Vec<i32>, map: TensorMap },
+    TensorStore { from: (usize, u32), coordinates: Vec<i32>, map: TensorMap },
 }
 
 impl Cluster<'_> {
@@ -153,7 +145,7 @@ impl Cluster<'_> {
                 let (target, source) = (one(self, to), one(self, from));
                 bulk_rules(&[target, source], bytes)?;
                 let from = self.place(warp, from.space, source, bytes)?;
-                let targets = self.targets(warp, lane, (target, bytes), one(self, barrier), *multicast)?;
+                let targets = self.targets(warp, lane, (target, bytes), (one(self, barrier), false), *multicast)?;
                 BulkKind::Load { targets, from, bytes }
             }
             Bulk::Store { to, from, bytes } => {
@@ -165,11 +157,11 @@ impl Cluster<'_> {
                 };
                 BulkKind::Store { to, from: (block, offset), bytes }
             }
-            Bulk::TensorLoad { to, map, coordinates, barrier, multicast } => {
+            Bulk::TensorLoad { to, map, coordinates, barrier, multicast, pair } => {
                 let map = self.tensor_map(warp, lane, *map)?;
                 let target = one(self, to);
                 tensor_rules(&map, target)?;
-                let targets = self.targets(warp, lane, (target, map.box_bytes()), one(self, barrier), *multicast)?;
+                let targets = self.targets(warp, lane, (target, map.box_bytes()), (one(self, barrier), *pair), *multicast)?;
                 BulkKind::TensorLoad { targets, coordinates: self.coordinates(warp, lane, coordinates), map }
             }
             Bulk::TensorStore { map, coordinates, from } => {
@@ -204,25 +196,25 @@ impl Cluster<'_> {
         warp: usize,
         lane: usize,
         (target, bytes): (u64, u32),
-        barrier: u64,
+        (barrier, pair): (u64, bool),
         multicast: Option<Source>,
-    ) -> Result<Vec<(usize, u32, u32)>, Fault> {
+    ) -> Result<Vec<Target>, Fault> {
         let (Place::Shared(block, offset), Place::Shared(owner, barrier)) =
             (self.place(warp, Space::ClusterShared, target, bytes)?, self.place(warp, Space::ClusterShared, barrier, 8)?)
         else {
             return Err(Fault::Broken("target and mbarrier lie in shared memory".into()));
         };
         let Some(mask) = multicast else {
-            if owner != block {
+            if owner != block && !(pair && owner ^ 1 == block) {
                 return Err(Fault::Broken(format!("it writes to block {block} and counts at an mbarrier of block {owner}")));
             }
-            return Ok(vec![(block, offset, barrier)]);
+            return Ok(vec![Target { block, offset, owner, barrier }]);
         };
         let mask = self.value(warp, mask)[lane] as u32;
-        if mask == 0 || mask >> self.blocks.len() != 0 {
+        if mask == 0 || mask >> self.blocks.len() != 0 || pair {
             return Err(Fault::Broken(format!("a multicast to blocks {mask:#x} of a cluster of {}", self.blocks.len())));
         }
-        Ok(lanes(mask).map(|rank| (rank, offset, barrier)).collect())
+        Ok(lanes(mask).map(|rank| Target { block: rank, offset, owner: rank, barrier }).collect())
     }
 
     fn bulk_wait(&mut self, warp: usize, mask: u32, pending: u32) -> Result<(), Fault> {
@@ -276,9 +268,9 @@ impl Cluster<'_> {
                     Place::Shared(block, offset) => self.async_read(block, offset, *bytes, &actor)?,
                     Place::Parameter(_) => return Err(Fault::Broken("parameters cannot be copied in bulk".into())),
                 };
-                for (block, offset, barrier) in targets {
-                    self.async_write(*block, *offset, &data, &actor)?;
-                    self.arrived(*block, *barrier, *bytes, &operation.started)?;
+                for target in targets {
+                    self.async_write(target.block, target.offset, &data, &actor)?;
+                    self.arrived(target.owner, target.barrier, *bytes, &operation.started)?;
                 }
             }
             BulkKind::TensorLoad { targets, coordinates, map } => self.tensor_load(operation, targets, coordinates, map)?,

@@ -164,7 +164,7 @@ impl Matrix {
         }
     }
 
-    fn encode(&self, element: Element, at: usize) -> u64 {
+    pub(super) fn encode(&self, element: Element, at: usize) -> u64 {
         match (self, element) {
             (Self::Double(values), _) => values[at].to_bits(),
             (Self::Integer(values), _) => u64::from(values[at] as u32),

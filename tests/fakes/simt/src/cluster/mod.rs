@@ -6,6 +6,7 @@ mod exchange;
 mod matrices;
 mod step;
 mod synchronise;
+pub(crate) mod tensor_memory;
 mod tensors;
 mod values;
 mod warpgroup;
@@ -43,6 +44,8 @@ pub(crate) struct Cluster<'a> {
     barrier: Barrier,
     bulk: VecDeque<BulkOperation>,
     bulk_issued: u64,
+    /// Whether two blocks multiply together by tcgen05, once one of its instructions has said so.
+    pairs: Option<bool>,
     /// By block and warpgroup: descriptors of the multiplications issued.
     descriptors: Vec<Vec<(u64, u64)>>,
     random: Random,
@@ -97,6 +100,7 @@ impl<'a> Cluster<'a> {
             barrier: Barrier::default(),
             bulk: VecDeque::new(),
             bulk_issued: 0,
+            pairs: None,
             descriptors: vec![Vec::new(); groups],
             random,
             counters: Counters::default(),
@@ -112,13 +116,16 @@ impl<'a> Cluster<'a> {
             self.background()?;
             match self.next_warp() {
                 Some(warp) => self.turn(warp)?,
-                None if self.perform_oldest_bulk()? => {}
+                None if self.perform_oldest()? => {}
                 None if self.time_out() => {}
                 None => return Err(Fault::Deadlock(self.who_waits())),
             }
         }
         if let Some(left) = self.bulk.front() {
             return Err(Fault::Broken(format!("line {}: still under way when the kernel ended", left.line)));
+        }
+        if let Some(line) = self.tensor_left() {
+            return Err(Fault::Broken(format!("line {line}: still under way when the kernel ended")));
         }
         counters.add(&self.counters);
         Ok(())
@@ -132,8 +139,17 @@ impl<'a> Cluster<'a> {
         }
         if self.options.matrices == Timing::Random && self.random.once_in(4) {
             self.perform_any_product()?;
+            self.perform_any_tensor()?;
         }
         Ok(())
+    }
+
+    /// Something asynchronous, copies or products first as it comes. False where there is nothing to perform.
+    fn perform_oldest(&mut self) -> Result<bool, Fault> {
+        if self.random.once_in(2) && self.perform_oldest_tensor()? {
+            return Ok(true);
+        }
+        Ok(self.perform_oldest_bulk()? || self.perform_oldest_tensor()?)
     }
 
     /// The warp whose turn it is, if any can go on.

@@ -146,6 +146,14 @@ impl Cluster<'_> {
         if !this.matrices.pending.is_empty() {
             return Err(Fault::Broken("it ends with a wgmma that is not waited for".into()));
         }
+        if !this.tensor.loads.is_empty() {
+            return Err(Fault::Broken("it ends with a load from tensor memory that is not waited for".into()));
+        }
+        let block = &self.blocks[this.block];
+        let left = block.tensor.as_ref().map_or(0, |memory| memory.left());
+        if block.running == 0 && left > 0 {
+            return Err(Fault::Broken(format!("its block ends with {left} columns of tensor memory that it has not given back")));
+        }
         Ok(())
     }
 
@@ -201,6 +209,7 @@ impl Cluster<'_> {
             Op::Barrier { .. } | Op::ClusterArrive | Op::ClusterWait | Op::Mbarrier { .. } | Op::SetRegisters { .. } => {
                 self.synchronise(warp, group, mask, &instruction.op)
             }
+            Op::Tensor(op, pair) => self.tensor(warp, group, mask, (op, *pair), instruction.line),
             Op::Shuffle { .. } | Op::Vote { .. } | Op::Elect { .. } | Op::WarpSync { .. } | Op::ActiveMask { .. } => {
                 self.exchange(warp, group, mask, &instruction.op)
             }

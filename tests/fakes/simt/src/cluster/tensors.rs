@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use super::access::{OwnedActor, Place};
-use super::copies::BulkOperation;
+use super::copies::{BulkOperation, Target};
 use crate::Fault;
 use crate::op::{Source, Space};
 use crate::order::Started;
@@ -68,7 +68,7 @@ impl Cluster<'_> {
     pub(super) fn tensor_load(
         &mut self,
         operation: &BulkOperation,
-        targets: &[(usize, u32, u32)],
+        targets: &[Target],
         coordinates: &[i32],
         map: &TensorMap,
     ) -> Result<(), Fault> {
@@ -82,15 +82,15 @@ impl Cluster<'_> {
                 self.counters.global_read += inside.len() as u64;
                 data[inside].copy_from_slice(from);
             }
-            for (block, offset, _) in targets {
+            for target in targets {
                 for chunk in (0..map.row_bytes()).step_by(CHUNK as usize) {
-                    let to = self.swizzled(*block, *offset, &row, chunk, map);
-                    self.async_write(*block, to, &data[chunk as usize..][..CHUNK as usize], &actor)?;
+                    let to = self.swizzled(target.block, target.offset, &row, chunk, map);
+                    self.async_write(target.block, to, &data[chunk as usize..][..CHUNK as usize], &actor)?;
                 }
             }
         }
-        for (block, _, barrier) in targets {
-            self.arrived(*block, *barrier, map.box_bytes(), &operation.started)?;
+        for target in targets {
+            self.arrived(target.owner, target.barrier, map.box_bytes(), &operation.started)?;
         }
         Ok(())
     }

@@ -3,12 +3,12 @@
 //! Each of the four warps computes its own sixteen rows, from shared memory as it is when the multiplication takes place.
 
 use super::Cluster;
-use super::access::Place;
+use super::access::OwnedActor;
 use super::matrices::{Matrix, multiply_add};
 use crate::Fault;
 use crate::address::RANK_SHIFT;
 use crate::launch::Timing;
-use crate::op::{Element, Instruction, Op, Source, Space, Wgmma};
+use crate::op::{Element, Instruction, Op, Source, Wgmma};
 use crate::tensor::fragment;
 use crate::tensor::shared::Descriptor;
 use crate::warp::PendingWgmma;
@@ -115,9 +115,12 @@ impl Cluster<'_> {
         let wgmma = &one.wgmma;
         let (n, k) = (wgmma.product.n, wgmma.product.k);
         let first = self.warps[warp].number % 4 * ROWS;
+        let (block, actor) = (self.warps[warp].block, one.started.actor().owned());
+        let descriptor = |bits: u64| Descriptor::decode(bits).map_err(Fault::Broken);
         let mut a = match &wgmma.a {
             Ok(_) => {
-                let read = self.operand(warp, one, (one.a, wgmma.product.a, wgmma.transpose_a), (first, ROWS), k)?;
+                let from = (descriptor(one.a)?, wgmma.product.a, wgmma.transpose_a);
+                let read = self.operand(block, &actor, from, (first, ROWS), k)?;
                 Matrix::decode(wgmma.product.a, &read)
             }
             Err(registers) => {
@@ -128,7 +131,7 @@ impl Cluster<'_> {
             }
         };
         // B comes by rows of n; the product takes it by rows of k.
-        let by_n = self.operand(warp, one, (one.b, wgmma.product.b, wgmma.transpose_b), (0, n), k)?;
+        let by_n = self.operand(block, &actor, (descriptor(one.b)?, wgmma.product.b, wgmma.transpose_b), (0, n), k)?;
         let by_k: Vec<u64> = (0..k * n).map(|at| by_n[(at % n * k + at / n) as usize]).collect();
         let mut b = Matrix::decode(wgmma.product.b, &by_k);
         if wgmma.negate_a {
@@ -150,29 +153,25 @@ impl Cluster<'_> {
     }
 
     /// Elements of an operand in shared memory, by rows of k.
-    fn operand(
+    pub(super) fn operand(
         &mut self,
-        warp: usize,
-        one: &PendingWgmma,
-        (descriptor, element, along_rows): (u64, Element, bool),
+        block: usize,
+        actor: &OwnedActor,
+        (descriptor, element, along_rows): (Descriptor, Element, bool),
         (first, rows): (u32, u32),
         k: u32,
     ) -> Result<Vec<u64>, Fault> {
-        let descriptor = Descriptor::decode(descriptor).map_err(Fault::Broken)?;
         let bytes = element.bits() / 8;
-        let rank = (self.warps[warp].block as u64) << RANK_SHIFT;
+        let rank = (block as u64) << RANK_SHIFT;
         let addresses: Vec<u32> = (0..rows * k).map(|at| descriptor.address(first + at / k, at % k, bytes, along_rows)).collect();
         let mut chunks: Vec<u32> = addresses.iter().map(|address| address / 16 * 16).collect();
         chunks.sort_unstable();
         chunks.dedup();
-        let actor = one.started.actor().owned();
         for chunk in chunks {
-            let Place::Shared(block, offset) = self.place(warp, Space::Shared, rank | u64::from(chunk), 16)? else {
-                return Err(Fault::Broken("an operand is not in shared memory".into()));
-            };
-            self.check_async_read(block, offset, 16, &actor)?;
+            let (_, offset) = self.shared_place(rank | u64::from(chunk), 16)?;
+            self.check_async_read(block, offset, 16, actor)?;
         }
-        let block = &self.blocks[self.warps[warp].block];
+        let block = &self.blocks[block];
         let base = (block.base & ((1 << RANK_SHIFT) - 1)) as usize;
         Ok(addresses
             .iter()
@@ -183,8 +182,15 @@ impl Cluster<'_> {
             .collect())
     }
 
-    /// Registers that a multiplication under way writes, or reads, belong to it until it is waited for.
+    /// Registers that a multiplication or a load under way writes, or reads, belong to it until it is waited for.
     pub(super) fn not_in_flight(&self, warp: usize, instruction: &Instruction) -> Result<(), Fault> {
+        let loads = &self.warps[warp].tensor.loads;
+        let mut touched = instruction.uses.reads.iter().chain(&instruction.uses.writes);
+        if !loads.is_empty()
+            && let Some(register) = touched.find(|register| loads.iter().any(|load| load.d.contains(register)))
+        {
+            return Err(Fault::Broken(format!("register {register} of the kernel belongs to a load that is not waited for")));
+        }
         let pending = &self.warps[warp].matrices.pending;
         if pending.is_empty() || matches!(instruction.op, Op::Wgmma(_)) {
             return Ok(());

@@ -145,9 +145,11 @@ impl<'a> Operands<'a> {
         let Term::Address { base, offset, coordinates } = self.next()? else {
             return Err("an address in brackets is expected".into());
         };
-        // Shared addresses may be held in 32 or in 64 bits.
+        // Shared addresses may be held in 32 or in 64 bits, those of tensor memory have 32.
         let base = match **base {
-            Term::Register(register) if matches!(space, Space::Shared | Space::ClusterShared) && self.bits_of(register) == 32 => {
+            Term::Register(register)
+                if matches!(space, Space::Shared | Space::ClusterShared | Space::Tensor) && self.bits_of(register) == 32 =>
+            {
                 Source::Register(register)
             }
             ref other => self.value(other, 64)?,

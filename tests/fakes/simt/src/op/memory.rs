@@ -239,7 +239,7 @@ fn tensor(parts: &[&str], operands: &mut Operands<'_>) -> Result<Bulk, Refusal> 
         if coordinates.len() == rank { Ok(()) } else { Err(format!("{} coordinates for rank {rank}", coordinates.len())) }
     };
     match parts {
-        ["shared::cluster" | "shared::cta", "global", rest @ ..] => {
+        ["cta_group::2", "shared::cluster", "global", rest @ ..] | ["shared::cluster" | "shared::cta", "global", rest @ ..] => {
             let (multicast, hint) = flags(rest, COUNTED)?;
             let to = operands.address(Space::ClusterShared)?;
             let (Address { base: map, .. }, coordinates) = operands.place(Space::Generic)?;
@@ -249,7 +249,7 @@ fn tensor(parts: &[&str], operands: &mut Operands<'_>) -> Result<Bulk, Refusal> 
             if hint {
                 operands.source(64)?;
             }
-            Ok(Bulk::TensorLoad { to, map, coordinates, barrier, multicast })
+            Ok(Bulk::TensorLoad { to, map, coordinates, barrier, multicast, pair: parts[0] == "cta_group::2" })
         }
         ["global", "shared::cta", rest @ ..] => {
             let (_, hint) = flags(rest, "bulk_group")?;

@@ -8,9 +8,11 @@ mod decode;
 mod float;
 mod memory;
 mod sync;
+mod tensor;
 mod uses;
 
 pub(crate) use decode::{ones, program};
+pub(crate) use tensor::TensorOp;
 pub(crate) use uses::Uses;
 
 /// One value a lane.
@@ -68,6 +70,8 @@ pub(crate) enum Space {
     /// Of any block of the cluster.
     ClusterShared,
     Parameter,
+    /// The tensor cores' own.
+    Tensor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +183,8 @@ pub(crate) enum Bulk {
         coordinates: Vec<Source>,
         barrier: Address,
         multicast: Option<Source>,
+        /// Whether the barrier may be that of the other block of a pair.
+        pair: bool,
     },
     TensorStore {
         map: Source,
@@ -338,6 +344,8 @@ pub(crate) enum Op {
     Wgmma(Box<Wgmma>),
     WgmmaCommit,
     WgmmaWait(u32),
+    /// For some with whether two blocks do it together.
+    Tensor(Box<TensorOp>, Option<bool>),
     SetRegisters {
         grow: bool,
         count: u32,

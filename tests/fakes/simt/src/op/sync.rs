@@ -27,6 +27,7 @@ pub(super) fn find(parts: &[&str], operands: &mut Operands<'_>) -> Option<Result
         ["wgmma", "commit_group", "sync", "aligned"] => Ok(Op::WgmmaCommit),
         ["wgmma", "wait_group", "sync", "aligned"] => operands.constant().map(Op::WgmmaWait),
         ["wgmma", "mma_async", "sync", "aligned", rest @ ..] => wgmma(rest, operands),
+        ["tcgen05", rest @ ..] => super::tensor::find(rest, operands),
         ["setmaxnreg", kind @ ("inc" | "dec"), "sync", "aligned", "u32"] => {
             operands.constant().map(|count| Op::SetRegisters { grow: *kind == "inc", count })
         }

@@ -65,6 +65,10 @@ pub(super) fn uses(op: &Op) -> Uses {
             }
             found
         }
+        Op::Tensor(tensor, _) => {
+            let (reads, writes) = tensor.uses();
+            none.read(&reads).write(writes)
+        }
         _ => none,
     }
 }
@@ -85,7 +89,7 @@ fn bulk_uses(none: Uses, bulk: &Bulk) -> Uses {
             none.read(&[to.base, from.base, *bytes, barrier.base]).maybe(*multicast)
         }
         Bulk::Store { to, from, bytes } => none.read(&[to.base, from.base, *bytes]),
-        Bulk::TensorLoad { to, map, coordinates, barrier, multicast } => {
+        Bulk::TensorLoad { to, map, coordinates, barrier, multicast, .. } => {
             none.read(&[to.base, *map, barrier.base]).read(coordinates).maybe(*multicast)
         }
         Bulk::TensorStore { map, coordinates, from } => none.read(&[*map, from.base]).read(coordinates),

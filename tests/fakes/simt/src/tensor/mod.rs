@@ -3,6 +3,8 @@
 //! Written from the PTX ISA document, whose sections are cited by title, for their numbers change with its version; none of it was compared with hardware yet.
 
 pub mod fragment;
+pub mod instruction;
 pub mod map;
+pub(crate) mod memory;
 pub mod number;
 pub mod shared;

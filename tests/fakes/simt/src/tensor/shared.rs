@@ -55,6 +55,28 @@ impl Descriptor {
         Ok(Self { start: field(0), leading: field(16), stride: field(32), swizzle })
     }
 
+    /// The same for tcgen05, which names swizzles otherwise (PTX ISA, tcgen05, Shared memory descriptor).
+    ///
+    /// # Errors
+    /// In words, for what is reserved or not supported here.
+    pub fn decode_tensor(bits: u64) -> Result<Self, String> {
+        let field = |low: u32| (bits >> low & 0x3fff) as u32 * 16;
+        if bits >> 46 & 7 != 1 || bits & (3 << 14 | 3 << 30 | 0xff << 53) != 0 {
+            return Err(format!("the shared memory descriptor {bits:#x} has not what is fixed in its reserved bits"));
+        }
+        if bits >> 49 & 0xf != 0 {
+            return Err("a base offset and a leading dimension by its address are not supported".into());
+        }
+        let swizzle = match bits >> 61 {
+            0 => Swizzle::None,
+            2 => Swizzle::B128,
+            4 => Swizzle::B64,
+            6 => Swizzle::B32,
+            other => return Err(format!("the swizzle {other} is not supported")),
+        };
+        Ok(Self { start: field(0), leading: field(16), stride: field(32), swizzle })
+    }
+
     /// Where the element of row `row` (of M or N) and column `k` lies, `bytes` wide: along k (K-major), or along the rows (MN-major,
     /// 16-bit elements only). Core matrices are 8 x 16 bytes (PTX ISA, Strides).
     #[must_use]
@@ -107,6 +129,21 @@ mod tests {
         assert_eq!(found, Descriptor { start: 0x400, leading: 16, stride: 1024, swizzle: Swizzle::B128 });
         assert_eq!(Descriptor::decode(3 << 62).unwrap().swizzle, Swizzle::B32);
         assert!(Descriptor::decode(1 << 49).is_err() && Descriptor::decode(1 << 14).is_err());
+    }
+
+    // PTX ISA, tcgen05, Shared memory descriptor: 46 to 48 are 0b001; 61 to 63: 2 is 128-byte, 4 is 64-byte, 6 is 32-byte swizzling.
+    #[test]
+    fn descriptors_of_tcgen05_are_read_as_specified() {
+        let rest = 1 << 46 | 64 << 32 | 1 << 16 | 0x40;
+        let found = Descriptor::decode_tensor(2 << 61 | rest).unwrap();
+        assert_eq!(found, Descriptor { start: 0x400, leading: 16, stride: 1024, swizzle: Swizzle::B128 });
+        let swizzles = [0, 4, 6].map(|name| Descriptor::decode_tensor(name << 61 | rest).unwrap().swizzle);
+        assert_eq!(swizzles, [Swizzle::None, Swizzle::B64, Swizzle::B32]);
+        for bad in
+            [1 << 61 | rest, 7 << 61 | rest, rest & !(1 << 46), rest | 1 << 49, rest | 1 << 52, rest | 1 << 55, rest | 1 << 14]
+        {
+            assert!(Descriptor::decode_tensor(bad).is_err(), "{bad:#x}");
+        }
     }
 
     // PTX ISA, Leading Dimension Byte Offset and Stride Dimension Byte Offset: K-major, 128-byte swizzle, bf16: row 9, k 8 is the second chunk of row 1 of the second group of eight.

@@ -54,7 +54,7 @@ fn recording() -> f64 {
 /// Blocks with and without take turns, off on on off, so that a drift falls out of each round; the machine is loaded all the while.
 /// The library is a fake: what is told is the agent's part.
 fn shift() -> Option<(f64, f64, f64)> {
-    const ROUNDS: usize = 150;
+    const ROUNDS: usize = 100;
     let cpu = BACKENDS.iter().find(|backend| backend.name == "cpu")?;
     let machine = (cpu.open)(&["cpu:0".into()]).ok()?;
     // Small enough for the second cache, so that what other guests do to memory is not what is timed.
@@ -85,14 +85,17 @@ fn shift() -> Option<(f64, f64, f64)> {
     Some((rounds[ROUNDS / 2], rounds[ROUNDS / 2 - reach], rounds[ROUNDS / 2 + reach]))
 }
 
-/// The median launch of a fifth of a second of launches, in seconds.
+/// The median launch of a fifth of a second of launches, in seconds, after as many again that forget the pause in which a sampler
+/// was begun or ended.
 fn launches(prepared: &mut dyn Prepared) -> Option<f64> {
     let mut times = Vec::new();
     let begin = Instant::now();
-    while begin.elapsed().as_secs_f64() < 0.2 {
+    while begin.elapsed().as_secs_f64() < 0.4 {
+        let warm = begin.elapsed().as_secs_f64() >= 0.2;
         prepared.start(0, 32).ok()?;
         while !prepared.finished().ok()? {}
-        times.extend(prepared.spans().ok()?.iter().map(|span| span.took.seconds() / f64::from(span.launches)));
+        let spans = prepared.spans().ok()?;
+        times.extend(spans.iter().filter(|_| warm).map(|span| span.took.seconds() / f64::from(span.launches)));
     }
     Some(median(times))
 }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write, fs, io::Read, path::PathBuf};
 
 const STREAM: [&str; 7] = ["read", "write", "copy", "scale", "add", "triad", "dot"];
 const ARCHITECTURES: [&str; 9] = ["70", "75", "80", "86", "89", "90a", "100a", "103a", "120"];
@@ -63,12 +63,23 @@ fn sources_are_those_that_were_compiled() {
     assert_eq!(headers.len(), names("cuh").len(), "a header came or went; run kernels/build");
 }
 
+fn inflated(packed: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    lzma_rust2::XzReader::new(packed, false).read_to_end(&mut whole).expect("an xz stream");
+    whole
+}
+
+#[test]
+fn the_program_carries_the_manifest_that_people_read() {
+    assert!(inflated(&file("compiled/manifest.xz")) == file("compiled/manifest.json"), "run kernels/build");
+}
+
 #[test]
 fn every_image_is_the_one_that_was_built() {
     let manifest = manifest();
     for (stem, entry) in stems(&manifest) {
-        let packed = file(&format!("compiled/{stem}.zlib"));
-        let whole = miniz_oxide::inflate::decompress_to_vec_zlib(&packed).expect("a zlib stream");
+        let packed = file(&format!("compiled/{stem}.xz"));
+        let whole = inflated(&packed);
         let mut end = 0;
         for image in images(entry) {
             let (offset, length) = (number(&image["offset"]), number(&image["length"]));
@@ -86,8 +97,8 @@ fn every_stem_has_its_entry_for_every_architecture() {
     for stem in STREAM.iter().chain(&["matmul", "fill", "fold"]) {
         let entry = &manifest["stems"][stem];
         assert_eq!(entry["entry"], *stem);
-        let packed = file(&format!("compiled/{stem}.zlib"));
-        let whole = miniz_oxide::inflate::decompress_to_vec_zlib(&packed).expect("a zlib stream");
+        let packed = file(&format!("compiled/{stem}.xz"));
+        let whole = inflated(&packed);
         for config in entry["configs"].as_array().expect("configs") {
             let of = |kind: &str| {
                 let images = config["images"].as_array().expect("images").iter();

@@ -1,7 +1,7 @@
 //! The CUDA kernels that the binary carries, compiled ahead by `kernels/build`, so that the code under test is the same bits on
 //! every node and under every driver.
 //!
-//! `kernels/compiled/manifest.json` says what there is; `STEM.zlib` holds a stem's images one after another. Without the `cuda`
+//! `kernels/compiled/manifest.json` says what there is; `STEM.xz` holds a stem's images one after another. Without the `cuda`
 //! feature nothing is carried.
 
 #[cfg(feature = "cuda")]
@@ -18,13 +18,17 @@ pub fn kernels_hash() -> Option<String> {
 mod carried {
     use serde::Deserialize;
     use sha2::{Digest, Sha256};
-    use std::{collections::BTreeMap, sync::LazyLock};
+    use std::{
+        collections::BTreeMap,
+        io::Read,
+        sync::{LazyLock, OnceLock},
+    };
 
-    const MANIFEST: &str = include_str!("../../kernels/compiled/manifest.json");
+    const MANIFEST: &[u8] = include_bytes!("../../kernels/compiled/manifest.xz");
 
     macro_rules! stems {
         ($($stem:literal)*) => {
-            &[$(($stem, include_bytes!(concat!("../../kernels/compiled/", $stem, ".zlib")))),*]
+            &[$(($stem, include_bytes!(concat!("../../kernels/compiled/", $stem, ".xz")))),*]
         };
     }
 
@@ -38,8 +42,18 @@ mod carried {
         stems: BTreeMap<String, Kernel>,
     }
 
-    static KERNELS: LazyLock<BTreeMap<String, Kernel>> =
-        LazyLock::new(|| serde_json::from_str::<Manifest>(MANIFEST).map(|manifest| manifest.stems).unwrap_or_default());
+    /// What the manifest holds, and its hash.
+    static KERNELS: LazyLock<(BTreeMap<String, Kernel>, String)> = LazyLock::new(|| {
+        let manifest = inflated(MANIFEST).unwrap_or_default();
+        let stems = serde_json::from_slice::<Manifest>(&manifest).map(|manifest| manifest.stems).unwrap_or_default();
+        (stems, hexadecimal(&manifest))
+    });
+
+    fn inflated(packed: &[u8]) -> Result<Vec<u8>, String> {
+        let mut whole = Vec::new();
+        lzma_rust2::XzReader::new(packed, false).read_to_end(&mut whole).map_err(|error| error.to_string())?;
+        Ok(whole)
+    }
 
     /// What there is of a stem.
     #[derive(Debug, Deserialize)]
@@ -48,6 +62,9 @@ mod carried {
         pub entry: String,
         /// In order of preference; slow twins last.
         pub configs: Vec<Configuration>,
+        /// All images, once one was asked for.
+        #[serde(skip)]
+        whole: OnceLock<Result<Vec<u8>, String>>,
     }
 
     /// A named set of compile-time constants.
@@ -83,13 +100,13 @@ mod carried {
     /// The kernel of a stem.
     #[must_use]
     pub fn kernel(stem: &str) -> Option<&'static Kernel> {
-        KERNELS.get(stem)
+        KERNELS.0.get(stem)
     }
 
     /// Hash over all CUDA kernels in the binary; blank where none is carried.
     #[must_use]
     pub fn kernels_hash() -> Option<String> {
-        Some(hexadecimal(MANIFEST.as_bytes()))
+        Some(KERNELS.1.clone())
     }
 
     fn hexadecimal(bytes: &[u8]) -> String {
@@ -112,7 +129,7 @@ mod carried {
         /// In words, when the binary is damaged.
         pub fn bits(&self, image: &Image) -> Result<Vec<u8>, String> {
             let (_, packed) = STEMS.iter().find(|(stem, _)| *stem == self.entry).ok_or("the binary carries no such kernel")?;
-            let whole = miniz_oxide::inflate::decompress_to_vec_zlib(packed).map_err(|error| error.to_string())?;
+            let whole = self.whole.get_or_init(|| inflated(packed)).as_ref().map_err(Clone::clone)?;
             let bits = whole.get(image.offset..image.offset + image.length).ok_or("an image lies outside its file")?;
             if hexadecimal(bits) != image.sha256 {
                 return Err(format!("the image of {} for {} is not what was built", self.entry, image.architecture));

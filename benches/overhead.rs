@@ -52,9 +52,11 @@ fn recording() -> f64 {
 
 /// How far looking at NVML ten times a second shifts the median launch on the CPU, with the 95 % interval of the median over rounds.
 /// Blocks with and without take turns, off on on off, so that a drift falls out of each round; the machine is loaded all the while.
+/// So small a shift is far below what a shared host scatters: sensors are looked at ten times as often, and a tenth is told.
 /// The library is a fake: what is told is the agent's part.
 fn shift() -> Option<(f64, f64, f64)> {
     const ROUNDS: usize = 100;
+    const OFTENER: u64 = 10;
     let cpu = BACKENDS.iter().find(|backend| backend.name == "cpu")?;
     let machine = (cpu.open)(&["cpu:0".into()]).ok()?;
     // Small enough for the second cache, so that what other guests do to memory is not what is timed.
@@ -67,8 +69,11 @@ fn shift() -> Option<(f64, f64, f64)> {
     let sources = Sources::open(Some(&library));
     let card = Device { bus: Some("0000:0a:00.0".into()), ..Device::new("cuda:0", "cuda", Kind::Gpu, "x") };
     let mut block = |watched: bool| {
-        let sampler =
-            if watched { Some(Sampler::start(sources.probe(&card).ok()?, machine.clock(), Sampler::PERIOD).ok()?) } else { None };
+        let sampler = if watched {
+            Some(Sampler::start(sources.probe(&card).ok()?, machine.clock(), Nanos(Sampler::PERIOD.0 / OFTENER)).ok()?)
+        } else {
+            None
+        };
         let time = launches(prepared.as_mut());
         drop(sampler.map(Sampler::stop));
         time
@@ -82,7 +87,8 @@ fn shift() -> Option<(f64, f64, f64)> {
     rounds.sort_by(f64::total_cmp);
     // Order statistics that hold the median with 95 %: half the count, less or more 0.98 of its root.
     let reach = (0.98 * (ROUNDS as f64).sqrt()).ceil() as usize;
-    Some((rounds[ROUNDS / 2], rounds[ROUNDS / 2 - reach], rounds[ROUNDS / 2 + reach]))
+    let told = |at: usize| rounds[at] / OFTENER as f64;
+    Some((told(ROUNDS / 2), told(ROUNDS / 2 - reach), told(ROUNDS / 2 + reach)))
 }
 
 /// The median launch of a fifth of a second of launches, in seconds, after as many again that forget the pause in which a sampler
@@ -123,5 +129,5 @@ fn main() -> ExitCode {
     println!("sensors shift a median by {middle:7.3} %  ({low:.3} to {high:.3} %; at most {} %)", SHIFT * 100.0);
     println!("generating an fp64 input  {generating:7.2} ns");
     println!("a weight of a fold        {weighing:7.2} ns");
-    if recording > RECORDING_NS || low > SHIFT * 100.0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if recording > RECORDING_NS || high > SHIFT * 100.0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

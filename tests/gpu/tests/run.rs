@@ -126,7 +126,10 @@ fn every_step_runs_without_a_gpu() {
     assert_eq!(steps(&results, "summary.json"), wanted.map(|(step, status, code)| (step.to_owned(), status.to_owned(), code)));
     assert!(fs::read_dir(&results).expect("results").count() <= 8);
     let kernels = json(&results.join("conformance.json"))["kernels"].as_array().expect("kernels").clone();
-    assert!(kernels.len() >= 30 && kernels.iter().all(|kernel| kernel["words"].is_string()), "{kernels:#?}");
+    // What is made for another generation says so; all else answers.
+    let (answered, other): (Vec<&Value>, Vec<&Value>) = kernels.iter().partition(|kernel| kernel["words"].is_string());
+    let foreign = |kernel: &&Value| kernel["skipped"].as_str().is_some_and(|why| why.starts_with("made for sm_100a"));
+    assert!(answered.len() >= 30 && other.len() == 2 && other.iter().all(foreign), "{other:#?}");
     let launches = json(&results.join("launches.json"));
     assert_eq!(launches["dependent_launch_in_stream"]["p50"], 2000.0, "the fake's own time for a launch");
     let flips = json(&results.join("flips.json"));

@@ -71,8 +71,8 @@ fn what_cannot_be_read_is_blank_and_costs_nothing() {
 fn a_card_that_is_lost_in_mid_run_makes_what_was_measured_invalid() {
     let (document, code) = with("lost", "lost@nvmlDeviceGetClockInfo:6");
     // How many looks an entry takes hangs on the machine: one that was over before the card was lost stands, with its readings.
-    let lost = document.entries.iter().position(|entry| entry.outcome == Outcome::Invalid).expect("one that was under way");
-    let (before, since) = document.entries.split_at(lost);
+    let struck = document.entries.iter().position(|entry| entry.outcome == Outcome::Invalid).expect("one that was under way");
+    let (before, since) = document.entries.split_at(struck);
     assert_eq!((document.entries.len(), code), (2, Some(1)));
     let whole = |entry: &Entry| entry.telemetry.as_ref().is_some_and(|telemetry| telemetry.watts.is_some());
     assert!(before.iter().all(|entry| entry.outcome == Outcome::Measured && whole(entry)), "{before:?}");

@@ -80,9 +80,12 @@ fn a_card_that_is_lost_in_mid_run_makes_what_was_measured_invalid() {
         assert_eq!(entry.outcome, Outcome::Invalid);
         assert!(entry.reason.as_ref().is_some_and(|reason| reason.contains("lost")), "{:?}", entry.reason);
     }
-    // From then on it is blank, and never zero.
-    let last = document.entries[1].telemetry.as_ref();
-    assert!(last.is_none_or(|telemetry| telemetry.watts.is_none() && telemetry.limits.is_none()), "{last:?}");
+    // What was read before it was lost may stand; from then on it is blank, and never zero.
+    let watts = |entry: &Entry| entry.telemetry.as_ref().and_then(|telemetry| telemetry.watts).map(|watts| watts.low);
+    assert!(since.iter().all(|entry| watts(entry).is_none_or(|watts| watts == 333.0)), "{since:?}");
+    let blank =
+        |entry: &Entry| entry.telemetry.as_ref().is_none_or(|telemetry| telemetry.watts.is_none() && telemetry.limits.is_none());
+    assert!(since[1..].iter().all(blank), "{since:?}");
 }
 
 #[test]

@@ -44,11 +44,12 @@
 // config slow_e5m2: INPUT=e5m2 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
 // config slow_int8 for 100a: INPUT=int8 TILE_N=128 STAGES=1 SUMS=1 PAIR=0 CLUSTER=1 GROUP=1 SHARED=66608
 #include "tensor_memory.cuh"
+#include "tile_walk.cuh"
 #include "tiles.cuh"
 
 using Sum = INPUT::Sum;
 
-constexpr u32 TILE_M = 128, WARPS = 4, FETCHING = WARPS, MULTIPLYING = WARPS + 1, THREADS = 32 * (WARPS + 2);
+constexpr u32 WARPS = 4, FETCHING = WARPS, MULTIPLYING = WARPS + 1, THREADS = 32 * (WARPS + 2);
 constexpr u32 SLAB = ROW_BYTES / INPUT::BYTES;  // a slab's elements of k
 constexpr u32 A_BYTES = TILE_M * ROW_BYTES, B_BYTES = TILE_N * ROW_BYTES, PART_BYTES = B_BYTES / CLUSTER;
 constexpr u32 STAGE_BYTES = A_BYTES + (PAIR ? PART_BYTES : B_BYTES);
@@ -61,36 +62,6 @@ constexpr unsigned short ALL = (1 << CLUSTER) - 1;
 static_assert(!PAIR || CLUSTER == 2, "a pair is a cluster");
 static_assert(DYNAMIC == SHARED && SHARED <= 227 * 1024, "the host grants what it takes, and a multiprocessor has it");
 static_assert(COLUMNS <= 512 && (COLUMNS & (COLUMNS - 1)) == 0, "columns are granted by powers of two");
-
-// Which of COUNT places, and in which round.
-template <u32 COUNT>
-struct Ring {
-    u32 place = 0, parity = 0;
-    __device__ __forceinline__ void advance() {
-        if (++place == COUNT) {
-            place = 0;
-            parity ^= 1;
-        }
-    }
-};
-
-struct Tile {
-    u32 row, column;
-};
-
-// The tiles of this block: columns of clusters, group after group of their rows.
-struct Work {
-    u32 m, n, slabs, rank;
-
-    __device__ __forceinline__ u32 tiles_n() const { return (n + TILE_N - 1) / TILE_N; }
-    __device__ __forceinline__ u32 heights() const { return (m + TILE_M * CLUSTER - 1) / (TILE_M * CLUSTER); }
-    __device__ __forceinline__ u32 turns() const { return heights() * tiles_n(); }
-    __device__ __forceinline__ Tile tile(u32 turn) const {
-        const u32 group = turn / (GROUP * tiles_n()), within = turn % (GROUP * tiles_n());
-        const u32 height = min((u32)GROUP, heights() - group * GROUP);
-        return {((group * GROUP + within % height) * CLUSTER + rank) * TILE_M, within / height * TILE_N};
-    }
-};
 
 __device__ __forceinline__ void fetch(u32 base, const TensorMap* a, const TensorMap* b, const Work& work) {
     Ring<STAGES> ring;

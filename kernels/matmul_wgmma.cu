@@ -45,12 +45,13 @@
 // config slow_e5m2: INPUT=e5m2 TILE_N=128 STAGES=1 CLUSTER=1 BEHIND=0 GROUP=1 SHARED=66576
 // config slow_int8: INPUT=int8 TILE_N=128 STAGES=1 CLUSTER=1 BEHIND=0 GROUP=1 SHARED=66576
 #include "formats.cuh"
+#include "tile_walk.cuh"
 #include "tiles.cuh"
 #include "warpgroup.cuh"
 
 using Sum = INPUT::Sum;
 
-constexpr u32 TILE_M = 128, CONSUMERS = 2, WARPS = 4 * CONSUMERS, THREADS = 128 * (1 + CONSUMERS);
+constexpr u32 CONSUMERS = 2, WARPS = 4 * CONSUMERS, THREADS = 128 * (1 + CONSUMERS);
 constexpr u32 SLAB = ROW_BYTES / INPUT::BYTES;  // a slab's elements of k
 constexpr u32 A_BYTES = TILE_M * ROW_BYTES, B_BYTES = TILE_N * ROW_BYTES, PART_BYTES = B_BYTES / CLUSTER;
 constexpr u32 STAGE_BYTES = A_BYTES + B_BYTES, BOX_BYTES = 64 * ROW_BYTES;  // a box of C: 64 x 64 of 16 bits
@@ -58,42 +59,13 @@ constexpr u32 RESULT = STAGES * STAGE_BYTES, FULL = RESULT + 2 * CONSUMERS * BOX
 constexpr u32 DYNAMIC = EMPTY + 8 * STAGES + 1024;  // 1024 for the alignment of the swizzle's pattern
 static_assert(DYNAMIC == SHARED && SHARED <= 227 * 1024, "the host grants what it takes, and a multiprocessor has it");
 
-// Which slab, and in which round of the ring.
-struct Ring {
-    u32 stage = 0, parity = 0;
-    __device__ __forceinline__ void advance() {
-        if (++stage == STAGES) {
-            stage = 0;
-            parity ^= 1;
-        }
-    }
-};
-
-struct Tile {
-    u32 row, column;
-};
-
-// The tiles of this block: columns of clusters, group after group of their rows.
-struct Work {
-    u32 m, n, slabs, rank;
-
-    __device__ __forceinline__ u32 tiles_n() const { return (n + TILE_N - 1) / TILE_N; }
-    __device__ __forceinline__ u32 heights() const { return (m + TILE_M * CLUSTER - 1) / (TILE_M * CLUSTER); }
-    __device__ __forceinline__ u32 turns() const { return heights() * tiles_n(); }
-    __device__ __forceinline__ Tile tile(u32 turn) const {
-        const u32 group = turn / (GROUP * tiles_n()), within = turn % (GROUP * tiles_n());
-        const u32 height = min((u32)GROUP, heights() - group * GROUP);
-        return {((group * GROUP + within % height) * CLUSTER + rank) * TILE_M, within / height * TILE_N};
-    }
-};
-
 __device__ __forceinline__ void produce(u32 base, const TensorMap* a, const TensorMap* b, const Work& work) {
-    Ring ring, last;
+    Ring<STAGES> ring, last;
     for (u32 turn = blockIdx.x / CLUSTER; turn < work.turns(); turn += gridDim.x / CLUSTER) {
         const Tile tile = work.tile(turn);
         for (u32 slab = 0; slab < work.slabs; slab++) {
-            const u32 stage = base + ring.stage * STAGE_BYTES, full = base + FULL + 8 * ring.stage;
-            mbarrier_wait(base + EMPTY + 8 * ring.stage, ring.parity ^ 1);
+            const u32 stage = base + ring.place * STAGE_BYTES, full = base + FULL + 8 * ring.place;
+            mbarrier_wait(base + EMPTY + 8 * ring.place, ring.parity ^ 1);
             mbarrier_expect(full, STAGE_BYTES);
             copy_box(stage, a, slab * SLAB, tile.row, full);
             const u32 part = stage + A_BYTES + work.rank * PART_BYTES;
@@ -108,7 +80,7 @@ __device__ __forceinline__ void produce(u32 base, const TensorMap* a, const Tens
     }
     // The peer's consumers still arrive at this block's barriers: the block ends when all of them have released its last slab.
     if (blockIdx.x / CLUSTER < work.turns()) {
-        mbarrier_wait(base + EMPTY + 8 * last.stage, last.parity);
+        mbarrier_wait(base + EMPTY + 8 * last.place, last.parity);
     }
 }
 
@@ -119,11 +91,11 @@ __device__ __forceinline__ void release(u32 base, u32 stage) {
     }
 }
 
-__device__ __forceinline__ void multiply_slabs(Sum (&sum)[TILE_N / 2], u32 base, u32 consumer, u32 slabs, Ring& ring) {
-    Ring behind = ring;
+__device__ __forceinline__ void multiply_slabs(Sum (&sum)[TILE_N / 2], u32 base, u32 consumer, u32 slabs, Ring<STAGES>& ring) {
+    Ring<STAGES> behind = ring;
     for (u32 slab = 0; slab < slabs; slab++) {
-        const u32 stage = base + ring.stage * STAGE_BYTES;
-        mbarrier_wait(base + FULL + 8 * ring.stage, ring.parity);
+        const u32 stage = base + ring.place * STAGE_BYTES;
+        mbarrier_wait(base + FULL + 8 * ring.place, ring.parity);
         warpgroup_fence();
 #pragma unroll
         for (u32 k = 0; k < 4; k++) {
@@ -133,14 +105,14 @@ __device__ __forceinline__ void multiply_slabs(Sum (&sum)[TILE_N / 2], u32 base,
         warpgroup_commit();
         warpgroup_wait<BEHIND>();
         if (BEHIND == 0 || slab > 0) {
-            release(base, behind.stage);
+            release(base, behind.place);
             behind.advance();
         }
         ring.advance();
     }
     if (BEHIND > 0) {
         warpgroup_wait<0>();
-        release(base, behind.stage);
+        release(base, behind.place);
     }
 }
 
@@ -203,7 +175,7 @@ __device__ __forceinline__ void store_words(const Sum (&sum)[TILE_N / 2], Sum* c
 
 __device__ __forceinline__ void consume(u32 base, const TensorMap* map, Sum* c, const Work& work, Slot* slots) {
     const u32 consumer = threadIdx.x / 128 - 1;
-    Ring ring;
+    Ring<STAGES> ring;
     for (u32 turn = blockIdx.x / CLUSTER; turn < work.turns(); turn += gridDim.x / CLUSTER) {
         const Tile tile = work.tile(turn);
         Sum sum[TILE_N / 2];  // the first product overwrites it

@@ -49,8 +49,7 @@ pub struct Published {
 impl Published {
     fn of(name: String, written: Written) -> Self {
         let Written { model, architecture, datasheet, rates: figures } = written;
-        let rates = figures.iter().filter_map(|(key, figure)| Some((key.clone(), figure.as_ref()?.typical))).collect();
-        let gpu = Gpu::of_rates(&name, &rates).expect("a shipped table is whole");
+        let gpu = Gpu::of_rates(&name, &typical(&figures)).expect("a shipped table is whole");
         let figure = |key: &str| figures.get(key).and_then(Option::as_ref);
         // What every figure of a serving or of a training run follows from.
         let mut sources: Vec<&str> = ["mm.bf16", "hbm.read"].into_iter().filter_map(figure).map(|found| &*found.source).collect();
@@ -95,8 +94,13 @@ impl Published {
     /// Its rates, without what it has no arithmetic for.
     #[must_use]
     pub fn rates(&self) -> Vector {
-        self.figures.iter().filter_map(|(key, figure)| Some((key.clone(), figure.as_ref()?.typical))).collect()
+        typical(&self.figures)
     }
+}
+
+/// The figures alone.
+fn typical(figures: &BTreeMap<String, Option<Figure>>) -> Vector {
+    figures.iter().filter_map(|(key, figure)| Some((key.clone(), figure.as_ref()?.typical))).collect()
 }
 
 /// A GPU as the serving model knows it.

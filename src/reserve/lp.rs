@@ -1,6 +1,9 @@
 //! Linear programmes: the one door to the solver library. Every answer is held to its rows and bounds before it is believed.
 
-use good_lp::{Expression, ProblemVariables, ResolutionError, Solution, SolverModel, Variable, constraint, microlp, variable};
+use good_lp::{
+    Expression, ProblemVariables, ResolutionError, Solution, SolverModel, Variable, constraint, solvers::ObjectiveDirection,
+    variable, variable::UnsolvedProblem,
+};
 
 /// By how much of its scale a row may be off.
 const FEASIBLE: f64 = 1e-6;
@@ -94,7 +97,7 @@ impl Programme {
         for (name, cost) in names.iter().zip(&costs).filter(|(_, cost)| **cost != 0.0) {
             objective.add_mul(cost / scale, *name);
         }
-        let mut model = variables.minimise(objective).using(microlp);
+        let mut model = engine(variables.optimise(ObjectiveDirection::Minimisation, objective));
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         if backward {
             order.reverse();
@@ -154,6 +157,22 @@ impl Programme {
         }
         Ok(())
     }
+}
+
+/// Whose simplex it is.
+pub const SOLVER: &str = if cfg!(feature = "highs") { "HiGHS" } else { "microlp" };
+
+/// The simplex in Rust.
+#[cfg(not(feature = "highs"))]
+fn engine(programme: UnsolvedProblem) -> impl SolverModel<Error = ResolutionError> {
+    programme.using(good_lp::microlp)
+}
+
+/// HiGHS's simplex, on one thread: several would find another of the cheapest points from one run to the next.
+#[cfg(feature = "highs")]
+fn engine(programme: UnsolvedProblem) -> impl SolverModel<Error = ResolutionError> {
+    use good_lp::solvers::highs::{HighsParallelType, HighsSolverType, highs};
+    programme.using(highs).set_solver(HighsSolverType::Simplex).set_parallel(HighsParallelType::Off).set_threads(1)
 }
 
 /// The power of two that brings sizes around one, by the least and the greatest of them.

@@ -3,7 +3,7 @@
 use super::{
     elastic,
     evaluator::{Broken, Evaluation, evaluate},
-    lp::Failure,
+    lp::{self, Failure},
     money::Micros,
     problem::Problem,
     solver::{Effort, Solved, solve},
@@ -48,6 +48,8 @@ pub struct Answer {
     /// Whether it is proved that no plan is cheaper.
     pub proved: bool,
     pub nodes: usize,
+    /// Library whose simplex solved the linear programmes.
+    pub solver: &'static str,
     /// What the plan that comes nearest breaks, where none is feasible.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<Broken>,
@@ -125,6 +127,7 @@ pub fn answer_with(problem: &Problem, effort: Effort) -> Result<(Answer, Solved,
         gap: solved.gap(),
         proved: solved.proved,
         nodes: solved.nodes,
+        solver: lp::SOLVER,
         broken: solved.evaluation.broken.clone(),
         relief: if solved.evaluation.feasible() { Vec::new() } else { elastic::relief(problem, effort)? },
     };

@@ -30,7 +30,9 @@ fn agrees(printed: &Value, known: &Value) -> bool {
 fn every_shipped_case_gives_its_known_answer() {
     for name in CASES {
         let known: Value = serde_json::from_str(&read(&format!("{name}.answer.json"))).expect("an answer");
-        let printed = serde_json::to_value(answered(name)).expect("plain data");
+        let answer = answered(name);
+        assert_eq!(answer.solver, if cfg!(feature = "highs") { "HiGHS" } else { "microlp" });
+        let printed = serde_json::to_value(answer).expect("plain data");
         for (field, known) in known.as_object().expect("an object") {
             if !["second_best_cost", "second_best_plan", "plans_enumerated"].contains(&field.as_str()) {
                 assert!(agrees(&printed[field], known), "{name}: {field} is {}, known is {known}", printed[field]);

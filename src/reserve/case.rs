@@ -2,7 +2,7 @@
 //!
 //! Periods are numbered from 1 there and from 0 here. `docs/sizing.md` says what each field means.
 
-use super::{money::Micros, terms::Tail};
+use super::{input::figures, money::Micros, terms::Tail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ pub struct Type {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub region: String,
     /// Units that are there already, by period; one number stands for all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "figures", skip_serializing_if = "Vec::is_empty")]
     pub owned: Vec<f64>,
     /// Where its figures come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ pub struct Constraints {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_provider_share: Option<f64>,
     /// Most that orders may cost in each year of the horizon, undiscounted; one number stands for all years.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "figures", skip_serializing_if = "Vec::is_empty")]
     pub yearly_budget: Vec<f64>,
     /// Most units of orders that are active at once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

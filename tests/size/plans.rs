@@ -98,6 +98,32 @@ fn own_hardware_costs_capital_power_and_hosting() {
 }
 
 #[test]
+fn classes_of_a_persons_own_are_converted() {
+    let place = folder("classes");
+    let own = "[[class]]\nname = \"mine\"\nitem = \"prompt\"\n\
+        work.prefill = { model = \"llama-3-70b\", dtype = \"fp8\", length = 5000, width = 2 }\n";
+    std::fs::write(place.join("own.toml"), own).expect("a temporary file");
+    let plan = SMALL
+        .replace("cu = { mine = 4.0 }\nsource = \"its maker\"", "published = \"h200\"\ndevices = 8")
+        .replace("currency", "classes = \"own.toml\"\ncurrency");
+    let path = place.join("plan.toml");
+    std::fs::write(&path, &plan).expect("a temporary file");
+    let planned = input::plan(&path).expect("a good plan");
+    let known = assay::capacity::own_classes(own, |_| unreachable!("no file is named")).expect("good classes");
+    let class = known.iter().find(|class| class.name == "mine").expect("there");
+    let vectors = assay::capacity::Published::named("h200").expect("published").rates();
+    let each = assay::capacity::units(class, &vectors.into_iter().collect()).expect("has all it takes");
+    assert!(near(planned.case.types[0].cu["mine"], 8.0 * each), "{each}");
+    let source = planned.sources.iter().find(|source| source.figure == "CU of box for mine").expect("cited");
+    assert!(source.how.contains("class of own.toml"), "{source:?}");
+    std::fs::write(place.join("own.toml"), own.replace("5000", "0.5")).expect("a temporary file");
+    let refused = input::plan(&path).expect_err("half a token").to_string();
+    assert!(refused.contains("plan.toml, line 5") && refused.contains("own.toml") && refused.contains("0.5"), "{refused}");
+    std::fs::remove_file(place.join("own.toml")).expect("was there");
+    assert!(input::plan(&path).expect_err("no file").to_string().contains("own.toml cannot be read"));
+}
+
+#[test]
 fn a_block_is_paid_at_the_order() {
     let block = SMALL
         .replace("cu = { mine = 4.0 }", "instance = \"p5.48xlarge\"\nregion = \"us-east-1\"\ncu = { mine = 4.0 }")

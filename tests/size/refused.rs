@@ -96,7 +96,7 @@ fn types_and_offers_that_do_not_fit_are_refused() {
             (cu, "", "id = \"box\"", "exactly one way|record|published"),
             (cu, "cu = { mine = 4.0 }", "cu =", "needs its `source`"),
             (cu, "cu = { yours = 4.0 }\nsource = \"x\"", "yours", "no demand is of class yours|mine"),
-            (cu, "published = \"h100_sxm\"\ndevices = 8", "class = \"mine\"", "class mine is none of cu/1|cu = { mine"),
+            (cu, "published = \"h100_sxm\"\ndevices = 8", "class = \"mine\"", "class mine is none of train-bf16|cu = { mine"),
             ("type = \"box\"", "type = \"boxx\"", "boxx", "which no [[type]] has|did you mean `box`"),
             ("term_months = 12\n", "", "kind = \"commitment\"", "needs `term_months`"),
             ("term_months = 12", "term_months = 0", "term_months = 0", "between 1 and 240"),

@@ -19,13 +19,13 @@ use std::{collections::BTreeMap, path::Path};
 /// Scenarios of a fan, where the plan does not say.
 const SCENARIOS: usize = 50;
 /// Share of a forecast's variance that is one factor over all months.
-const COMMON: f64 = 0.95;
+pub const COMMON: f64 = 0.95;
 /// What a month's own deviation keeps from the month before.
 const KEEPS: f64 = 0.8;
 /// The quantile that p10 and p90 are of, in standard deviations.
 const TENTH: f64 = 0.9;
 /// Months of a season, where the plan does not say.
-const SEASON: usize = 12;
+pub const SEASON: usize = 12;
 
 /// What demand is drawn by.
 pub struct Draw<'a> {

@@ -24,6 +24,7 @@ pub struct File {
     pub currency: At<String>,
     pub discount_rate: Option<At<f64>>,
     pub tail: Option<Tail>,
+    pub classes: Option<At<String>>,
     pub prices: Option<At<String>>,
     pub prices_as_of: Option<At<String>>,
     pub hours_per_month: Option<At<f64>>,

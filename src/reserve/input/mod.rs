@@ -18,12 +18,12 @@ mod text;
 mod worth;
 
 pub use card::Card;
-pub use demand::fan;
+pub use demand::{COMMON, SEASON, fan};
 pub use file::{Method, PLAN};
 pub use forecast::{Forecast, History, LEAST, forecast};
 pub use month::Date;
 pub use sources::{Grade, Source};
-pub use text::Refused;
+pub use text::{Refused, figures};
 pub use worth::PUBLISHED;
 
 use super::{
@@ -31,6 +31,7 @@ use super::{
     compile::HOURS,
     terms::Tail,
 };
+use crate::capacity::{self, Class, Wrong, definition};
 use demand::Draw;
 use file::File;
 use month::{Horizon, Month};
@@ -38,6 +39,7 @@ use offers::Terms;
 use regimes::Names;
 use std::{collections::BTreeSet, path::Path};
 use text::{At, Text};
+use worth::Given;
 
 /// The plan that `assay size init` writes.
 pub const TEMPLATE: &str = include_str!("plan.toml");
@@ -90,7 +92,10 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     if classes.is_empty() || file.types.is_empty() {
         return Err(text.refuse(&file.name, "a plan needs at least one [[type]] and one [[demand]]; `assay size init` prints one"));
     }
-    let types = types(text, folder, &file, (&classes, horizon), &card, &mut sources)?;
+    let own = own_classes(text, folder, &file)?;
+    let known = own.as_deref().unwrap_or(&definition().classes);
+    let given = Given { text, folder, known, classes: file.classes.as_ref().map(|name| name.get_ref().as_str()) };
+    let types = types(&given, &file, (&classes, horizon), &card, &mut sources)?;
     let terms = Terms { text, file: &file, horizon, currency: &currency, hours, card: &card };
     let mut options = Vec::new();
     for offer in &file.offers {
@@ -122,9 +127,13 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
         demand,
         constraints,
     };
-    let published = file.types.iter().filter(|kind| kind.get_ref().published.is_some());
-    let published = published.map(|kind| kind.get_ref().id.get_ref().clone()).collect();
-    Ok(Planned { case, currency, start: horizon.start, hours, sources, published })
+    Ok(Planned { case, currency, start: horizon.start, hours, sources, published: published(&file) })
+}
+
+/// Types that stand on published rates.
+fn published(file: &File) -> BTreeSet<String> {
+    let kinds = file.types.iter().map(toml::Spanned::get_ref);
+    kinds.filter(|kind| kind.published.is_some()).map(|kind| kind.id.get_ref().clone()).collect()
 }
 
 fn horizon(text: &Text, file: &File) -> Result<Horizon, Refused> {
@@ -148,15 +157,25 @@ fn distinct<'a>(text: &Text, what: &str, names: impl Iterator<Item = &'a At<Stri
     Ok(())
 }
 
+/// The classes that are shipped and those of the file that the plan names.
+fn own_classes(text: &Text, folder: &Path, file: &File) -> Result<Option<Vec<Class>>, Refused> {
+    let Some(name) = &file.classes else { return Ok(None) };
+    let place = folder.join(name.get_ref());
+    let read =
+        |path: &Path| std::fs::read_to_string(path).map_err(|error| Wrong(format!("{} cannot be read: {error}", path.display())));
+    let beside = |file: &Path| read(&place.parent().unwrap_or(Path::new("")).join(file));
+    let known = read(&place).and_then(|classes| capacity::own_classes(&classes, beside));
+    known.map(Some).map_err(|Wrong(says)| text.refuse(name, format!("classes of {}: {says}", name.get_ref())))
+}
+
 fn types(
-    text: &Text,
-    folder: &Path,
+    given: &Given,
     file: &File,
     (classes, horizon): (&[&file::Demand], Horizon),
     card: &Card,
     sources: &mut Vec<Source>,
 ) -> Result<Vec<Type>, Refused> {
-    let mut types = Vec::new();
+    let (text, mut types) = (given.text, Vec::new());
     for kind in file.types.iter().map(toml::Spanned::get_ref) {
         let listed = kind.instance.as_ref().and_then(|instance| card.count(kind.provider.get_ref(), instance.get_ref()));
         if let (Some(given), Some(listed)) =
@@ -169,7 +188,7 @@ fn types(
             return Err(text.refuse(none, "a unit has at least 1 device"));
         }
         let devices = kind.devices.as_ref().map(|devices| *devices.get_ref()).or(listed);
-        let worth = worth::worth(text, folder, kind, classes, devices)?;
+        let worth = worth::worth(given, kind, classes, devices)?;
         let cited: Vec<String> = worth.sources.iter().map(Source::cite).collect();
         sources.extend(worth.sources);
         types.push(Type {

@@ -127,6 +127,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 let one: value::I64Deserializer<E> = number.into_deserializer();
                 T::deserialize(one).map(|one| vec![one])
             }
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Vec<T>, E> {
+                let one: value::U64Deserializer<E> = number.into_deserializer();
+                T::deserialize(one).map(|one| vec![one])
+            }
             fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Vec<T>, E> {
                 let one: value::F64Deserializer<E> = number.into_deserializer();
                 T::deserialize(one).map(|one| vec![one])
@@ -141,6 +145,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
         }
         deserializer.deserialize_any(Either(PhantomData)).map(Self)
     }
+}
+
+/// Figures, of which one alone stands for all.
+///
+/// # Errors
+/// When it is neither a figure nor a list of them.
+pub fn figures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    OneOrMany::deserialize(deserializer).map(|many| many.0)
 }
 
 #[cfg(test)]

@@ -17,6 +17,37 @@ pub const PUBLISHED: &str = "published";
 /// Rates of which nobody published a figure; those of the reference stand in.
 const BORROWED: [&str; 2] = ["launch.dep", "link.ar_lat"];
 
+/// What a plan file brings along: its text, its folder, and the classes that it may name.
+pub struct Given<'a> {
+    pub text: &'a Text,
+    pub folder: &'a Path,
+    pub known: &'a [Class],
+    /// File of the classes that are not of the definition.
+    pub classes: Option<&'a str>,
+}
+
+impl<'a> Given<'a> {
+    /// The class of that demand.
+    fn class(&self, kind: &Type, wanted: &Demand) -> Result<&'a Class, Refused> {
+        let name = wanted.class.get_ref();
+        self.known.iter().find(|class| class.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = self.known.iter().map(|class| class.name.as_str()).collect();
+            let says = format!(
+                "class {name} is none of {}; describe it in a file that the plan names, `classes = \"classes.toml\"`, or give type {} `cu = {{ {name} = … }}`",
+                known.join(", "),
+                kind.id.get_ref()
+            );
+            self.text.refuse(&wanted.class, says)
+        })
+    }
+
+    /// What a class is defined by, for a citation.
+    fn defined(&self, class: &Class, definition: &str) -> String {
+        let own = self.classes.filter(|_| !capacity::definition().classes.iter().any(|shipped| shipped.name == class.name));
+        own.map_or_else(|| definition.to_owned(), |file| format!("class of {file}, {definition}"))
+    }
+}
+
 /// CU of a unit, by class, and where they come from.
 #[derive(Debug)]
 pub struct Worth {
@@ -33,8 +64,8 @@ struct Found {
 
 /// # Errors
 /// When the type says none of its three ways, or more than one, or a CU is not firm.
-pub fn worth(text: &Text, folder: &Path, kind: &Type, classes: &[&Demand], devices: Option<u32>) -> Result<Worth, Refused> {
-    let name = kind.id.get_ref();
+pub fn worth(given: &Given, kind: &Type, classes: &[&Demand], devices: Option<u32>) -> Result<Worth, Refused> {
+    let (name, text) = (kind.id.get_ref(), given.text);
     let ways = [kind.record.is_some(), kind.published.is_some(), kind.cu.is_some()];
     if ways.iter().filter(|way| **way).count() != 1 {
         let says = format!(
@@ -51,12 +82,12 @@ pub fn worth(text: &Text, folder: &Path, kind: &Type, classes: &[&Demand], devic
             .unwrap_or(kind.id.span())
             .start,
     );
-    let read = Records::of(text, folder, kind)?;
+    let read = Records::of(given, kind)?;
     let (mut cu, mut sources) = (BTreeMap::new(), Vec::new());
     for class in classes {
         let found = match &read {
-            Some(records) => records.units(text, kind, class, devices)?,
-            None if kind.published.is_some() => published(text, kind, class, devices)?,
+            Some(records) => records.units(given, kind, class, devices)?,
+            None if kind.published.is_some() => published(given, kind, class, devices)?,
             None => match stated(text, kind, class, classes)? {
                 Some(found) => found,
                 None => continue,
@@ -94,21 +125,6 @@ fn stated(text: &Text, kind: &Type, class: &Demand, classes: &[&Demand]) -> Resu
     Ok(Some(Found { cu: value, grade: Grade::Stated, how: format!("stated: {}", source.get_ref()) }))
 }
 
-/// The class by that name, of the definition.
-fn class(text: &Text, kind: &Type, wanted: &Demand) -> Result<&'static Class, Refused> {
-    let name = wanted.class.get_ref();
-    definition().classes.iter().find(|class| class.name == *name).ok_or_else(|| {
-        let known: Vec<&str> = definition().classes.iter().map(|class| class.name.as_str()).collect();
-        let says = format!(
-            "class {name} is none of {}, which has {}; type {} needs `cu = {{ {name} = … }}` for a class of your own",
-            definition().version,
-            known.join(", "),
-            kind.id.get_ref()
-        );
-        text.refuse(&wanted.class, says)
-    })
-}
-
 /// Published rates of a GPU as a vector, with the reference's fixed times.
 #[must_use]
 pub fn vector(gpu: &Published) -> Vector {
@@ -116,9 +132,9 @@ pub fn vector(gpu: &Published) -> Vector {
     gpu.rates().into_iter().chain(borrowed.map(|(key, time)| (key.clone(), *time))).collect()
 }
 
-fn published(text: &Text, kind: &Type, wanted: &Demand, devices: Option<u32>) -> Result<Found, Refused> {
+fn published(given: &Given, kind: &Type, wanted: &Demand, devices: Option<u32>) -> Result<Found, Refused> {
     let Some(name) = &kind.published else { unreachable!("asked of types that name published rates alone") };
-    let class = class(text, kind, wanted)?;
+    let (text, class) = (given.text, given.class(kind, wanted)?);
     let gpu = Published::named(name.get_ref()).map_err(|_| {
         let known: Vec<&str> = Published::all().iter().map(|gpu| gpu.name.as_str()).collect();
         text.refuse(name, format!("no rates of `{}` are published here; there are {}", name.get_ref(), known.join(", ")))
@@ -143,7 +159,7 @@ fn published(text: &Text, kind: &Type, wanted: &Demand, devices: Option<u32>) ->
         "{PUBLISHED}: {devices} x {each:.4} by rates of {} ({}{also}), {}@{}",
         gpu.name,
         gpu.source(),
-        definition().version,
+        given.defined(class, &definition().version),
         definition().reference.name
     );
     Ok(Found { cu: f64::from(devices) * each, grade: Grade::Published, how })
@@ -156,24 +172,26 @@ struct Records {
 }
 
 impl Records {
-    fn of(text: &Text, folder: &Path, kind: &Type) -> Result<Option<Self>, Refused> {
+    fn of(given: &Given, kind: &Type) -> Result<Option<Self>, Refused> {
         let Some(record) = &kind.record else { return Ok(None) };
+        let question = Question { classes: given.known.iter().collect(), ..Question::default() };
         let mut valued = Vec::new();
         for file in &record.get_ref().0 {
-            let refuse = |error: &dyn std::fmt::Display| text.refuse(record, format!("record {file}: {error}"));
-            let document = record::read(&folder.join(file)).map_err(|error| refuse(&error))?;
-            let appraisal = capacity::appraise(&document, &Question::default()).map_err(|error| refuse(&error))?;
+            let refuse = |error: &dyn std::fmt::Display| given.text.refuse(record, format!("record {file}: {error}"));
+            let document = record::read(&given.folder.join(file)).map_err(|error| refuse(&error))?;
+            let appraisal = capacity::appraise(&document, &question).map_err(|error| refuse(&error))?;
             valued.push((file.clone(), appraisal));
         }
         if valued.is_empty() {
-            return Err(text.refuse(record, "an empty list of records; name at least one"));
+            return Err(given.text.refuse(record, "an empty list of records; name at least one"));
         }
         Ok(Some(Self { valued }))
     }
 
     /// Firm CU of a unit: the least of the records.
-    fn units(&self, text: &Text, kind: &Type, wanted: &Demand, devices: Option<u32>) -> Result<Found, Refused> {
-        let (Some(record), class) = (&kind.record, class(text, kind, wanted)?) else {
+    fn units(&self, given: &Given, kind: &Type, wanted: &Demand, devices: Option<u32>) -> Result<Found, Refused> {
+        let text = given.text;
+        let (Some(record), class) = (&kind.record, given.class(kind, wanted)?) else {
             unreachable!("asked of types that name records alone")
         };
         let mut least: Option<Found> = None;
@@ -183,7 +201,8 @@ impl Records {
                 .map_err(|says| text.refuse(record, format!("type {}: record {file}: {says}", kind.id.get_ref())))?;
             if least.as_ref().is_none_or(|least| cu < least.cu) {
                 let run = appraisal.record.as_deref().unwrap_or_default();
-                let how = format!("{how} of {file} (run {run}), {}@{}", appraisal.definition, appraisal.reference.name);
+                let definition = given.defined(class, &appraisal.definition);
+                let how = format!("{how} of {file} (run {run}), {definition}@{}", appraisal.reference.name);
                 least = Some(Found { cu, grade: Grade::Measured, how });
             }
         }

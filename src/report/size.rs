@@ -143,8 +143,9 @@ fn risks(problem: &Problem, figures: &Figures) -> Vec<String> {
         let (mean, worst) = (100.0 * (1.0 - risk.weight), 100.0 * risk.weight);
         format!("weighed: {mean:.0}% of the expected cost and {worst:.0}% of the mean of the worst {:.0}%", 100.0 * risk.tail)
     }));
-    lines.extend(figures.stranded_cu_months.zip(figures.stranded_share).map(|(cu, share)| {
-        format!("stranded: {cu:.1} CU-months are committed and not used on average, {:.1}% of all that are", 100.0 * share)
+    lines.extend(figures.stranded_share.map(|share| {
+        let cu = figures.stranded_cu_months;
+        format!("stranded: {cu:.1} CU-months are committed and not needed on average, {:.1}% of all that are", 100.0 * share)
     }));
     lines
 }
@@ -181,7 +182,7 @@ fn months(problem: &Problem, figures: &Figures, paper: Paper) -> Table {
             part(cover.demand_p90),
             part(cover.demand_p95),
             format!("{:.1}", month.flexible_cu),
-            month.stranded_cu.map_or_else(String::new, |cu| format!("{cu:.1}")),
+            format!("{:.1}", month.stranded_cu),
             format!("{:.1}%", 100.0 * cover.shortfall_probability),
         ]);
     }

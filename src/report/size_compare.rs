@@ -98,9 +98,13 @@ pub fn replay(replay: &Replay, paper: Paper) -> Vec<Leaf> {
             format!("{:.4}", strategy.per_cu_hour),
         ]);
     }
+    let forecasts: Vec<String> = replay.forecasts.iter().map(|(method, months)| format!("{method} in {months}")).collect();
     let under = format!(
-        "{} months replayed after {} that were known; each plan looks {} months ahead",
-        replay.months, replay.known_before, replay.horizon
+        "{} months replayed after {} that were known; each plan looks {} months ahead, by {}",
+        replay.months,
+        replay.known_before,
+        replay.horizon,
+        forecasts.join(" and ")
     );
     vec![Leaf::Head(format!("{}: backtest", replay.id), under), Leaf::Table(table)]
 }

@@ -79,7 +79,7 @@ impl<'a> Cuts<'a> {
             Self { problem, starts, windows, weighings: Vec::new(), planes: Vec::new(), sides: problem.sides.clone(), spent: 0 };
         cuts.sides.extend(cuts.floors());
         cuts.weigh(problem.scenarios.iter().map(|scenario| scenario.weight).collect());
-        cuts.touch(&vec![0.0; problem.slots.len()], None);
+        cuts.learn(&vec![0; problem.slots.len()]);
         cuts
     }
 
@@ -100,7 +100,7 @@ impl<'a> Cuts<'a> {
     /// Learns the planes that touch at a plan.
     pub fn learn(&mut self, plan: &Plan) {
         let orders: Vec<f64> = plan.iter().map(|orders| f64::from(*orders)).collect();
-        self.touch(&orders, None);
+        self.touch((&orders, &self.cover(&orders)), None);
     }
 
     fn epochs(&self) -> usize {
@@ -124,8 +124,9 @@ impl<'a> Cuts<'a> {
             self.spent += programme.work();
             let answer = programme.minimise()?;
             let orders = answer.values[..bounds.len()].to_vec();
-            self.forget(&orders, &answer.values[bounds.len()..]);
-            let joined = self.touch(&orders, Some(&answer.values[bounds.len()..]));
+            let units = self.cover(&orders);
+            self.forget(&units, &answer.values[bounds.len()..]);
+            let joined = self.touch((&orders, &units), Some(&answer.values[bounds.len()..]));
             last = Some(Point { cost: answer.objective, orders });
             if !joined {
                 break;
@@ -170,8 +171,7 @@ impl<'a> Cuts<'a> {
     }
 
     /// Drops planes that were slack in many programmes in a row: programmes stay small, and a plane that is missed joins anew.
-    fn forget(&mut self, orders: &[f64], costs: &[f64]) {
-        let units: Vec<Vec<f64>> = (0..self.epochs()).map(|epoch| self.units(epoch, orders)).collect();
+    fn forget(&mut self, units: &[Vec<f64>], costs: &[f64]) {
         let epochs = self.epochs();
         self.planes.retain_mut(|plane| {
             let cost =
@@ -194,11 +194,10 @@ impl<'a> Cuts<'a> {
         self.weighings.push(Weighing { weights, dearer });
     }
 
-    /// Adds the planes at these orders that are above what is believed (all, when nothing is), and the weighing that is dearest
+    /// Adds the planes at these orders, and the units that they come to, that are above what is believed (all, when nothing is), and the weighing that is dearest
     /// there; whether any was.
-    fn touch(&mut self, orders: &[f64], believed: Option<&[f64]>) -> bool {
+    fn touch(&mut self, (orders, units): (&[f64], &[Vec<f64>]), believed: Option<&[f64]>) -> bool {
         let before = (self.planes.len(), self.weighings.len());
-        let units: Vec<Vec<f64>> = (0..self.epochs()).map(|epoch| self.units(epoch, orders)).collect();
         let served: Vec<Vec<Served>> = units.iter().enumerate().map(|(epoch, units)| self.serve(epoch, units)).collect();
         if self.problem.risk.is_some() {
             let mut costs: Vec<f64> = vec![0.0; self.problem.scenarios.len()];
@@ -226,6 +225,11 @@ impl<'a> Cuts<'a> {
             }
         }
         (self.planes.len(), self.weighings.len()) != before
+    }
+
+    /// Units of each kind that are there, by epoch.
+    fn cover(&self, orders: &[f64]) -> Vec<Vec<f64>> {
+        (0..self.epochs()).map(|epoch| self.units(epoch, orders)).collect()
     }
 
     fn units(&self, epoch: usize, orders: &[f64]) -> Vec<f64> {

@@ -6,7 +6,7 @@ use super::{
     lp::Failure,
     money::Micros,
     problem::{Problem, Scenario},
-    serve::period,
+    serve::{best, period, stranded},
     solver::{Effort, Solved, solve},
     worth::{Fallback, Worth, fallback, worth},
 };
@@ -23,8 +23,9 @@ pub struct Figures {
     pub months: Vec<Month>,
     pub orders: Vec<Decision>,
     pub options: Vec<Worth>,
-    /// Committed CU-months that no demand uses, on average, and their share of all that are committed; of problems of one class.
-    pub stranded_cu_months: Option<f64>,
+    /// Committed CU-months that no demand needs, on average, and their share of all that are committed; of several classes each
+    /// unit counts what it delivers to the one that it serves best.
+    pub stranded_cu_months: f64,
     pub stranded_share: Option<f64>,
     pub regret: Option<Regret>,
     /// What the plan for mean demand would cost, and by how much that is more: the value of the stochastic solution.
@@ -58,8 +59,8 @@ pub struct Month {
     pub classes: BTreeMap<String, Cover>,
     /// Expected CU of flexible capacity, of the first class.
     pub flexible_cu: f64,
-    /// Committed CU that no demand uses, on average; of problems of one class.
-    pub stranded_cu: Option<f64>,
+    /// Committed CU that no demand needs, on average.
+    pub stranded_cu: f64,
     /// Discounted, by the month.
     pub expected_recourse: Micros,
 }
@@ -106,8 +107,8 @@ pub struct Regret {
 pub fn figures(case: &Case, problem: &Problem, solved: &Solved, known: Option<&[f64]>, effort: Effort) -> Result<Figures, Failure> {
     let evaluation = &solved.evaluation;
     let months: Vec<Month> = (0..problem.periods).map(|at| month(problem, solved, at)).collect();
-    let committed: f64 = months.iter().map(|month| month.classes[&problem.classes[0]].committed_cu).sum();
-    let stranded = months.iter().map(|month| month.stranded_cu).sum::<Option<f64>>();
+    let committed: f64 = (0..problem.periods).map(|at| deliverable(problem, &solved.plan, at)).sum();
+    let stranded: f64 = months.iter().map(|month| month.stranded_cu).sum();
     let mean = known.is_some().then(|| mean_plan(problem, effort)).transpose()?.flatten();
     Ok(Figures {
         cost: spread(problem, evaluation),
@@ -115,7 +116,7 @@ pub fn figures(case: &Case, problem: &Problem, solved: &Solved, known: Option<&[
         orders: decisions(case, problem, solved),
         options: case.options.iter().map(|offer| worth(case, offer, problem.hours)).collect(),
         stranded_cu_months: stranded,
-        stranded_share: stranded.filter(|_| committed > 0.0).map(|stranded| stranded / committed),
+        stranded_share: (committed > 0.0).then(|| stranded / committed),
         regret: known.map(|known| regret(problem, evaluation, known)),
         mean_plan_cost: mean.as_ref().map(|(cost, _)| Micros::total(*cost)),
         mean_plan_feasible: mean.as_ref().map(|(_, feasible)| *feasible),
@@ -183,16 +184,23 @@ fn month(problem: &Problem, solved: &Solved, at: usize) -> Month {
         let units = reckoned.flex[scenario].iter().zip(&problem.flexes);
         units.map(|(units, flex)| units * problem.effective(flex.kind, 0, scenario)).sum::<f64>()
     };
-    let idle = |scenario: usize| (delivered(0, scenario) - problem.scenarios[scenario].demand[0][at]).max(0.0);
+    let idle = |scenario: usize| stranded(problem, (at, scenario), &units, &reckoned.flex[scenario], &reckoned.short[scenario]);
     Month {
         period: at + 1,
         ordered: ordered.map(|(slot, orders)| orders * slot.step).sum(),
         active: units.iter().sum(),
         classes: problem.classes.iter().enumerate().map(|(class, name)| (name.clone(), cover(class))).collect(),
         flexible_cu: mean(&flexible),
-        stranded_cu: (problem.classes.len() == 1).then(|| mean(&idle)),
+        stranded_cu: mean(&idle),
         expected_recourse: Micros::total(reckoned.cost),
     }
+}
+
+/// What is committed in a month could deliver on average, each unit to the class that it serves best.
+fn deliverable(problem: &Problem, plan: &[u32], at: usize) -> f64 {
+    let of = |kind: usize, scenario: usize| problem.units(plan, kind, at) * best(problem, kind, scenario);
+    let all = |scenario: usize| (0..problem.kinds.len()).map(|kind| of(kind, scenario)).sum::<f64>();
+    problem.scenarios.iter().enumerate().map(|(scenario, given)| given.probability * all(scenario)).sum()
 }
 
 fn decisions(case: &Case, problem: &Problem, solved: &Solved) -> Vec<Decision> {

@@ -74,6 +74,14 @@ impl Side {
         let scale = terms().map(f64::abs).sum::<f64>() + self.limit.abs();
         if over > ROUNDING * scale { over } else { 0.0 }
     }
+
+    /// How many orders more of a slot it leaves beside a plan; nothing where it does not bind them.
+    #[must_use]
+    pub fn room(&self, plan: &[u32], slot: usize) -> Option<u32> {
+        let (_, each) = self.coefficients.iter().find(|&&(of, each)| of == slot && each > 0.0)?;
+        let taken: f64 = self.coefficients.iter().map(|&(slot, coefficient)| coefficient * f64::from(plan[slot])).sum();
+        Some(((self.limit - taken) / each * (1.0 + ROUNDING)).floor().max(0.0) as u32)
+    }
 }
 
 /// How the mean and the worst scenarios are weighed against each other.

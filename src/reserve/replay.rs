@@ -7,7 +7,7 @@ use super::{
     case::{Case, Constraints, Demand, Offer, Sort},
     economics::spread,
     evaluator::{Plan, evaluate},
-    generator::normal_quantile,
+    foresight::Outlook,
     lp::Failure,
     money::Micros,
     outcome::{Line, lines},
@@ -19,17 +19,11 @@ use super::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Months of history that a forecast looks at.
-const LOOKBACK: usize = 36;
-/// Scenarios of a forecast.
-const SCENARIOS: usize = 9;
-/// What is left of the drift from month to month (damped trend; Gardner and McKenzie, 1985).
-const DAMPING: f64 = 0.98;
 /// Work of each month's proof; there are many months.
 const WORK: usize = 500_000;
 
-/// From the demand so far, probabilities and paths of so many months ahead.
-pub type Forecast<'a> = dyn Fn(&[f64], usize) -> Vec<(f64, Vec<f64>)> + 'a;
+/// From the demand so far, what so many months ahead may bring.
+pub type Foresight<'a> = dyn Fn(&[f64], usize) -> Outlook + 'a;
 
 /// How a replay went.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,6 +34,8 @@ pub struct Replay {
     pub known_before: usize,
     pub months: usize,
     pub horizon: usize,
+    /// In how many months each method made the forecast.
+    pub forecasts: BTreeMap<&'static str, usize>,
     pub demand_cu: Vec<f64>,
     pub strategies: Vec<Strategy>,
 }
@@ -65,31 +61,6 @@ pub struct Strategy {
 /// The schema that a replay names.
 pub const REPLAY: &str = "assay-sizing-backtest/1";
 
-/// A random walk with a damped drift in the logarithm of demand: the drift and the spread of the monthly changes seen in the last
-/// 36 months, the drift's own error included; nine equally likely paths, each at its quantile throughout.
-#[must_use]
-pub fn damped_walk(history: &[f64], months: usize) -> Vec<(f64, Vec<f64>)> {
-    let seen = &history[history.len().saturating_sub(LOOKBACK)..];
-    let changes: Vec<f64> =
-        seen.windows(2).filter(|pair| pair[0] > 0.0 && pair[1] > 0.0).map(|pair| (pair[1] / pair[0]).ln()).collect();
-    let count = changes.len().max(1) as f64;
-    let drift = changes.iter().sum::<f64>() / count;
-    let variance = changes.iter().map(|change| (change - drift).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
-    let last = seen.last().copied().unwrap_or(0.0);
-    let path = |quantile: f64| {
-        let mut mean = 0.0;
-        (1..=months)
-            .map(|ahead| {
-                let steps = ahead as f64;
-                mean += drift * DAMPING.powf(steps);
-                last * (mean + quantile * (variance * (steps + steps * steps / count)).sqrt()).exp()
-            })
-            .collect::<Vec<f64>>()
-    };
-    let share = |at: usize| (at as f64 + 0.5) / SCENARIOS as f64;
-    (0..SCENARIOS).map(|at| (1.0 / SCENARIOS as f64, path(normal_quantile(share(at))))).collect()
-}
-
 /// Replays `history` (CU of the first class by month) after the first `before` months, planning `horizon` months ahead each time.
 /// Period 1 of the case, with its prices, is the first month that is replayed. `done` is told after each month.
 ///
@@ -99,15 +70,17 @@ pub fn backtest(
     case: &Case,
     history: &[f64],
     (before, horizon): (usize, usize),
-    forecast: &Forecast,
+    foresight: &Foresight,
     done: &dyn Fn(),
 ) -> Result<Replay, Explained> {
     let months = history.len() - before;
     let happened = happened(case, &history[before..]).problem()?;
     let effort = Effort { work: WORK, ..Effort::default() };
-    let mut planned = vec![0; happened.slots.len()];
+    let (mut planned, mut forecasts) = (vec![0; happened.slots.len()], BTreeMap::new());
     for month in 0..months {
-        let ahead = ahead(case, &happened, &planned, month, &forecast(&history[..before + month], horizon))?;
+        let outlook = foresight(&history[..before + month], horizon);
+        *forecasts.entry(outlook.method).or_default() += 1;
+        let ahead = ahead(case, &happened, &planned, month, &outlook.paths)?;
         let solved = match solve(&ahead, effort) {
             Ok(solved) => Some(solved),
             Err(Failure::Infeasible) => None,
@@ -129,7 +102,7 @@ pub fn backtest(
     ];
     let strategies = all.into_iter().map(|(name, plan)| strategy(name, &happened, &plan, least)).collect();
     let demand_cu = history[before..].to_vec();
-    Ok(Replay { schema: REPLAY, id: case.id.clone(), known_before: before, months, horizon, demand_cu, strategies })
+    Ok(Replay { schema: REPLAY, id: case.id.clone(), known_before: before, months, horizon, forecasts, demand_cu, strategies })
 }
 
 /// The case with what happened as its only scenario, and limits that speak of one plan for many left out.
@@ -226,12 +199,13 @@ fn ahead(case: &Case, happened: &Problem, planned: &Plan, month: usize, paths: &
     Ok(ahead.problem()?)
 }
 
-/// Adds units of an option to a plan, as many as are allowed in the month.
+/// Adds units of an option to a plan, as many as are allowed in the month and the limits leave.
 fn order(problem: &Problem, plan: &mut Plan, option: &str, month: usize, units: u32) {
     let place = problem.slots.iter().position(|slot| problem.options[slot.option] == option && slot.period == month);
     if let Some(at) = place {
         let slot = &problem.slots[at];
-        plan[at] = (plan[at] + units.div_ceil(slot.step)).min(slot.most);
+        let room = problem.sides.iter().filter_map(|side| side.room(plan, at)).fold(slot.most - plan[at], u32::min);
+        plan[at] += units.div_ceil(slot.step).min(room);
     }
 }
 
@@ -240,21 +214,23 @@ fn committed(problem: &Problem, plan: &Plan, month: usize) -> f64 {
     kinds.map(|(kind, of)| problem.units(plan, kind, month) * of.effective[0]).sum()
 }
 
-/// The option whose firm CU costs least a month, with the CU of a unit: what those choose who ask no further.
-fn cheapest<'a>(case: &'a Case, problem: &Problem) -> Option<(usize, &'a Offer, f64)> {
-    let priced = case.offers(Sort::Commit).enumerate().filter_map(|(option, offer)| {
+/// Of the options that can be ordered in a month, the one whose firm CU costs least a month, with the CU of a unit: what those
+/// choose who ask no further.
+fn cheapest<'a>(case: &'a Case, problem: &Problem, month: usize) -> Option<(&'a Offer, f64)> {
+    let ordered = |option: usize| problem.slots.iter().any(|slot| slot.option == option && slot.period == month);
+    let priced = case.offers(Sort::Commit).enumerate().filter(|(option, _)| ordered(*option)).filter_map(|(_, offer)| {
         let kind = problem.kinds.iter().find(|kind| kind.id == offer.of)?;
         let (term, cu) = (offer.term? as f64, kind.effective[0]);
-        (cu > 0.0).then(|| (option, offer, cu, (offer.per_period + (offer.upfront - offer.salvage) / term) / cu))
+        (cu > 0.0).then(|| (offer, cu, (offer.per_period + (offer.upfront - offer.salvage) / term) / cu))
     });
-    priced.min_by(|a, b| a.3.total_cmp(&b.3)).map(|(option, offer, cu, _)| (option, offer, cu))
+    priced.min_by(|a, b| a.2.total_cmp(&b.2)).map(|(offer, cu, _)| (offer, cu))
 }
 
 /// Whatever demand was last month is committed to at once.
 fn all_in(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Plan {
     let mut plan = vec![0; problem.slots.len()];
-    let Some((_, offer, cu)) = cheapest(case, problem) else { return plan };
     for month in 0..problem.periods {
+        let Some((offer, cu)) = cheapest(case, problem, month) else { continue };
         let from = month + offer.lead;
         let seen = history[..before + month].last().copied().unwrap_or(0.0);
         if from < problem.periods {
@@ -269,21 +245,22 @@ fn all_in(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Pla
 /// the last months of a term that flexible use of it has cost what ordering it would have.
 fn by_rule(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Plan {
     let mut plan = vec![0; problem.slots.len()];
-    let Some((_, offer, cu)) = cheapest(case, problem) else { return plan };
     let dearest = |flex: &&Offer| problem.kinds.iter().find(|kind| kind.id == flex.of).map_or(0.0, |kind| kind.effective[0]);
     let instead = case.offers(Sort::Flex).filter(|flex| dearest(flex) > 0.0).map(|flex| flex.per_period / dearest(&flex));
     let price = instead.fold(f64::INFINITY, f64::min);
-    let term = offer.term.unwrap_or(1);
-    let fee = offer.per_period * term as f64 + offer.upfront - offer.salvage;
-    let enough = (fee / (price * cu)).ceil() as usize;
+    let longest = case.offers(Sort::Commit).map(|offer| offer.term.unwrap_or(1) + offer.lead).max().unwrap_or(0);
     // Cover by month of the history, as if each unit had been there for the term before it was ordered.
-    let mut cover = vec![0.0; history.len() + term + offer.lead + 1];
+    let mut cover = vec![0.0; history.len() + longest + 1];
     for (at, cover) in cover.iter_mut().enumerate() {
         // What is owned was there before, too.
         *cover = committed(problem, &plan, at.saturating_sub(before).min(problem.periods - 1));
     }
     for month in 0..problem.periods {
         let now = before + month;
+        let Some((offer, cu)) = cheapest(case, problem, month) else { continue };
+        let term = offer.term.unwrap_or(1);
+        let fee = offer.per_period * term as f64 + offer.upfront - offer.salvage;
+        let enough = (fee / (price * cu)).ceil() as usize;
         loop {
             let window = now.saturating_sub(term)..now;
             let used = window.clone().filter(|&at| history[at] - cover[at] >= cu).count();

@@ -130,20 +130,62 @@ fn shared(problem: &Problem, period: usize, scenario: usize, units: &[f64], forc
         }
     }
     let mut tableau = Tableau::new(&costs);
-    demand_rows(problem, &layout, scenario, period, &mut tableau);
+    let demand: Vec<f64> = problem.scenarios[scenario].demand.iter().map(|path| path[period]).collect();
+    demand_rows(problem, &layout, scenario, &demand, &mut tableau);
     limit_rows(&layout, units, &mut tableau);
     tableau.solve();
     read(problem, &layout, &tableau, &costs, price, missing)
 }
 
-fn demand_rows(problem: &Problem, layout: &Layout, scenario: usize, period: usize, tableau: &mut Tableau) {
-    for (class, path) in problem.scenarios[scenario].demand.iter().enumerate() {
+/// CU of a unit where it serves best.
+#[must_use]
+pub fn best(problem: &Problem, kind: usize, scenario: usize) -> f64 {
+    (0..problem.classes.len()).map(|class| problem.effective(kind, class, scenario)).fold(0.0, f64::max)
+}
+
+/// The most of what `units` can deliver that could be done without while the same is served by the same flexible use: in CU of
+/// the class that each kind serves best. With one class it is what is delivered beyond demand.
+#[must_use]
+pub fn stranded(problem: &Problem, (period, scenario): (usize, usize), units: &[f64], flex: &[f64], short: &[f64]) -> f64 {
+    let there: f64 = units.iter().enumerate().map(|(kind, units)| units * best(problem, kind, scenario)).sum();
+    let path = &problem.scenarios[scenario].demand;
+    if let [demand] = path.as_slice() {
+        return (there - demand[period]).max(0.0);
+    }
+    let layout = Layout {
+        flexes: flex.iter().copied().enumerate().filter(|(_, units)| *units > 0.0).collect(),
+        kinds: (0..units.len()).filter(|&kind| units[kind] > 0.0).collect(),
+        classes: path.len(),
+    };
+    let mut costs = vec![0.0; layout.columns()];
+    let mut dear = 0.0_f64;
+    for class in 0..layout.classes {
+        for (index, &kind) in layout.kinds.iter().enumerate() {
+            let (best, here) = (best(problem, kind, scenario), problem.effective(kind, class, scenario));
+            costs[layout.split(index, class)] = best;
+            dear = dear.max(if here > 0.0 { best / here } else { 0.0 });
+        }
+    }
+    costs[..layout.classes].fill(2.0 * dear + 1.0);
+    let mut tableau = Tableau::new(&costs);
+    let served: Vec<f64> = path.iter().zip(short).map(|(path, short)| (path[period] - short).max(0.0)).collect();
+    demand_rows(problem, &layout, scenario, &served, &mut tableau);
+    limit_rows(&layout, units, &mut tableau);
+    tableau.solve();
+    let values = tableau.values();
+    let used = |index: usize| (0..layout.classes).map(|class| values[layout.split(index, class)]).sum::<f64>();
+    let needed: f64 = layout.kinds.iter().enumerate().map(|(index, &kind)| used(index) * best(problem, kind, scenario)).sum();
+    (there - needed).max(0.0)
+}
+
+fn demand_rows(problem: &Problem, layout: &Layout, scenario: usize, demand: &[f64], tableau: &mut Tableau) {
+    for (class, &demand) in demand.iter().enumerate() {
         let effective = |kind: usize| problem.effective(kind, class, scenario);
         let mut row = vec![(Layout::short(class), 1.0), (layout.surplus(class), -1.0)];
         row.extend(layout.kinds.iter().enumerate().map(|(index, &kind)| (layout.split(index, class), effective(kind))));
         let flexes = layout.flexes.iter().enumerate();
         row.extend(flexes.map(|(index, &(flex, _))| (layout.flexed(index, class), effective(problem.flexes[flex].kind))));
-        tableau.row(&row, path[period], Layout::short(class));
+        tableau.row(&row, demand, Layout::short(class));
     }
 }
 

@@ -1,8 +1,13 @@
 //! Two plans side by side, and histories replayed, whose outcome can be told by hand; and the commands that print them.
 
 use super::command::{folder, shipped, size, text, utf8};
-use assay::reserve::{Case, backtest, damped_walk};
+use assay::reserve::{Case, Outlook, backtest, damped_walk, input, outlook};
+use input::Method;
 use std::{fmt::Write, fs};
+
+fn by(method: Option<Method>) -> impl Fn(&[f64], usize) -> Outlook {
+    move |history, months| outlook(history, months, method)
+}
 
 fn newsvendor() -> Case {
     serde_json::from_str(include_str!("cases/open-01-newsvendor.json")).expect("a case")
@@ -12,7 +17,7 @@ fn newsvendor() -> Case {
 fn steady_demand_is_planned_as_if_it_were_known() {
     let mut case = newsvendor();
     case.options[1].order_periods = None;
-    let replay = backtest(&case, &[40.0; 36], (12, 12), &damped_walk, &|| ()).expect("replayed");
+    let replay = backtest(&case, &[40.0; 36], (12, 12), &by(None), &|| ()).expect("replayed");
     let of = |name: &str| replay.strategies.iter().find(|strategy| strategy.name == name).expect("there");
     let months = 24.0;
     assert!((of("flexible only").cost.amount() - 40.0 * 5_000.0 * months).abs() < 1.0);
@@ -25,6 +30,41 @@ fn steady_demand_is_planned_as_if_it_were_known() {
     let rule = of("by rule");
     let hand = 5.0 * 26_000.0 * 16.0 + 40.0 * 5_000.0 * 8.0;
     assert!((rule.cost.amount() - hand).abs() < 1.0 && rule.ratio < 2.0, "{rule:?}");
+}
+
+#[test]
+fn no_strategy_spends_more_upfront_than_there_is() {
+    let mut case = newsvendor();
+    case.options[1].order_periods = None;
+    case.options[1].upfront = 60_000.0;
+    case.options[1].per_period = 21_000.0;
+    case.constraints.upfront_budget = Some(400_000.0);
+    let history: Vec<f64> = (0..36).map(|month| 40.0 + f64::from(month)).collect();
+    let replay = backtest(&case, &history, (12, 12), &by(None), &|| ()).expect("replayed");
+    for strategy in &replay.strategies {
+        let units: u32 = strategy.orders.iter().map(|line| line.units).sum();
+        assert!(units <= 6 && strategy.ratio >= 1.0 - 1e-9, "{}: {units} units, {}", strategy.name, strategy.ratio);
+    }
+    let all_in = replay.strategies.iter().find(|strategy| strategy.name == "all in").expect("there");
+    assert_eq!(all_in.orders.iter().map(|line| line.units).sum::<u32>(), 6, "{:?}", all_in.orders);
+}
+
+/// Four years of demand that is twice as high in every second half-year.
+#[test]
+fn seasons_are_seen_by_the_forecasts_of_a_replay() {
+    let mut case = newsvendor();
+    case.options[1].order_periods = None;
+    case.options[1].term = Some(6);
+    let history: Vec<f64> = (0..48).map(|month| if month % 12 < 6 { 40.0 } else { 80.0 } + f64::from(month % 2)).collect();
+    let replayed = |method| backtest(&case, &history, (24, 12), &by(method), &|| ()).expect("replayed");
+    let (modelled, walked) = (replayed(Some(Method::Auto)), replayed(None));
+    assert_eq!((modelled.forecasts.get("MSTL"), walked.forecasts.get("walk")), (Some(&24), Some(&24)), "{:?}", modelled.forecasts);
+    let planned = |replay: &assay::reserve::Replay| replay.strategies[0].ratio;
+    assert!(planned(&modelled) < planned(&walked) && planned(&modelled) < 1.05, "{} {}", planned(&modelled), planned(&walked));
+    // Too few months for a model, and a month of nothing, are left to the walk.
+    assert_eq!(outlook(&history[..23], 6, Some(Method::Auto)).method, "walk");
+    assert_eq!(outlook(&[&[0.0], &history[..]].concat(), 6, Some(Method::Auto)).method, "walk");
+    assert_eq!(outlook(&history, 6, Some(Method::Ets)).method, "ETS");
 }
 
 #[test]
@@ -56,6 +96,9 @@ fn a_history_is_replayed_by_the_command() {
     let picture = fs::read_to_string(place.join("backtest.svg")).expect("drawn");
     assert!(picture.starts_with("<svg") && !picture.contains("NaN"));
     assert!(text(&size(&[&arguments[..], &["--markdown"]].concat()).stdout).contains("| by rule |"));
+    assert!(document["forecasts"]["ETS"].as_u64() == Some(6) && document["forecasts"]["walk"].as_u64() == Some(12), "{document}");
+    let early = size(&[&arguments[..], &["--forecast", "ets"]].concat());
+    assert!(early.status.code() == Some(2) && text(&early.stderr).contains("--before 24"), "{}", text(&early.stderr));
     fs::write(&history, rows.replace(",45", ",many")).expect("a temporary file");
     let refused = size(&arguments);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));

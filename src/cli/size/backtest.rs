@@ -1,9 +1,13 @@
 //! `assay size backtest`: what planning would have cost, had it been done month by month through a history.
 
-use super::{Form, Progress, draw, input};
-use crate::{cli::Ending, report, reserve};
+use super::{Form, Progress, draw, input as read};
+use crate::{
+    cli::Ending,
+    report,
+    reserve::{self, input},
+};
 use anyhow::{Context, Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
 /// Replays a history of demand month by month with what was known then, against simple rules
@@ -29,6 +33,9 @@ pub struct Arguments {
     /// Months that each plan looks ahead
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=240))]
     horizon: u16,
+    /// How each month's forecast is made; `auto` where months are few, too
+    #[arg(long, value_enum, default_value_t)]
+    forecast: Method,
     /// Also draw demand and commitments, as an SVG file in this folder
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
@@ -36,11 +43,25 @@ pub struct Arguments {
     form: Form,
 }
 
+/// How a forecast is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// Seasons where the history shows two of them, else exponential smoothing; the walk before there are 24 months
+    #[default]
+    Auto,
+    /// Exponential smoothing of the logarithm
+    Ets,
+    /// Seasons apart, exponential smoothing of the rest
+    Mstl,
+    /// A random walk with a damped drift
+    Walk,
+}
+
 /// # Errors
 /// When the input cannot be read or is ill-formed, saying where.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     let history = history(&arguments.history, arguments.column.as_deref())?;
-    let case = input::given(&arguments.offers)?.case;
+    let case = read::given(&arguments.offers)?.case;
     let (before, horizon) = (usize::from(arguments.before), usize::from(arguments.horizon));
     if history.len() <= before {
         let has = history.len();
@@ -49,15 +70,46 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
             arguments.history.display()
         );
     }
+    let method = asked(arguments.forecast, &history[..before], &arguments.history)?;
     let replay = {
         let progress = Progress::new("months replayed", (history.len() - before) as u64, !arguments.form.no_progress);
-        reserve::backtest(&case, &history, (before, horizon), &reserve::damped_walk, &|| progress.step())?
+        let foresight = |known: &[f64], months: usize| reserve::outlook(known, months, method);
+        reserve::backtest(&case, &history, (before, horizon), &foresight, &|| progress.step())?
     };
     if let Some(folder) = &arguments.pictures {
         draw(folder, &[("backtest.svg", report::replayed(&replay))])?;
     }
     arguments.form.print(&report::replay(&replay, arguments.form.paper()), &replay)?;
     Ok(Ending::Good)
+}
+
+/// The model of the forecasts; refused where the first of them could not be made by it.
+fn asked(wanted: Method, known: &[f64], history: &Path) -> Result<Option<input::Method>> {
+    let (method, least) = match wanted {
+        Method::Walk => return Ok(None),
+        Method::Auto => return Ok(Some(input::Method::Auto)),
+        Method::Ets => (input::Method::Ets, input::LEAST),
+        Method::Mstl => (input::Method::Mstl, input::LEAST.max(2 * input::SEASON)),
+    };
+    if known.len() < least {
+        bail!(
+            "--forecast {}: it needs {least} months that are known beforehand; give --before {least}, or --forecast auto",
+            name(wanted)
+        );
+    }
+    if let Some(at) = known.iter().position(|demand| *demand <= 0.0) {
+        bail!(
+            "{}, line {}: no demand, which --forecast {} cannot go by; give --forecast walk",
+            history.display(),
+            at + 2,
+            name(wanted)
+        );
+    }
+    Ok(Some(method))
+}
+
+fn name(method: Method) -> String {
+    method.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn history(path: &Path, column: Option<&str>) -> Result<Vec<f64>> {

@@ -1,13 +1,13 @@
 //! `assay compare`: two sides of runs against each other.
 
-use super::{Ending, document, now, own_text, parse_share};
+use super::{Ending, Printed, Terms, document, now, own_text};
 use crate::{
     judge::{self, Measured, pair},
     record::Unreadable,
-    report::{self, Paper},
+    report,
 };
 use anyhow::{Result, anyhow, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -29,30 +29,10 @@ pub struct Arguments {
     /// Runs of the baseline, where there are several
     #[arg(long, num_args = 1.., value_name = "FILE")]
     baseline: Vec<PathBuf>,
-    /// Compare though device, driver, limits, kernel or method differ
-    #[arg(long)]
-    across: bool,
-    /// Loss that is harmless
-    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
-    margin: f64,
-    /// Difference below which nothing is called regressed or improved, however clear it is
-    #[arg(long, value_name = "SHARE", default_value = "0.3%", value_parser = parse_share)]
-    least: f64,
-    /// What the exit code 1 stands for: regressed alone (inconclusive is then 0), or inconclusive too
-    #[arg(long, value_enum)]
-    fail_on: Option<FailOn>,
-    /// Print one JSON document instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Only ASCII, whatever the terminal can show
-    #[arg(long, conflicts_with = "json")]
-    plain: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Regressed,
-    Inconclusive,
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 /// # Errors
@@ -67,23 +47,18 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         (before, after) => (before, after),
     };
     let (before, after) = (side(before)?, side(after)?);
-    let terms = pair::Terms { margin: arguments.margin, least: arguments.least, ..pair::Terms::default() };
-    let compared = judge::sides(&before, &after, &terms, arguments.across);
+    let terms = arguments.terms.terms();
+    let compared = judge::sides(&before, &after, &terms, arguments.terms.across);
     if compared.is_empty() {
         eprintln!("assay: the two sides have no metric in common that both measured");
     }
     let verdict = compared.iter().map(|compared| compared.judged.verdict).max().unwrap_or(pair::Verdict::Incomparable);
-    if arguments.json {
+    if arguments.printed.json {
         writeln!(std::io::stdout().lock(), "{}", report::compare_json(&compared, verdict, &terms)?)?;
     } else {
-        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::compare(&compared, verdict, &terms, paper))?;
+        write!(anstream::stdout().lock(), "{}", report::compare(&compared, verdict, &terms, arguments.printed.paper()))?;
     }
-    Ok(match (verdict, arguments.fail_on) {
-        (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
-        (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
-        (pair::Verdict::Inconclusive | pair::Verdict::Incomparable, _) => Ending::Nothing,
-    })
+    Ok(arguments.terms.ending(verdict))
 }
 
 fn side(paths: &[PathBuf]) -> Result<Vec<Measured>> {

@@ -21,11 +21,13 @@ mod watch;
 mod worker;
 
 use crate::{
+    judge::pair,
     record::{self, Document},
+    report::Paper,
     units::Nanos,
 };
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -70,6 +72,85 @@ enum Command {
     Man(man::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
+}
+
+/// How a judgement is printed.
+#[derive(Debug, Args)]
+struct Printed {
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+    /// Only ASCII, whatever the terminal can show
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
+}
+
+impl Printed {
+    fn paper(&self) -> Paper {
+        if self.plain { Paper { unicode: false } } else { Paper::of_environment() }
+    }
+}
+
+/// On which terms runs are held against runs.
+#[derive(Debug, Args)]
+struct Terms {
+    /// Compare though device, driver, limits, kernel or method differ
+    #[arg(long)]
+    across: bool,
+    /// Loss that is harmless, where a baseline names none for the metric
+    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
+    margin: f64,
+    /// Difference below which nothing is called regressed or improved, however clear it is
+    #[arg(long, value_name = "SHARE", default_value = "0.3%", value_parser = parse_share)]
+    least: f64,
+    /// What the exit code 1 stands for: regressed alone (inconclusive is then 0), or inconclusive too
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Regressed,
+    Inconclusive,
+}
+
+impl Terms {
+    fn terms(&self) -> pair::Terms {
+        pair::Terms { margin: self.margin, least: self.least, ..pair::Terms::default() }
+    }
+
+    fn ending(&self, verdict: pair::Verdict) -> Ending {
+        match (verdict, self.fail_on) {
+            (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => {
+                Ending::Good
+            }
+            (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
+            (pair::Verdict::Inconclusive, None) | (pair::Verdict::Incomparable, _) => Ending::Nothing,
+        }
+    }
+}
+
+/// Records of many runs, or a table of somebody's own numbers.
+#[derive(Debug, Args)]
+struct Gathered {
+    /// Folders of records, records, or one CSV file, whose columns the examples show
+    #[arg(required = true, value_name = "DIR|CSV")]
+    paths: Vec<PathBuf>,
+    /// Metrics of a CSV file of which less is better
+    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
+    lower_is_better: Vec<String>,
+}
+
+impl Gathered {
+    /// The path and text of the table, where it is one.
+    fn table(&self) -> Result<Option<(&Path, String)>> {
+        match &self.paths[..] {
+            [path] if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) => {
+                Ok(Some((path, own_text(path)?)))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// A time as a person writes it, of at least `shortest` seconds and at most a week.

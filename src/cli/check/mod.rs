@@ -2,14 +2,14 @@
 
 mod rerun;
 
-use super::{Ending, now, parse_share};
+use super::{Ending, FailOn, Printed, Terms, now};
 use crate::{
     judge::{self, Baseline, Candidate, Check, Rules, Taken, pair},
     record::{self, Document, Unreadable},
-    report::{self, Around, Paper},
+    report::{self, Around},
 };
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -49,27 +49,13 @@ pub struct Arguments {
     /// Where it is inconclusive, measure that again on this machine, up to three looks in all, each at a stricter level
     #[arg(long)]
     rerun: bool,
-    /// Compare though device, driver, limits, kernel or method differ
-    #[arg(long)]
-    across: bool,
     /// Judge only what was measured; without it, a metric that was not measured is inconclusive
     #[arg(long)]
     partial: bool,
-    /// Loss that is harmless, where the baseline names none for a metric
-    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
-    margin: f64,
-    /// Difference below which nothing is called regressed or improved, however clear it is
-    #[arg(long, value_name = "SHARE", default_value = "0.3%", value_parser = parse_share)]
-    least: f64,
-    /// What the exit code 1 stands for: regressed alone (inconclusive is then 0), or inconclusive too
-    #[arg(long, value_enum)]
-    fail_on: Option<FailOn>,
-    /// Print one JSON document instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Only ASCII, whatever the terminal can show
-    #[arg(long, conflicts_with = "json")]
-    plain: bool,
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    printed: Printed,
     /// Write JUnit's XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -85,12 +71,6 @@ pub struct Arguments {
     /// Show nothing while measuring again
     #[arg(short, long)]
     quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Regressed,
-    Inconclusive,
 }
 
 /// What is held against the baseline, and the records it came from.
@@ -111,9 +91,8 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         return begin(arguments, &begun, &taken);
     };
     warn_of_age(&arguments.baseline, &baseline);
-    let terms = pair::Terms { margin: arguments.margin, least: arguments.least, ..pair::Terms::default() };
-    let terms = terms.with_looks(if arguments.rerun { LOOKS } else { 1 });
-    let rules = Rules { terms, across: arguments.across, partial: arguments.partial };
+    let terms = arguments.terms.terms().with_looks(if arguments.rerun { LOOKS } else { 1 });
+    let rules = Rules { terms, across: arguments.terms.across, partial: arguments.partial };
     let mut check = judge::check(&baseline, &runs.candidate, &rules);
     let mut looks = 1;
     while arguments.rerun && looks < LOOKS && check.verdict == pair::Verdict::Inconclusive {
@@ -125,7 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         check = judge::check(&baseline, &runs.candidate, &rules);
     }
     let baseline_name = arguments.baseline.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let strict = arguments.fail_on == Some(FailOn::Inconclusive);
+    let strict = arguments.terms.fail_on == Some(FailOn::Inconclusive);
     let around = Around { baseline: &baseline_name, terms: &rules.terms, looks, at: &now(), strict };
     files(arguments, &check, &around, runs.documents.first())?;
     if arguments.update_baseline {
@@ -135,21 +114,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         }
         eprintln!("{}: {}", arguments.baseline.display(), sentence(&taken));
     }
-    if arguments.json {
+    if arguments.printed.json {
         writeln!(std::io::stdout().lock(), "{}", report::check_json(&check, &around)?)?;
     } else {
-        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::check(&check, &around, paper))?;
+        write!(anstream::stdout().lock(), "{}", report::check(&check, &around, arguments.printed.paper()))?;
     }
-    Ok(ending(&check, arguments.fail_on))
-}
-
-fn ending(check: &Check, fail_on: Option<FailOn>) -> Ending {
-    match (check.verdict, fail_on) {
-        (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
-        (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
-        (pair::Verdict::Inconclusive, None) | (pair::Verdict::Incomparable, _) => Ending::Nothing,
-    }
+    Ok(arguments.terms.ending(check.verdict))
 }
 
 /// Records, and files of somebody's own numbers.
@@ -230,7 +200,7 @@ fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<En
     }
     let begun = taken.runs > 0;
     let mut output = std::io::stdout().lock();
-    if arguments.json {
+    if arguments.printed.json {
         let metrics = baseline.metrics.len();
         let begun = Update { schema: "assay.begun/1", begun, metrics, runs: taken.runs, left_out: &taken.left_out };
         writeln!(output, "{}", serde_json::to_string_pretty(&begun)?)?;

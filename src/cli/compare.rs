@@ -1,12 +1,12 @@
 //! `assay compare`: two sides of runs against each other.
 
-use super::{Ending, Printed, Terms, document, now, own_text};
+use super::{Ending, Printed, Terms, baseline, document, now, own_text};
 use crate::{
     judge::{self, Measured, pair},
     record::Unreadable,
     report,
 };
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::{
     io::Write,
@@ -18,6 +18,7 @@ use std::{
 #[command(after_help = "Examples:
   assay compare before.jsonl after.jsonl
   assay compare after1.jsonl after2.jsonl --baseline before1.jsonl before2.jsonl before3.jsonl
+  assay compare before.jsonl after.jsonl --spread h200.json
   assay compare base.json head.json         own numbers: {metric, unit, higher_is_better, runs: [[samples]]}
 
 A few runs on each side tell more than one long run. Exit codes: 0 ok or improved, 1 regressed, 2 bad input or usage,
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// Runs of the baseline, where there are several
     #[arg(long, num_args = 1.., value_name = "FILE")]
     baseline: Vec<PathBuf>,
+    /// Baseline of `assay check` that knows what runs of each metric vary by on this make of device
+    #[arg(long, value_name = "FILE")]
+    spread: Option<PathBuf>,
     #[command(flatten)]
     terms: Terms,
     #[command(flatten)]
@@ -47,8 +51,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         (before, after) => (before, after),
     };
     let (before, after) = (side(before)?, side(after)?);
+    let known = arguments.spread.as_deref().map(|path| {
+        baseline(path)?.with_context(|| format!("{}: no such baseline; `assay check --update-baseline` makes one", path.display()))
+    });
+    let known = known.transpose()?;
     let terms = arguments.terms.terms();
-    let compared = judge::sides(&before, &after, &terms, arguments.terms.across);
+    let compared = judge::sides(&before, &after, &terms, arguments.terms.across, known.as_ref());
     if compared.is_empty() {
         eprintln!("assay: the two sides have no metric in common that both measured");
     }

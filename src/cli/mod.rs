@@ -21,7 +21,7 @@ mod watch;
 mod worker;
 
 use crate::{
-    judge::pair,
+    judge::{Baseline, pair},
     record::{self, Document},
     report::Paper,
     units::Nanos,
@@ -29,7 +29,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -201,7 +201,6 @@ const MAX_OWN: u64 = 256 << 20;
 
 /// The text of a file that is no record.
 fn own_text(path: &Path) -> Result<String> {
-    use std::io::Read;
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(MAX_OWN + 1).read_to_string(&mut text));
     read.with_context(|| path.display().to_string())?;
@@ -209,6 +208,26 @@ fn own_text(path: &Path) -> Result<String> {
         bail!("{}: larger than {} MB", path.display(), MAX_OWN >> 20);
     }
     Ok(text)
+}
+
+/// A baseline of a node of eight cards with twenty runs of each metric is about 5 MB.
+const MAX_BASELINE: u64 = 64 << 20;
+
+/// The baseline; nothing where there is no such file.
+fn baseline(path: &Path) -> Result<Option<Baseline>> {
+    let name = || path.display().to_string();
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(name),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BASELINE + 1).read_to_end(&mut bytes).with_context(name)?;
+    if bytes.len() as u64 > MAX_BASELINE {
+        bail!("{}: larger than {} MiB, which no baseline is", path.display(), MAX_BASELINE >> 20);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| anyhow!("{}: not a baseline: it is not UTF-8", path.display()))?;
+    Baseline::parse(&text).map(Some).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
 /// A record, with its warnings told.

@@ -158,7 +158,7 @@ fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Pr
     let before = baseline.measured(kept);
     let after: Vec<Measured> = runs.iter().map(|(run, _)| run.clone()).collect();
     let terms = Terms { prior: kept.prior(general), margin: kept.margin.unwrap_or(rules.terms.margin), ..rules.terms };
-    let compared = sides(&before, &after, &terms, rules.across).into_iter().next()?;
+    let compared = sides(&before, &after, &terms, rules.across, None).into_iter().next()?;
     // The same runs that were compared: of this card, else of the device of this name.
     let figure = if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained };
     let of_card = runs.iter().any(|(run, _)| run.device == kept.device && run.figure == figure);

@@ -2,7 +2,7 @@
 
 mod rerun;
 
-use super::{Ending, FailOn, Printed, Terms, now};
+use super::{Ending, FailOn, Printed, Terms, baseline, now};
 use crate::{
     judge::{self, Baseline, Candidate, Check, Rules, Taken, pair},
     record::{self, Document, Unreadable},
@@ -14,14 +14,12 @@ use serde::Serialize;
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
 /// Looks that are taken at the most, the first included.
 const LOOKS: usize = 3;
-/// A baseline of a node of eight cards with twenty runs of each metric is about 5 MB.
-const MAX_BASELINE: u64 = 64 << 20;
 /// A file of somebody's own numbers.
 const MAX_OWN: u64 = 64 << 20;
 
@@ -154,23 +152,6 @@ fn json(path: &Path) -> Result<Option<String>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_OWN).read_to_end(&mut bytes)?;
     Ok(String::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with(['{', '['])))
-}
-
-/// The baseline; nothing where there is no such file.
-fn baseline(path: &Path) -> Result<Option<Baseline>> {
-    let name = || path.display().to_string();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(name),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BASELINE + 1).read_to_end(&mut bytes).with_context(name)?;
-    if bytes.len() as u64 > MAX_BASELINE {
-        bail!("{}: larger than {} MiB, which no baseline is", path.display(), MAX_BASELINE >> 20);
-    }
-    let text = String::from_utf8(bytes).map_err(|_| anyhow!("{}: not a baseline: it is not UTF-8", path.display()))?;
-    Baseline::parse(&text).map(Some).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
 fn warn_of_age(path: &Path, baseline: &Baseline) {

@@ -204,6 +204,9 @@ fn missing(kept: &Kept, candidate: &Candidate) -> Absent {
     Absent { metric: kept.metric.clone(), id: kept.id.clone(), broken, why }
 }
 
+/// Why a figure is left out of a baseline that takes steady ones alone.
+pub const NOT_STEADY: &str = "not steady";
+
 /// What became of an update.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -228,7 +231,7 @@ pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>,
         let left_out = if refused {
             Some("something regressed, broke or cannot be compared".to_owned())
         } else if run.status != Status::Steady && !unsteady {
-            Some(format!("not steady: {}", run.status.name()))
+            Some(format!("{NOT_STEADY}: {}", run.status.name()))
         } else {
             match verdict {
                 Some(Verdict::Ok) | None => next.take(run, told),

@@ -180,6 +180,11 @@ fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<En
         write_baseline(&arguments.baseline, baseline)?;
     }
     let begun = taken.runs > 0;
+    if !arguments.include_unsteady && taken.left_out.keys().any(|why| why.starts_with(judge::NOT_STEADY)) {
+        eprintln!(
+            "assay: what is not steady is left out; measure longer with `assay run --suite standard`, or take it in with --include-unsteady"
+        );
+    }
     let mut output = std::io::stdout().lock();
     if arguments.printed.json {
         let metrics = baseline.metrics.len();

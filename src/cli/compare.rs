@@ -1,12 +1,12 @@
 //! `assay compare`: two sides of runs against each other.
 
-use super::{Ending, Printed, Terms, baseline, document, now, own_text};
+use super::{Ending, Printed, Terms, baseline, document, own_numbers};
 use crate::{
     judge::{self, Measured, pair},
     record::Unreadable,
     report,
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::{
     io::Write,
@@ -81,14 +81,7 @@ fn side(paths: &[PathBuf]) -> Result<Vec<Measured>> {
 fn measured(path: &Path) -> Result<Vec<Measured>> {
     match document(path) {
         Ok(document) => Ok(judge::measured(&document)),
-        Err(error) if matches!(error.downcast_ref(), Some(Unreadable::Foreign { .. })) && path.is_file() => {
-            let text = own_text(path)?;
-            if !text.trim_start().starts_with(['{', '[']) {
-                return Err(error);
-            }
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            judge::own(&text, &name, &now()).map_err(|why| anyhow!("{}: {why}", path.display()))
-        }
+        Err(error) if matches!(error.downcast_ref(), Some(Unreadable::Foreign { .. })) => own_numbers(path)?.ok_or(error),
         Err(error) => Err(error),
     }
 }

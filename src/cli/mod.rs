@@ -21,7 +21,7 @@ mod watch;
 mod worker;
 
 use crate::{
-    judge::{Baseline, pair},
+    judge::{self, Baseline, pair},
     record::{self, Document},
     report::Paper,
     units::Nanos,
@@ -228,6 +228,21 @@ fn baseline(path: &Path) -> Result<Option<Baseline>> {
     }
     let text = String::from_utf8(bytes).map_err(|_| anyhow!("{}: not a baseline: it is not UTF-8", path.display()))?;
     Baseline::parse(&text).map(Some).map_err(|why| anyhow!("{}: {why}", path.display()))
+}
+
+/// Numbers of somebody's own; nothing of a file that is no JSON, nor of a folder.
+fn own_numbers(path: &Path) -> Result<Option<Vec<judge::Measured>>> {
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_OWN).read_to_end(&mut bytes));
+    read.with_context(|| path.display().to_string())?;
+    let Some(text) = String::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with(['{', '['])) else {
+        return Ok(None);
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    judge::own(&text, &name, &now()).map(Some).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
 /// A record, with its warnings told.

@@ -155,8 +155,13 @@ pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check
 }
 
 fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Prior, rules: &Rules) -> Option<Row> {
-    let before = baseline.measured(kept);
+    let mut before = baseline.measured(kept);
     let after: Vec<Measured> = runs.iter().map(|(run, _)| run.clone()).collect();
+    // A run that was taken in is held against the others, not against itself.
+    let other = |run: &Measured| after.iter().all(|own| own.run != run.run);
+    if before.iter().any(other) {
+        before.retain(other);
+    }
     let terms = Terms { prior: kept.prior(general), margin: kept.margin.unwrap_or(rules.terms.margin), ..rules.terms };
     let compared = sides(&before, &after, &terms, rules.across, None).into_iter().next()?;
     // The same runs that were compared: of this card, else of the device of this name.

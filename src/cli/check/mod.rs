@@ -2,26 +2,24 @@
 
 mod rerun;
 
-use super::{Ending, FailOn, Printed, Terms, baseline, now};
+use super::{Ending, FailOn, Printed, Terms, baseline, now, own_numbers};
 use crate::{
     judge::{self, Baseline, Candidate, Check, Rules, Taken, pair},
     record::{self, Document, Unreadable},
     report::{self, Around},
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    fs::{self, OpenOptions},
+    io::Write,
     path::{Path, PathBuf},
 };
 
 /// Looks that are taken at the most, the first included.
 const LOOKS: usize = 3;
-/// A file of somebody's own numbers.
-const MAX_OWN: u64 = 64 << 20;
 
 /// Holds runs against a baseline: ok, improved, regressed, inconclusive or incomparable
 #[derive(Debug, Args)]
@@ -131,10 +129,7 @@ fn read(paths: &[PathBuf]) -> Result<Runs> {
                 runs.documents.push(document);
             }
             Err(error @ Unreadable::Foreign { .. }) => {
-                let Some(text) = json(path)? else { return Err(error.into()) };
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let own = judge::own(&text, &name, &now()).map_err(|why| anyhow!("{}: {why}", path.display()))?;
-                for run in own {
+                for run in own_numbers(path)?.ok_or(error)? {
                     runs.candidate.add_run(run);
                 }
             }
@@ -142,16 +137,6 @@ fn read(paths: &[PathBuf]) -> Result<Runs> {
         }
     }
     Ok(runs)
-}
-
-/// The text of a file that may be JSON.
-fn json(path: &Path) -> Result<Option<String>> {
-    if path.is_dir() {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_OWN).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with(['{', '['])))
 }
 
 fn warn_of_age(path: &Path, baseline: &Baseline) {

@@ -52,15 +52,26 @@ pub struct Kind {
     pub share: (f64, f64),
     /// How much longer the lower tail is than the upper.
     pub skew: f64,
+    /// Degrees of freedom of Student's t, at least three, where tails are longer than those of a normal distribution.
+    pub tails: Option<u32>,
 }
 
 /// As the open data are built, with fleets that spread more among them.
-pub const OPEN: Kind = Kind { spread: (0.010, 0.035), severity: (0.045, 0.12), error: 0.003, share: (0.004, 0.015), skew: 1.0 };
+pub const OPEN: Kind =
+    Kind { spread: (0.010, 0.035), severity: (0.045, 0.12), error: 0.003, share: (0.004, 0.015), skew: 1.0, tails: None };
 
 /// Files of one fleet of each size.
 pub fn draw(seed: u64, files: usize, sizes: &[usize], kind: &Kind) -> Vec<Fleet> {
     let mut random = Random::new(seed);
     (0..files).flat_map(|_| sizes.to_vec()).map(|nodes| one(&mut random, nodes, kind)).collect()
+}
+
+/// With standard deviation 1.
+fn varied(random: &mut Random, kind: &Kind) -> f64 {
+    let normal = random.normal(1.0);
+    let Some(degrees) = kind.tails else { return normal };
+    let squares: f64 = (0..degrees).map(|_| random.normal(1.0).powi(2)).sum();
+    normal * (f64::from(degrees - 2) / squares).sqrt()
 }
 
 pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
@@ -79,8 +90,8 @@ pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
     for node in 0..nodes {
         let group = random.whole(0, groups);
         let skewed = |normal: f64| if normal < 0.0 { normal * kind.skew } else { normal };
-        let own = skewed(random.normal(1.0));
-        let memory = ALONG * own + (1.0 - ALONG * ALONG).sqrt() * skewed(random.normal(1.0));
+        let own = skewed(varied(random, kind));
+        let memory = ALONG * own + (1.0 - ALONG * ALONG).sqrt() * skewed(varied(random, kind));
         let (mut compute, mut bandwidth) = (spread * own + offsets[group], MEMORY * spread * memory + OFF * offsets[group]);
         if slow.contains(&node) {
             let lacks = -(1.0 - random.uniform(kind.severity.0, kind.severity.1)).ln();

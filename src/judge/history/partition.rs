@@ -172,9 +172,11 @@ impl<'a> Levels<'a> {
     pub fn place(&self, which: usize) -> (usize, usize) {
         let (room, costs) = self.costs(which);
         let at = self.points[which] - room.start;
-        let likely: Vec<bool> = self.likelihoods(&costs).iter().map(|likelihood| *likelihood >= (-0.5 * PLACE).exp()).collect();
-        let first = (0..=at).rev().take_while(|other| likely[*other]).last().unwrap_or(at);
-        let last = (at..costs.len()).take_while(|other| likely[*other]).last().unwrap_or(at);
+        let likelihoods = self.likelihoods(&costs);
+        let likely = |other: &usize| likelihoods[*other] >= (-0.5 * PLACE).exp();
+        let most = (0..costs.len()).max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b])).unwrap_or(at);
+        let first = (0..=most).rev().take_while(likely).last().unwrap_or(most).min(at);
+        let last = (most..costs.len()).take_while(likely).last().unwrap_or(most).max(at);
         (room.start + first, room.start + last)
     }
 

@@ -74,6 +74,39 @@ fn the_open_pairs_through_the_program() {
     assert!(all == 40 && inside >= 37 && false_alarms <= 1 && missed == 0);
 }
 
+/// A drop of 0.65 % in a metric whose runs vary by 0.02 %: one run a side does not show it, what a baseline knows of the metric does.
+#[test]
+fn what_a_baseline_knows_of_the_spread_sharpens_a_comparison() {
+    let folder = fixture::folder("verdicts-spread");
+    let run = |level: f64| (0..40).map(|at| level * (1.0 + 1e-4 * f64::from(at * 7 % 11))).collect::<Vec<f64>>();
+    let file = |name: &str, metric: &str, levels: &[f64]| {
+        let runs: Vec<_> = levels.iter().map(|level| run(*level)).collect();
+        written(&folder, name, &json!({"metric": metric, "unit": "u/s", "higher_is_better": true, "runs": runs}).to_string())
+    };
+    let known = folder.join("known.json").to_str().expect("letters").to_owned();
+    for levels in [[100.00, 100.03, 99.98, 100.01], [100.02, 99.97, 100.00, 99.99]] {
+        let night = file("night.json", "parse", &levels);
+        let taken = assay(&["check", "--baseline", &known, "--update-baseline", &night]);
+        assert_eq!(taken.status.code(), Some(0), "{}", String::from_utf8_lossy(&taken.stderr));
+    }
+    let kept: Value = serde_json::from_str(&fs::read_to_string(&known).expect("a baseline")).expect("JSON");
+    assert_eq!(
+        kept["metrics"][0]["runs"].as_array().map(Vec::len),
+        Some(8),
+        "another night's file of the same name is another run"
+    );
+    let (before, after) = (file("before.json", "parse", &[100.0]), file("after.json", "parse", &[99.35]));
+    let (code, document) = printed(&["compare", &before, &after]);
+    assert_eq!((code, &document["verdict"]), (Some(0), &"ok".into()), "within the margin: {document}");
+    let (code, document) = printed(&["compare", &before, &after, "--spread", &known]);
+    assert_eq!((code, &document["verdict"]), (Some(1), &"regressed".into()), "{document}");
+    let (before, after) = (file("before.json", "other", &[100.0]), file("after.json", "other", &[99.35]));
+    let (_, document) = printed(&["compare", &before, &after, "--spread", &known]);
+    assert_eq!(document["verdict"], "ok", "nothing is known of another metric: {document}");
+    let absent = assay(&["compare", &before, &after, "--spread", "absent.json"]);
+    assert!(absent.status.code() == Some(2) && String::from_utf8_lossy(&absent.stderr).contains("absent.json: no such baseline"));
+}
+
 #[test]
 fn the_open_histories_through_the_program() {
     let (code, document) = printed(&["history", data("histories.csv").to_str().expect("letters")]);

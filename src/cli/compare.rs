@@ -1,13 +1,13 @@
 //! `assay compare`: two sides of runs against each other.
 
-use super::{Ending, document, now, own_text, parse_share};
+use super::{Ending, Printed, Terms, baseline, document, own_numbers};
 use crate::{
     judge::{self, Measured, pair},
     record::Unreadable,
-    report::{self, Paper},
+    report,
 };
-use anyhow::{Result, anyhow, bail};
-use clap::{Args, ValueEnum};
+use anyhow::{Context, Result, bail};
+use clap::Args;
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -18,6 +18,7 @@ use std::{
 #[command(after_help = "Examples:
   assay compare before.jsonl after.jsonl
   assay compare after1.jsonl after2.jsonl --baseline before1.jsonl before2.jsonl before3.jsonl
+  assay compare before.jsonl after.jsonl --spread h200.json
   assay compare base.json head.json         own numbers: {metric, unit, higher_is_better, runs: [[samples]]}
 
 A few runs on each side tell more than one long run. Exit codes: 0 ok or improved, 1 regressed, 2 bad input or usage,
@@ -29,30 +30,13 @@ pub struct Arguments {
     /// Runs of the baseline, where there are several
     #[arg(long, num_args = 1.., value_name = "FILE")]
     baseline: Vec<PathBuf>,
-    /// Compare though device, driver, limits, kernel or method differ
-    #[arg(long)]
-    across: bool,
-    /// Loss that is harmless
-    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
-    margin: f64,
-    /// Difference below which nothing is called regressed or improved, however clear it is
-    #[arg(long, value_name = "SHARE", default_value = "0.3%", value_parser = parse_share)]
-    least: f64,
-    /// What the exit code 1 stands for: regressed alone (inconclusive is then 0), or inconclusive too
-    #[arg(long, value_enum)]
-    fail_on: Option<FailOn>,
-    /// Print one JSON document instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Only ASCII, whatever the terminal can show
-    #[arg(long, conflicts_with = "json")]
-    plain: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Regressed,
-    Inconclusive,
+    /// Baseline of `assay check` that knows what runs of each metric vary by on this make of device
+    #[arg(long, value_name = "FILE")]
+    spread: Option<PathBuf>,
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 /// # Errors
@@ -67,23 +51,22 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         (before, after) => (before, after),
     };
     let (before, after) = (side(before)?, side(after)?);
-    let terms = pair::Terms { margin: arguments.margin, least: arguments.least, ..pair::Terms::default() };
-    let compared = judge::sides(&before, &after, &terms, arguments.across);
+    let known = arguments.spread.as_deref().map(|path| {
+        baseline(path)?.with_context(|| format!("{}: no such baseline; `assay check --update-baseline` makes one", path.display()))
+    });
+    let known = known.transpose()?;
+    let terms = arguments.terms.terms();
+    let compared = judge::sides(&before, &after, &terms, arguments.terms.across, known.as_ref());
     if compared.is_empty() {
         eprintln!("assay: the two sides have no metric in common that both measured");
     }
     let verdict = compared.iter().map(|compared| compared.judged.verdict).max().unwrap_or(pair::Verdict::Incomparable);
-    if arguments.json {
+    if arguments.printed.json {
         writeln!(std::io::stdout().lock(), "{}", report::compare_json(&compared, verdict, &terms)?)?;
     } else {
-        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::compare(&compared, verdict, &terms, paper))?;
+        write!(anstream::stdout().lock(), "{}", report::compare(&compared, verdict, &terms, arguments.printed.paper()))?;
     }
-    Ok(match (verdict, arguments.fail_on) {
-        (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
-        (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
-        (pair::Verdict::Inconclusive | pair::Verdict::Incomparable, _) => Ending::Nothing,
-    })
+    Ok(arguments.terms.ending(verdict))
 }
 
 fn side(paths: &[PathBuf]) -> Result<Vec<Measured>> {
@@ -98,14 +81,7 @@ fn side(paths: &[PathBuf]) -> Result<Vec<Measured>> {
 fn measured(path: &Path) -> Result<Vec<Measured>> {
     match document(path) {
         Ok(document) => Ok(judge::measured(&document)),
-        Err(error) if matches!(error.downcast_ref(), Some(Unreadable::Foreign { .. })) && path.is_file() => {
-            let text = own_text(path)?;
-            if !text.trim_start().starts_with(['{', '[']) {
-                return Err(error);
-            }
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            judge::own(&text, &name, &now()).map_err(|why| anyhow!("{}: {why}", path.display()))
-        }
+        Err(error) if matches!(error.downcast_ref(), Some(Unreadable::Foreign { .. })) => own_numbers(path)?.ok_or(error),
         Err(error) => Err(error),
     }
 }

@@ -1,9 +1,9 @@
 //! `assay history`: since when a metric runs at another level.
 
-use super::{Ending, documents, own_text};
+use super::{Ending, Gathered, Printed, documents};
 use crate::{
     judge::{self, Difference, Figure, Measured, history},
-    report::{self, Changed, Line, Paper},
+    report::{self, Changed, Line},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -18,38 +18,28 @@ use std::{io::Write, path::PathBuf};
 
 Exit codes: 0 done, 2 bad input or usage, 3 no series is long enough to be judged")]
 pub struct Arguments {
-    /// Folders of records, records, or one CSV file with the columns series,t,metric,value
-    #[arg(required = true, value_name = "DIR|CSV")]
-    paths: Vec<PathBuf>,
-    /// Metrics of a CSV file of which less is better
-    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
-    lower_is_better: Vec<String>,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    json: bool,
-    /// Only ASCII, whatever the terminal can show
-    #[arg(long, conflicts_with = "json")]
-    plain: bool,
+    #[command(flatten)]
+    gathered: Gathered,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 /// # Errors
 /// Files that cannot be read.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
-    let lines = match &arguments.paths[..] {
-        [path] if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) => {
-            table(&own_text(path)?, &arguments.lower_is_better).with_context(|| path.display().to_string())?
-        }
-        paths => records(paths)?,
+    let Gathered { paths, lower_is_better } = &arguments.gathered;
+    let lines = match arguments.gathered.table()? {
+        Some((path, text)) => table(&text, lower_is_better).with_context(|| path.display().to_string())?,
+        None => records(paths)?,
     };
     let judged = lines.iter().any(|line| line.values.len() >= history::FEWEST);
     if !judged {
         eprintln!("assay: no series has the {} points that a judgement needs", history::FEWEST);
     }
-    if arguments.json {
+    if arguments.printed.json {
         writeln!(std::io::stdout().lock(), "{}", report::history_json(&lines)?)?;
     } else {
-        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::history(&lines, paper))?;
+        write!(anstream::stdout().lock(), "{}", report::history(&lines, arguments.printed.paper()))?;
     }
     Ok(if judged { Ending::Good } else { Ending::Nothing })
 }

@@ -21,13 +21,15 @@ mod watch;
 mod worker;
 
 use crate::{
+    judge::{self, Baseline, pair},
     record::{self, Document},
+    report::Paper,
     units::Nanos,
 };
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -70,6 +72,85 @@ enum Command {
     Man(man::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
+}
+
+/// How a judgement is printed.
+#[derive(Debug, Args)]
+struct Printed {
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+    /// Only ASCII, whatever the terminal can show
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
+}
+
+impl Printed {
+    fn paper(&self) -> Paper {
+        if self.plain { Paper { unicode: false } } else { Paper::of_environment() }
+    }
+}
+
+/// On which terms runs are held against runs.
+#[derive(Debug, Args)]
+struct Terms {
+    /// Compare though device, driver, limits, kernel or method differ
+    #[arg(long)]
+    across: bool,
+    /// Loss that is harmless, where a baseline names none for the metric
+    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
+    margin: f64,
+    /// Difference below which nothing is called regressed or improved, however clear it is
+    #[arg(long, value_name = "SHARE", default_value = "0.3%", value_parser = parse_share)]
+    least: f64,
+    /// What the exit code 1 stands for: regressed alone (inconclusive is then 0), or inconclusive too
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Regressed,
+    Inconclusive,
+}
+
+impl Terms {
+    fn terms(&self) -> pair::Terms {
+        pair::Terms { margin: self.margin, least: self.least, ..pair::Terms::default() }
+    }
+
+    fn ending(&self, verdict: pair::Verdict) -> Ending {
+        match (verdict, self.fail_on) {
+            (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => {
+                Ending::Good
+            }
+            (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
+            (pair::Verdict::Inconclusive, None) | (pair::Verdict::Incomparable, _) => Ending::Nothing,
+        }
+    }
+}
+
+/// Records of many runs, or a table of somebody's own numbers.
+#[derive(Debug, Args)]
+struct Gathered {
+    /// Folders of records, records, or one CSV file, whose columns the examples show
+    #[arg(required = true, value_name = "DIR|CSV")]
+    paths: Vec<PathBuf>,
+    /// Metrics of a CSV file of which less is better
+    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
+    lower_is_better: Vec<String>,
+}
+
+impl Gathered {
+    /// The path and text of the table, where it is one.
+    fn table(&self) -> Result<Option<(&Path, String)>> {
+        match &self.paths[..] {
+            [path] if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) => {
+                Ok(Some((path, own_text(path)?)))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// A time as a person writes it, of at least `shortest` seconds and at most a week.
@@ -120,7 +201,6 @@ const MAX_OWN: u64 = 256 << 20;
 
 /// The text of a file that is no record.
 fn own_text(path: &Path) -> Result<String> {
-    use std::io::Read;
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(MAX_OWN + 1).read_to_string(&mut text));
     read.with_context(|| path.display().to_string())?;
@@ -128,6 +208,41 @@ fn own_text(path: &Path) -> Result<String> {
         bail!("{}: larger than {} MB", path.display(), MAX_OWN >> 20);
     }
     Ok(text)
+}
+
+/// A baseline of a node of eight cards with twenty runs of each metric is about 5 MB.
+const MAX_BASELINE: u64 = 64 << 20;
+
+/// The baseline; nothing where there is no such file.
+fn baseline(path: &Path) -> Result<Option<Baseline>> {
+    let name = || path.display().to_string();
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(name),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BASELINE + 1).read_to_end(&mut bytes).with_context(name)?;
+    if bytes.len() as u64 > MAX_BASELINE {
+        bail!("{}: larger than {} MiB, which no baseline is", path.display(), MAX_BASELINE >> 20);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| anyhow!("{}: not a baseline: it is not UTF-8", path.display()))?;
+    Baseline::parse(&text).map(Some).map_err(|why| anyhow!("{}: {why}", path.display()))
+}
+
+/// Numbers of somebody's own; nothing of a file that is no JSON, nor of a folder.
+fn own_numbers(path: &Path) -> Result<Option<Vec<judge::Measured>>> {
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_OWN).read_to_end(&mut bytes));
+    read.with_context(|| path.display().to_string())?;
+    let Some(text) = String::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with(['{', '['])) else {
+        return Ok(None);
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    judge::own(&text, &name, &now()).map(Some).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
 /// A record, with its warnings told.

@@ -1,9 +1,9 @@
 //! `assay peers`: nodes that are slower than their peers, and nodes that became slower than they were.
 
-use super::{Ending, documents, own_text};
+use super::{Ending, Gathered, Printed, documents};
 use crate::{
     judge::{self, Measured, pair, peers},
-    report::{self, Fleet, Paper},
+    report::{self, Fleet},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -23,29 +23,22 @@ use std::{
 A node with several records is judged by its latest, and beside its peers against its own past.
 Exit codes: 0 no node is slow, 1 some are, 2 bad input or usage, 3 too few nodes to be peers")]
 pub struct Arguments {
-    /// Folders of records, records, or one CSV file with a row a node
-    #[arg(required = true, value_name = "DIR|CSV")]
-    paths: Vec<PathBuf>,
-    /// Metrics of a CSV file of which less is better
-    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
-    lower_is_better: Vec<String>,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    json: bool,
-    /// Only ASCII, whatever the terminal can show
-    #[arg(long, conflicts_with = "json")]
-    plain: bool,
+    #[command(flatten)]
+    gathered: Gathered,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 /// # Errors
 /// Files that cannot be read.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
-    let (names, all, own) = match &arguments.paths[..] {
-        [path] if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) => {
-            let (names, all) = table(&own_text(path)?, &arguments.lower_is_better).with_context(|| path.display().to_string())?;
+    let Gathered { paths, lower_is_better } = &arguments.gathered;
+    let (names, all, own) = match arguments.gathered.table()? {
+        Some((path, text)) => {
+            let (names, all) = table(&text, lower_is_better).with_context(|| path.display().to_string())?;
             (names, all, HashMap::new())
         }
-        paths => records(paths)?,
+        None => records(paths)?,
     };
     let fleets: Vec<Fleet> = names
         .into_iter()
@@ -56,11 +49,10 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
             Fleet { name, peers, judged, own }
         })
         .collect();
-    if arguments.json {
+    if arguments.printed.json {
         writeln!(std::io::stdout().lock(), "{}", report::peers_json(&fleets)?)?;
     } else {
-        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::peers(&fleets, paper))?;
+        write!(anstream::stdout().lock(), "{}", report::peers(&fleets, arguments.printed.paper()))?;
     }
     let slow = fleets.iter().filter_map(|fleet| fleet.judged.as_ref()).any(|judged| !judged.outliers.is_empty());
     Ok(if slow {

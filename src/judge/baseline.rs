@@ -179,6 +179,28 @@ impl Baseline {
         kept.runs.iter().map(|run| run.measured(kept, &identity)).collect()
     }
 
+    /// What it knows of how runs of this metric differ on this make of device, of all its cards together. Runs whose records are
+    /// among `but` are left out: who compares them reckons with them anyway.
+    #[must_use]
+    pub fn spread_of(&self, run: &Measured, but: &[&str]) -> Pooled {
+        let kind = if run.figure == Figure::Burst { Kind::Burst } else { Kind::Sustained };
+        let alike = |kept: &&Kept| {
+            let same = |field: &str| {
+                let own = kept.identity.get(field).or_else(|| self.identity.0.get(field));
+                own.cloned().flatten() == run.identity.0.get(field).cloned().flatten()
+            };
+            kept.metric == run.metric.name && kept.unit == run.metric.unit && kept.figure == kind && same("device") && same("load")
+        };
+        let told = |kept: &Kept| {
+            let others: Vec<Location> =
+                kept.runs.iter().filter(|run| !but.contains(&run.record.as_str())).map(|run| run.location).collect();
+            let (Pooled { squares, df }, retired) = (pair::pooled(&[&others]), kept.spread.retired);
+            Pooled { squares: squares + retired.squares, df: df + retired.df }
+        };
+        let each = self.metrics.iter().filter(alike).map(told);
+        each.fold(Pooled::default(), |sum, told| Pooled { squares: sum.squares + told.squares, df: sum.df + told.df })
+    }
+
     /// Moves what all metrics belong to out of each.
     pub(super) fn share(&mut self) {
         let whole = |kept: &Kept, shared: &Identity| {
@@ -243,9 +265,7 @@ impl Kept {
     /// What is known of the spread beyond the runs that are kept, on top of what metrics in general are like.
     #[must_use]
     pub fn prior(&self, general: Prior) -> Prior {
-        let Pooled { squares, df } = self.spread.retired;
-        let total = general.df + df;
-        Prior { sd: ((general.sd.powi(2) * general.df + squares) / total).sqrt(), df: total }
+        general.with(self.spread.retired)
     }
 
     /// What the runs that are kept tell of the spread.

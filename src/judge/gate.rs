@@ -155,10 +155,15 @@ pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check
 }
 
 fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Prior, rules: &Rules) -> Option<Row> {
-    let before = baseline.measured(kept);
+    let mut before = baseline.measured(kept);
     let after: Vec<Measured> = runs.iter().map(|(run, _)| run.clone()).collect();
+    // A run that was taken in is held against the others, not against itself.
+    let other = |run: &Measured| after.iter().all(|own| own.run != run.run);
+    if before.iter().any(other) {
+        before.retain(other);
+    }
     let terms = Terms { prior: kept.prior(general), margin: kept.margin.unwrap_or(rules.terms.margin), ..rules.terms };
-    let compared = sides(&before, &after, &terms, rules.across).into_iter().next()?;
+    let compared = sides(&before, &after, &terms, rules.across, None).into_iter().next()?;
     // The same runs that were compared: of this card, else of the device of this name.
     let figure = if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained };
     let of_card = runs.iter().any(|(run, _)| run.device == kept.device && run.figure == figure);
@@ -204,6 +209,9 @@ fn missing(kept: &Kept, candidate: &Candidate) -> Absent {
     Absent { metric: kept.metric.clone(), id: kept.id.clone(), broken, why }
 }
 
+/// Why a figure is left out of a baseline that takes steady ones alone.
+pub const NOT_STEADY: &str = "not steady";
+
 /// What became of an update.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -228,7 +236,7 @@ pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>,
         let left_out = if refused {
             Some("something regressed, broke or cannot be compared".to_owned())
         } else if run.status != Status::Steady && !unsteady {
-            Some(format!("not steady: {}", run.status.name()))
+            Some(format!("{NOT_STEADY}: {}", run.status.name()))
         } else {
             match verdict {
                 Some(Verdict::Ok) | None => next.take(run, told),

@@ -19,7 +19,7 @@ mod sample;
 mod sides;
 
 pub use baseline::{BASELINE, Baseline, Kept};
-pub use gate::{Absent, Candidate, Check, Row, Rules, Taken, check, update};
+pub use gate::{Absent, Candidate, Check, NOT_STEADY, Row, Rules, Taken, check, update};
 pub use health::{Finding, Health, Verdict, health};
 pub use identity::{Difference, Identity};
 pub use ledger::{explain, explain_beside};

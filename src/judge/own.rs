@@ -19,7 +19,8 @@ enum File {
     More(Vec<Own>),
 }
 
-/// Every run as one of a device that is not told. Runs are told apart by `name`, the file's.
+/// Every run as one of a device that is not told. Runs are told apart by `name`, the file's, and by what they hold: each night's file
+/// may have the same name, and the same numbers may not count twice.
 ///
 /// # Errors
 /// A sentence that says what is wrong with which run.
@@ -57,11 +58,18 @@ pub fn own(text: &str, name: &str, now: &str) -> Result<Vec<Measured>, String> {
                 status: Status::Steady,
                 sensors: Sensors::default(),
                 started_at: now.into(),
-                run: format!("{name}#{number}"),
+                run: format!("{name}#{number}.{:08x}", digest(samples)),
             });
         }
     }
     if all.is_empty() { Err("it holds no metric".into()) } else { Ok(all) }
+}
+
+/// FNV-1a over the bits of the samples (Fowler, Noll and Vo), folded.
+fn digest(samples: &[f64]) -> u32 {
+    let bytes = samples.iter().flat_map(|sample| sample.to_le_bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash ^ hash >> 32) as u32
 }
 
 #[cfg(test)]
@@ -72,7 +80,10 @@ mod tests {
     fn one_metric_or_a_list_of_them_is_read() {
         let one = r#"{"metric": "parse", "unit": "ns", "higher_is_better": false, "runs": [[2.0, 2.0], [4.0]]}"#;
         let runs = own(one, "head", "2026-01-01T00:00:00Z").expect("own numbers");
-        assert!(runs.len() == 2 && (runs[1].value - 4.0).abs() < 1e-12 && runs[1].run == "head#1" && runs[0].location.log < 0.0);
+        assert!(runs.len() == 2 && (runs[1].value - 4.0).abs() < 1e-12 && runs[0].location.log < 0.0);
+        assert!(runs[1].run.starts_with("head#1.") && runs[1].run.len() == "head#1.".len() + 8, "{}", runs[1].run);
+        let other = own(&one.replace("4.0", "4.5"), "head", "").expect("own numbers");
+        assert!(other[0].run == runs[0].run && other[1].run != runs[1].run, "told apart by what they hold");
         assert_eq!(own(&format!("[{one}, {one}]"), "head", "").expect("a list").len(), 4);
         for (text, word) in [
             (one.replace("4.0", "-4.0"), "run 1"),

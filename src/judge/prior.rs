@@ -25,6 +25,13 @@ impl Default for Prior {
 }
 
 impl Prior {
+    /// This, and what runs of the metric itself told.
+    #[must_use]
+    pub fn with(self, told: Pooled) -> Self {
+        let total = self.df + told.df;
+        Self { sd: ((self.sd.powi(2) * self.df + told.squares) / total).sqrt(), df: total }
+    }
+
     /// Learned from many metrics: the middle of their variances, and how far these agree, the closer to the default the fewer they are
     /// (Smyth 2004). Nothing where fewer than three metrics have runs enough.
     #[must_use]

@@ -77,13 +77,15 @@ pub fn locate(samples: &[f64], higher_is_better: bool) -> Result<Location, Unfit
 }
 
 impl Location {
-    /// Of a value of which only a 95 % interval is known; blank where it is not positive and finite.
+    /// Of a value of which only a 95 % interval is known; blank where it is not positive and finite. A rate whose time may be nearly
+    /// nothing is open above, and a time below: one side of the logarithm counts at most three times the other.
     #[must_use]
     pub fn quoted(value: f64, low: f64, high: f64, higher_is_better: bool) -> Option<Self> {
         const NORMAL: f64 = 1.959_964;
         let sign = if higher_is_better { 1.0 } else { -1.0 };
         let positive = |x: f64| x.is_finite() && x > 0.0;
-        let error = (positive(low) && positive(high) && high > low).then(|| (high / low).ln() / (2.0 * NORMAL));
+        let sides = (positive(low) && positive(high) && high > low).then(|| ((value / low).ln(), (high / value).ln()));
+        let error = sides.map(|(below, above)| f64::midpoint(below, above).min(2.0 * below.min(above).max(0.0)) / NORMAL);
         let whole = Self { log: sign * value.ln(), error, effective: 1.0, discarded: 0, about: None, levels: None };
         positive(value).then_some(whole)
     }
@@ -187,6 +189,18 @@ mod tests {
         }
         let warmed = locate(&warming, true).expect("samples");
         assert!(warmed.discarded > 0 && (warmed.log - quiet.log).abs() < 0.001, "{warmed:?}");
+    }
+
+    #[test]
+    fn an_interval_that_is_open_to_one_side_tells_by_the_other() {
+        let error = |low: f64, high: f64| Location::quoted(100.0, low, high, true).expect("a value").error.expect("an interval");
+        assert!((error(98.0, 102.0) - 0.02 / 1.96).abs() < 1e-5);
+        assert!(
+            (error(90.0, 150.0) - f64::midpoint((10.0_f64 / 9.0).ln(), 1.5_f64.ln()).min(2.0 * (10.0_f64 / 9.0).ln()) / 1.96).abs()
+                < 1e-4
+        );
+        assert!((error(50.0, f64::MAX) - 2.0 * 2.0_f64.ln() / 1.96).abs() < 1e-4);
+        assert_eq!(Location::quoted(100.0, 0.0, 200.0, true).expect("a value").error, None);
     }
 
     #[test]

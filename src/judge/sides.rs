@@ -2,7 +2,7 @@
 //! what may be compared is judged.
 
 use super::{
-    Difference, Measured, Metric, Pooled, Prior,
+    Baseline, Difference, Measured, Metric, Pooled, Prior,
     measured::Figure,
     pair::{self, Cause, Judged, Terms, Verdict},
 };
@@ -57,15 +57,26 @@ impl<'a> Group<'a> {
 }
 
 /// Judges every metric that both sides have. With `across` differing identities are named but not refused. The prior of `terms` is
-/// replaced by one learned from all metrics together where they tell enough.
+/// replaced by one learned from all metrics together where they tell enough; what `known` holds of a metric is added to it.
 #[must_use]
-pub fn sides(baseline: &[Measured], candidate: &[Measured], terms: &Terms, across: bool) -> Vec<Compared> {
+pub fn sides(
+    baseline: &[Measured],
+    candidate: &[Measured],
+    terms: &Terms,
+    across: bool,
+    known: Option<&Baseline>,
+) -> Vec<Compared> {
     let (before, after) = (Group::all(baseline), Group::all(candidate));
     let couples: Vec<(&Group, &Group)> =
         before.iter().filter_map(|group| group.partner(&after).map(|partner| (group, partner))).collect();
     let spreads: Vec<Pooled> = couples.iter().map(|(a, b)| pair::pooled(&[&a.locations(), &b.locations()])).collect();
     let terms = Terms { prior: Prior::learned(&spreads).unwrap_or(terms.prior), ..*terms };
-    let mut compared: Vec<Compared> = couples.iter().filter_map(|(a, b)| couple(a, b, &terms)).collect();
+    let judge = |(a, b): &(&Group, &Group)| {
+        let records: Vec<&str> = a.runs.iter().chain(&b.runs).map(|run| run.run.as_str()).collect();
+        let told = known.map(|known| known.spread_of(a.runs[0], &records)).unwrap_or_default();
+        couple(a, b, &Terms { prior: terms.prior.with(told), ..terms })
+    };
+    let mut compared: Vec<Compared> = couples.iter().filter_map(judge).collect();
     let mut judged: Vec<Judged> = compared.iter().map(|compared| compared.judged.clone()).collect();
     pair::together(&mut judged, &terms);
     for (compared, mut judged) in compared.iter_mut().zip(judged) {

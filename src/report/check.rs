@@ -74,9 +74,13 @@ pub fn check(check: &Check, around: &Around, paper: Paper) -> String {
     text
 }
 
-/// `-1.2 %` of a ratio.
+/// `-1.2 %` of a ratio; past ten times as much nobody reads digits.
 #[must_use]
 pub fn change(ratio: f64) -> String {
+    const MOST: f64 = 11.0;
+    if ratio > MOST {
+        return "> +1000 %".into();
+    }
     let percent = (ratio - 1.0) * 100.0;
     let decimals = if percent.abs() >= 9.95 {
         0

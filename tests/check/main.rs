@@ -66,6 +66,19 @@ fn verdicts_and_their_exit_codes() {
 }
 
 #[test]
+fn a_run_of_the_baseline_is_held_against_the_others() {
+    let place = Place::with_baseline("among");
+    let runs = |name: &str| {
+        let (code, check) = place.json(&[name]);
+        (code, metric(&check, "matmul")["baseline_runs"].as_u64().expect("a count"))
+    };
+    place.run("fresh.jsonl", &document(7));
+    assert_eq!((runs("fresh.jsonl"), runs("base2.jsonl")), ((0, 5), (0, 4)));
+    let (_, check) = place.json(&["base1.jsonl", "base2.jsonl", "base3.jsonl", "base4.jsonl", "base5.jsonl"]);
+    assert_eq!(metric(&check, "matmul")["baseline_runs"], 5, "where there are no others, against all");
+}
+
+#[test]
 fn nothing_passes_by_absence() {
     let place = Place::with_baseline("absent");
     let code = |name: &str, change: &dyn Fn(&mut Vec<Entry>), more: &[&str]| {

@@ -106,6 +106,14 @@ fn lines_of_nccl_tests_are_read_as_their_json_is() {
     assert_eq!((document.entries.len(), document.entries[3].load.as_str()), (4, "together(2)"));
     assert!(document.entries[3].reason.as_ref().is_some_and(|note| note.contains("not checked")));
     assert_eq!(document.header.devices[1].bus.as_deref(), Some("0000:43:00.0"));
+    let alone = text("nccl-tests.log").replace("    11.50    0.01    0.01       0", &" ".repeat(32));
+    let path = folder("nccl-tests-in-place").join("out.log");
+    fs::write(&path, alone).expect("a temporary file");
+    let output = assay(&["import", path.to_str().expect("utf-8"), "-o", path.with_extension("jsonl").to_str().expect("utf-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = record::read(&path.with_extension("jsonl")).expect("a record");
+    let of_eight = document.entries.iter().filter(|entry| entry.workload.shape == "8B");
+    assert_eq!(of_eight.map(|entry| entry.workload.variant.as_str()).collect::<Vec<_>>(), ["in-place"]);
 }
 
 #[test]

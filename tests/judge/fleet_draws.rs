@@ -9,6 +9,17 @@ use std::collections::BTreeSet;
 pub struct Fleet {
     pub peers: peers::Peers,
     pub slow: BTreeSet<usize>,
+    /// What it was drawn from; blank of the open fleets.
+    pub drawn: Option<Drawn>,
+}
+
+/// What a fleet was drawn from.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    pub kind: Kind,
+    pub spread: f64,
+    /// By node: that of its group.
+    pub offsets: Vec<f64>,
 }
 
 pub const METRICS: [&str; 3] = ["gemm_a_tflops", "gemm_b_tflops", "membw_gbps"];
@@ -17,11 +28,17 @@ pub const SIZES: [usize; 5] = [16, 64, 256, 1_000, 3_000];
 /// Fleets in which every size has as much to say.
 pub const SMALL_SIZES: [usize; 6] = [16, 32, 64, 128, 256, 512];
 /// Memory varies by this part of what compute does, and goes along with it by that much.
-const MEMORY: f64 = 0.4;
-const ALONG: f64 = 0.22;
+pub const MEMORY: f64 = 0.4;
+pub const ALONG: f64 = 0.22;
+/// What a group is off by in memory, as a part of what it is off by in compute.
+pub const OFF: f64 = 0.2;
+/// Logarithms that the metrics lie about.
+pub fn levels() -> [f64; 3] {
+    [600.0_f64.ln(), 600.0_f64.ln(), 3900.0_f64.ln()]
+}
 /// Of slow nodes so many are slow in compute, and in memory; the rest in both.
-const COMPUTE: f64 = 0.42;
-const BANDWIDTH: f64 = 0.29;
+pub const COMPUTE: f64 = 0.42;
+pub const BANDWIDTH: f64 = 0.29;
 
 /// What fleets are drawn from.
 #[derive(Clone, Copy, Debug)]
@@ -35,15 +52,26 @@ pub struct Kind {
     pub share: (f64, f64),
     /// How much longer the lower tail is than the upper.
     pub skew: f64,
+    /// Degrees of freedom of Student's t, at least three, where tails are longer than those of a normal distribution.
+    pub tails: Option<u32>,
 }
 
 /// As the open data are built, with fleets that spread more among them.
-pub const OPEN: Kind = Kind { spread: (0.010, 0.035), severity: (0.045, 0.12), error: 0.003, share: (0.004, 0.015), skew: 1.0 };
+pub const OPEN: Kind =
+    Kind { spread: (0.010, 0.035), severity: (0.045, 0.12), error: 0.003, share: (0.004, 0.015), skew: 1.0, tails: None };
 
 /// Files of one fleet of each size.
 pub fn draw(seed: u64, files: usize, sizes: &[usize], kind: &Kind) -> Vec<Fleet> {
     let mut random = Random::new(seed);
     (0..files).flat_map(|_| sizes.to_vec()).map(|nodes| one(&mut random, nodes, kind)).collect()
+}
+
+/// With standard deviation 1.
+fn varied(random: &mut Random, kind: &Kind) -> f64 {
+    let normal = random.normal(1.0);
+    let Some(degrees) = kind.tails else { return normal };
+    let squares: f64 = (0..degrees).map(|_| random.normal(1.0).powi(2)).sum();
+    normal * (f64::from(degrees - 2) / squares).sqrt()
 }
 
 pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
@@ -56,15 +84,15 @@ pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
     while slow.len() < slow_nodes {
         slow.insert(random.whole(0, nodes));
     }
-    let levels = [600.0_f64.ln(), 600.0_f64.ln(), 3900.0_f64.ln()];
+    let levels = levels();
     let mut logs = vec![Vec::new(); 3];
-    let mut names = Vec::new();
+    let (mut names, mut off) = (Vec::new(), Vec::new());
     for node in 0..nodes {
         let group = random.whole(0, groups);
         let skewed = |normal: f64| if normal < 0.0 { normal * kind.skew } else { normal };
-        let own = skewed(random.normal(1.0));
-        let memory = ALONG * own + (1.0 - ALONG * ALONG).sqrt() * skewed(random.normal(1.0));
-        let (mut compute, mut bandwidth) = (spread * own + offsets[group], MEMORY * spread * memory + 0.2 * offsets[group]);
+        let own = skewed(varied(random, kind));
+        let memory = ALONG * own + (1.0 - ALONG * ALONG).sqrt() * skewed(varied(random, kind));
+        let (mut compute, mut bandwidth) = (spread * own + offsets[group], MEMORY * spread * memory + OFF * offsets[group]);
         if slow.contains(&node) {
             let lacks = -(1.0 - random.uniform(kind.severity.0, kind.severity.1)).ln();
             let part = random.unit();
@@ -75,6 +103,7 @@ pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
             logs[metric].push(levels[metric] + value + random.normal(measuring));
         }
         names.push(format!("g{group}"));
+        off.push(offsets[group]);
     }
     let peers = peers::Peers {
         nodes: (0..nodes).map(|node| format!("n{node:06}")).collect(),
@@ -83,5 +112,5 @@ pub fn one(random: &mut Random, nodes: usize, kind: &Kind) -> Fleet {
         logs,
         ..peers::Peers::default()
     };
-    Fleet { peers, slow }
+    Fleet { peers, slow, drawn: Some(Drawn { kind: *kind, spread, offsets: off }) }
 }

@@ -40,6 +40,14 @@ impl Score {
         2.0 * self.right as f64 / (2 * self.right + self.wrong + self.missed) as f64
     }
 
+    fn add(&mut self, other: &Self) {
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.missed += other.missed;
+        self.large = (self.large.0 + other.large.0, self.large.1 + other.large.1);
+        self.null = (self.null.0 + other.null.0, self.null.1 + other.null.1);
+    }
+
     pub fn recall_of_large(&self) -> f64 {
         self.large.0 as f64 / self.large.1 as f64
     }
@@ -97,22 +105,20 @@ fn the_open_histories_are_read_right() {
 
 #[test]
 fn draws_are_read_right_whatever_their_noise() {
-    let mut pooled = Score::default();
-    for (seed, noise) in [(1, 0.7), (2, 1.0), (3, 1.0), (4, 1.2)] {
-        let score = score(&draw(seed, 300, noise), found);
+    // With noise 1 permutation E-divisive has an F1 of 0.92, as on the data that judging is accepted by.
+    for (noise, seeds, least) in [(0.7, 1..=2, 0.965), (1.0, 3..=8, 0.95), (1.2, 9..=10, 0.935)] {
+        let mut score = Score::default();
+        for seed in seeds {
+            score.add(&self::score(&draw(seed, 300, noise), found));
+        }
         println!(
             "noise {noise}: F1 {:.3} recall of large {:.3} null {:.3} {score:?}",
             score.f1(),
             score.recall_of_large(),
             score.null_alarmed()
         );
-        assert!(score.null_alarmed() <= 0.05, "{score:?}");
-        pooled.right += score.right;
-        pooled.wrong += score.wrong;
-        pooled.missed += score.missed;
-        pooled.large = (pooled.large.0 + score.large.0, pooled.large.1 + score.large.1);
+        assert!(score.f1() >= least && score.null_alarmed() <= 0.05 && score.recall_of_large() >= 0.95, "{score:?}");
     }
-    assert!(pooled.f1() >= 0.95 && pooled.recall_of_large() >= 0.95, "{} {pooled:?}", pooled.f1());
 }
 
 #[test]

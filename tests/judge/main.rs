@@ -7,6 +7,7 @@ mod fleet_draws;
 mod fleets;
 mod histories;
 mod history_draws;
+mod oracle;
 mod pair_draws;
 mod pairs;
 mod random;

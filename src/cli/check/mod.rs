@@ -2,28 +2,24 @@
 
 mod rerun;
 
-use super::{Ending, now, parse_share};
+use super::{Ending, FailOn, Printed, Terms, baseline, now, own_numbers};
 use crate::{
     judge::{self, Baseline, Candidate, Check, Rules, Taken, pair},
     record::{self, Document, Unreadable},
-    report::{self, Around, Paper},
+    report::{self, Around},
 };
-use anyhow::{Context, Result, anyhow, bail};
-use clap::{Args, ValueEnum};
+use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read, Write},
+    fs::{self, OpenOptions},
+    io::Write,
     path::{Path, PathBuf},
 };
 
 /// Looks that are taken at the most, the first included.
 const LOOKS: usize = 3;
-/// A baseline of a node of eight cards with twenty runs of each metric is about 5 MB.
-const MAX_BASELINE: u64 = 64 << 20;
-/// A file of somebody's own numbers.
-const MAX_OWN: u64 = 64 << 20;
 
 /// Holds runs against a baseline: ok, improved, regressed, inconclusive or incomparable
 #[derive(Debug, Args)]
@@ -49,27 +45,13 @@ pub struct Arguments {
     /// Where it is inconclusive, measure that again on this machine, up to three looks in all, each at a stricter level
     #[arg(long)]
     rerun: bool,
-    /// Compare though device, driver, limits, kernel or method differ
-    #[arg(long)]
-    across: bool,
     /// Judge only what was measured; without it, a metric that was not measured is inconclusive
     #[arg(long)]
     partial: bool,
-    /// Loss that is harmless, where the baseline names none for a metric
-    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
-    margin: f64,
-    /// Difference below which nothing is called regressed or improved, however clear it is
-    #[arg(long, value_name = "SHARE", default_value = "0.3%", value_parser = parse_share)]
-    least: f64,
-    /// What the exit code 1 stands for: regressed alone (inconclusive is then 0), or inconclusive too
-    #[arg(long, value_enum)]
-    fail_on: Option<FailOn>,
-    /// Print one JSON document instead of a table
-    #[arg(long)]
-    json: bool,
-    /// Only ASCII, whatever the terminal can show
-    #[arg(long, conflicts_with = "json")]
-    plain: bool,
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    printed: Printed,
     /// Write JUnit's XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -85,12 +67,6 @@ pub struct Arguments {
     /// Show nothing while measuring again
     #[arg(short, long)]
     quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Regressed,
-    Inconclusive,
 }
 
 /// What is held against the baseline, and the records it came from.
@@ -111,9 +87,8 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         return begin(arguments, &begun, &taken);
     };
     warn_of_age(&arguments.baseline, &baseline);
-    let terms = pair::Terms { margin: arguments.margin, least: arguments.least, ..pair::Terms::default() };
-    let terms = terms.with_looks(if arguments.rerun { LOOKS } else { 1 });
-    let rules = Rules { terms, across: arguments.across, partial: arguments.partial };
+    let terms = arguments.terms.terms().with_looks(if arguments.rerun { LOOKS } else { 1 });
+    let rules = Rules { terms, across: arguments.terms.across, partial: arguments.partial };
     let mut check = judge::check(&baseline, &runs.candidate, &rules);
     let mut looks = 1;
     while arguments.rerun && looks < LOOKS && check.verdict == pair::Verdict::Inconclusive {
@@ -125,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         check = judge::check(&baseline, &runs.candidate, &rules);
     }
     let baseline_name = arguments.baseline.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let strict = arguments.fail_on == Some(FailOn::Inconclusive);
+    let strict = arguments.terms.fail_on == Some(FailOn::Inconclusive);
     let around = Around { baseline: &baseline_name, terms: &rules.terms, looks, at: &now(), strict };
     files(arguments, &check, &around, runs.documents.first())?;
     if arguments.update_baseline {
@@ -135,21 +110,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         }
         eprintln!("{}: {}", arguments.baseline.display(), sentence(&taken));
     }
-    if arguments.json {
+    if arguments.printed.json {
         writeln!(std::io::stdout().lock(), "{}", report::check_json(&check, &around)?)?;
     } else {
-        let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::check(&check, &around, paper))?;
+        write!(anstream::stdout().lock(), "{}", report::check(&check, &around, arguments.printed.paper()))?;
     }
-    Ok(ending(&check, arguments.fail_on))
-}
-
-fn ending(check: &Check, fail_on: Option<FailOn>) -> Ending {
-    match (check.verdict, fail_on) {
-        (pair::Verdict::Ok | pair::Verdict::Improved, _) | (pair::Verdict::Inconclusive, Some(FailOn::Regressed)) => Ending::Good,
-        (pair::Verdict::Regressed, _) | (pair::Verdict::Inconclusive, Some(FailOn::Inconclusive)) => Ending::Bad,
-        (pair::Verdict::Inconclusive, None) | (pair::Verdict::Incomparable, _) => Ending::Nothing,
-    }
+    Ok(arguments.terms.ending(check.verdict))
 }
 
 /// Records, and files of somebody's own numbers.
@@ -163,10 +129,7 @@ fn read(paths: &[PathBuf]) -> Result<Runs> {
                 runs.documents.push(document);
             }
             Err(error @ Unreadable::Foreign { .. }) => {
-                let Some(text) = json(path)? else { return Err(error.into()) };
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let own = judge::own(&text, &name, &now()).map_err(|why| anyhow!("{}: {why}", path.display()))?;
-                for run in own {
+                for run in own_numbers(path)?.ok_or(error)? {
                     runs.candidate.add_run(run);
                 }
             }
@@ -174,33 +137,6 @@ fn read(paths: &[PathBuf]) -> Result<Runs> {
         }
     }
     Ok(runs)
-}
-
-/// The text of a file that may be JSON.
-fn json(path: &Path) -> Result<Option<String>> {
-    if path.is_dir() {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_OWN).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with(['{', '['])))
-}
-
-/// The baseline; nothing where there is no such file.
-fn baseline(path: &Path) -> Result<Option<Baseline>> {
-    let name = || path.display().to_string();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(name),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BASELINE + 1).read_to_end(&mut bytes).with_context(name)?;
-    if bytes.len() as u64 > MAX_BASELINE {
-        bail!("{}: larger than {} MiB, which no baseline is", path.display(), MAX_BASELINE >> 20);
-    }
-    let text = String::from_utf8(bytes).map_err(|_| anyhow!("{}: not a baseline: it is not UTF-8", path.display()))?;
-    Baseline::parse(&text).map(Some).map_err(|why| anyhow!("{}: {why}", path.display()))
 }
 
 fn warn_of_age(path: &Path, baseline: &Baseline) {
@@ -229,8 +165,13 @@ fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<En
         write_baseline(&arguments.baseline, baseline)?;
     }
     let begun = taken.runs > 0;
+    if !arguments.include_unsteady && taken.left_out.keys().any(|why| why.starts_with(judge::NOT_STEADY)) {
+        eprintln!(
+            "assay: what is not steady is left out; measure longer with `assay run --suite standard`, or take it in with --include-unsteady"
+        );
+    }
     let mut output = std::io::stdout().lock();
-    if arguments.json {
+    if arguments.printed.json {
         let metrics = baseline.metrics.len();
         let begun = Update { schema: "assay.begun/1", begun, metrics, runs: taken.runs, left_out: &taken.left_out };
         writeln!(output, "{}", serde_json::to_string_pretty(&begun)?)?;

@@ -137,12 +137,13 @@ fn change(levels: &Levels, which: usize) -> Change {
 /// Replaces points that fall out of their neighbours by the neighbours' median.
 fn hampel(logs: &[f64]) -> Vec<f64> {
     let differences: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Seven points alone may lie closer together than the series does.
+    // By what the whole series varies: seven points of which two fall out, or with a change among them, vary by more. A series that
+    // hardly ever varies does not tell.
     let usual = deviation(&differences) / std::f64::consts::SQRT_2;
     let each = logs.iter().enumerate().map(|(at, log)| {
         let near = sorted(&logs[at.saturating_sub(NEIGHBOURS)..(at + NEIGHBOURS + 1).min(logs.len())]);
         let middle = quantile(&near, 0.5);
-        let around = deviation(&near).max(usual);
+        let around = if usual > 0.0 { usual } else { deviation(&near) };
         if (log - middle).abs() > OUTLYING * around { middle } else { *log }
     });
     each.collect()

@@ -10,6 +10,10 @@ const PHI: f64 = 0.8;
 /// Twice the logarithm of likelihood that the place of a change may lack to the best one's, at 95 %: −2 ln(1 − √0.95), since the place
 /// is the top of a two-sided random walk (Hansen 2000).
 const PLACE: f64 = 7.35;
+/// Places this close to the true one are as good as it.
+const NEAR: usize = 5;
+/// A place that has this part of the most likelihood about it is as central.
+const NEARLY: f64 = 0.99;
 
 /// Sums that give the squares about the mean of any stretch at once.
 struct Sums {
@@ -141,29 +145,38 @@ impl<'a> Levels<'a> {
     }
 
     /// The same levels with each point where it is most likely when neighbours are correlated: the first point of a new level then
-    /// stands out from the last of the old one more than from the level.
+    /// stands out from the last of the old one more than from the level. Where many places are about as likely, the one about which
+    /// most of the likelihood lies is closer to the truth than the most likely one.
     pub fn sharpened(self) -> Self {
         let mut levels = self;
         for which in 0..levels.points.len() {
             let (room, costs) = levels.costs(which);
-            let best = (0..costs.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b]));
-            if let Some(best) = best.filter(|best| room.start + best != levels.points[which]) {
+            let best = room.start + central(&levels.likelihoods(&costs));
+            if best != levels.points[which] {
                 let mut points = levels.points.clone();
-                points[which] = room.start + best;
+                points[which] = best;
                 levels = Self::of(levels.values, points);
             }
         }
         levels
     }
 
-    /// First and last index at which the change is nearly as likely as where it was put.
+    /// Of places with these costs, as a part of that of the best.
+    fn likelihoods(&self, costs: &[f64]) -> Vec<f64> {
+        let fresh = (self.sigma * self.sigma * (1.0 - self.phi * self.phi)).max(f64::MIN_POSITIVE);
+        let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        costs.iter().map(|cost| (-0.5 * (cost - least) / fresh).exp()).collect()
+    }
+
+    /// First and last index at which the change is nearly as likely as where it is most likely.
     pub fn place(&self, which: usize) -> (usize, usize) {
         let (room, costs) = self.costs(which);
         let at = self.points[which] - room.start;
-        let fresh = self.sigma * self.sigma * (1.0 - self.phi * self.phi);
-        let likely = |other: &usize| costs[*other] <= costs[at] + PLACE * fresh;
-        let first = (0..=at).rev().take_while(likely).last().unwrap_or(at);
-        let last = (at..costs.len()).take_while(likely).last().unwrap_or(at);
+        let likelihoods = self.likelihoods(&costs);
+        let likely = |other: &usize| likelihoods[*other] >= (-0.5 * PLACE).exp();
+        let most = (0..costs.len()).max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b])).unwrap_or(at);
+        let first = (0..=most).rev().take_while(likely).last().unwrap_or(most).min(at);
+        let last = (most..costs.len()).take_while(likely).last().unwrap_or(most).max(at);
         (room.start + first, room.start + last)
     }
 
@@ -191,6 +204,33 @@ impl<'a> Levels<'a> {
     }
 }
 
+/// The place with the most likelihood within `NEAR` places; of those that have nearly as much the most likely one.
+fn central(likelihoods: &[f64]) -> usize {
+    let count = likelihoods.len();
+    let about = |at: usize| likelihoods[at.saturating_sub(NEAR)..(at + NEAR + 1).min(count)].iter().sum::<f64>();
+    let masses: Vec<f64> = (0..count).map(about).collect();
+    let most = masses.iter().copied().fold(0.0, f64::max);
+    let good = (0..count).filter(|at| masses[*at] >= NEARLY * most);
+    good.max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b])).unwrap_or(0)
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clear_place_is_kept_and_of_many_the_middle_is_taken() {
+        let mut clear = vec![0.0; 40];
+        (clear[11], clear[12], clear[13]) = (0.01, 1.0, 0.3);
+        assert_eq!(central(&clear), 12);
+        let mut broad = vec![0.01; 60];
+        broad[10] = 1.0;
+        broad[30..41].fill(0.8);
+        assert_eq!(central(&broad), 35, "one likely place against eleven that are nearly as likely");
+        assert_eq!(central(&[]), 0);
+    }
 }

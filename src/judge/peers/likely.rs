@@ -1,7 +1,8 @@
 //! How much more likely a node's values are if it is slow than if it is healthy, and from that the probability that it is.
 //!
 //! Each node is held against all others: what it adds itself to what healthy ones seem to vary by is taken off before, or of a dozen
-//! nodes the slow one would hide itself. Values then follow Student's t, with as many degrees of freedom as there are other nodes.
+//! nodes the slow one would hide itself. Values then follow Student's t, with as many degrees of freedom as there are other nodes, or
+//! fewer where the tails of a large fleet say so.
 
 use super::{Peers, parts::Parts, spread::Cloud};
 use std::collections::BTreeMap;
@@ -91,6 +92,7 @@ struct View {
     ways: Vec<(Vec<f64>, f64)>,
     worth: f64,
     healthy: f64,
+    tails: f64,
 }
 
 impl View {
@@ -107,7 +109,7 @@ impl View {
             (product, square)
         };
         let ways = ways.iter().map(along).collect();
-        Self { present: present.to_vec(), inverse, ways, worth: cloud.worth, healthy: cloud.healthy }
+        Self { present: present.to_vec(), inverse, ways, worth: cloud.worth, healthy: cloud.healthy, tails: cloud.tails }
     }
 
     /// Of a node with these values that was counted among the healthy by this much.
@@ -117,11 +119,13 @@ impl View {
         // The node's own share of the products is taken off (Sherman and Morrison 1950).
         let left = (1.0 - healthy * square).max(1e-6);
         let parts = self.present.len() as f64;
-        let degrees = (self.worth - healthy - parts + 1.0).max(1.0);
+        let few = (self.worth - healthy - parts + 1.0).max(1.0);
+        // Tails that are longer than few nodes make them; the products are then those of such tails, wider than their scale.
+        let (degrees, wider) = if self.tails < few { (self.tails, self.worth / (self.tails - 2.0)) } else { (few, 1.0) };
         let power = f64::midpoint(degrees, parts);
         // A new node varies by what the healthy do, and by what is not known of their middle.
         let fresh = 1.0 + 1.0 / self.healthy.max(1.0);
-        let log_density = |square: f64| -power * (square.max(0.0) / fresh).ln_1p();
+        let log_density = |square: f64| -power * (wider * square.max(0.0) / fresh).ln_1p();
         let usual = log_density(square / left);
         let each = self.ways.iter().map(|(product, itself)| {
             let across = dot(product, values());

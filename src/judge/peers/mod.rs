@@ -3,7 +3,8 @@
 //! 1. Every metric is taken as a logarithm about the fleet's median; metrics that go together are one part of a node, and their mean
 //!    stands for it, so that measuring adds less (`parts`).
 //! 2. Where healthy nodes of each group lie, and what they vary by and how together, is told by all nodes, each by how healthy it is
-//!    (`spread`): a rack may differ by a percent or two without a fault, and a long lower tail of a large fleet is none either.
+//!    (`spread`): a rack may differ by a percent or two without a fault, and a long lower tail of a large fleet is none either. How
+//!    long tails are is told by the upper one (`tails`), where no slow node lies.
 //! 3. Each node is held against all others: healthy, or slow by some percent in a part, in several, or in one metric alone (`likely`; a
 //!    local false discovery rate, Efron 2008). What follows from the answer for 2 is taken back there, a few times over.
 //! 4. Out of the peers is who is probably slow, and by at least three percent.
@@ -11,6 +12,7 @@
 mod likely;
 mod parts;
 mod spread;
+mod tails;
 
 use super::{Sensors, pair::Cause};
 use crate::record::{Interval, Limit};

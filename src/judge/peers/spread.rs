@@ -1,6 +1,9 @@
 //! Where healthy nodes of a fleet lie and what they vary by, part by part and together, when it is known how healthy each node is.
 
-use super::parts::{Parts, median, quantile};
+use super::{
+    parts::{Parts, median, quantile},
+    tails,
+};
 
 /// What a part usually varies by over nodes of one make, and how many nodes that knowledge is worth.
 const USUAL: f64 = 0.012;
@@ -24,6 +27,8 @@ pub struct Cloud {
     pub worth: f64,
     /// Healthy nodes.
     pub healthy: f64,
+    /// Degrees of freedom of their tails; infinite where they are normal.
+    pub tails: f64,
 }
 
 impl Cloud {
@@ -42,7 +47,8 @@ impl Cloud {
         for (one, row) in products.iter_mut().enumerate() {
             row.iter_mut().enumerate().for_each(|(other, product)| *product *= wider[one] * wider[other]);
         }
-        Self { rest, levels, products, worth, healthy: count }
+        let tails = 1.0 / rest.iter().map(|rest| tails::length(rest)).fold(0.0, f64::max);
+        Self { rest, levels, products, worth, healthy: count, tails }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Figure, Identity, Measured, Metric, Sensors, locate};
 use crate::record::Status;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 #[derive(Clone, Debug, Deserialize)]
 struct Own {
@@ -65,11 +66,10 @@ pub fn own(text: &str, name: &str, now: &str) -> Result<Vec<Measured>, String> {
     if all.is_empty() { Err("it holds no metric".into()) } else { Ok(all) }
 }
 
-/// FNV-1a over the bits of the samples (Fowler, Noll and Vo), folded.
 fn digest(samples: &[f64]) -> u32 {
-    let bytes = samples.iter().flat_map(|sample| sample.to_le_bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    (hash ^ hash >> 32) as u32
+    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let hash = Sha256::digest(&bytes);
+    hash[..4].iter().fold(0, |first, byte| first << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The jobs of the kernels that take memory apart: chases from link to link, additions that meet, and streams by bulk copies.
 
 use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
-use crate::stems::{BLOCKS, Macros, SEED, constant, double, geometry};
+use crate::stems::{BLOCKS, HIGH, Macros, SEED, constant, double, geometry};
 use assay::plan;
 
 /// The jobs of a stem; `None` for one of another kind.
@@ -98,8 +98,6 @@ fn linked(lines: u64) -> Contents {
 
 /// Words of a block.
 const REGION: u64 = 4096;
-/// A seed of which all bits matter.
-const HIGH: u32 = 0xc0de_5eed;
 
 /// Every word of a block is added to in every pass, by a thread one warp further back each time.
 fn spread(macros: &Macros, shared: bool) -> Vec<Job> {

@@ -38,7 +38,7 @@ pub use fill::{
     next, random_f32, random_f64, small, sparse, value, weight, weyl,
 };
 pub use kernels::*;
-pub use product::{BLOCK, Product};
+pub use product::{BLOCK, Product, sign};
 pub use shaders::*;
 pub use tuned::{Chip, known_chip};
 

@@ -1,6 +1,6 @@
 //! A plan that multiplies two matrices, read from its one step; and what blocks of such a product may be off by.
 
-use super::{Arg, Op, Plan, SPARSE};
+use super::{Arg, Op, Plan, SPARSE, first};
 use crate::dtype::Dtype;
 
 /// One product of a plan's buffers.
@@ -19,6 +19,15 @@ pub struct Product {
 
 /// Columns of a block that are summed with signs, and rows of one figure (kernels/residual.cu).
 pub const BLOCK: (u64, u64) = (128, 64);
+
+/// Tells signs from the weights of folds.
+const SIGN: u32 = 0x53;
+
+/// The entry of a column in the vector of signs that a seed draws: 1 or -1.
+#[must_use]
+pub const fn sign(seed: u32, column: u64) -> f64 {
+    if first(seed ^ SIGN, column) & 1 == 1 { -1.0 } else { 1.0 }
+}
 
 impl Product {
     /// Blocks down and across.

@@ -19,6 +19,7 @@
 //! | `atomic_one` | state, out, blocks, adds, seed | seed plus `2t + 1` for all threads t, `adds` times |
 //! | `issue` | a, b, c, batches, steps | `c[l,j] = steps · a[l] · b[l,j]` for the 128 lanes l of each batch and eight j |
 //! | `issue_nt` | a, b, c, batches, rounds | `c[64,128] = 16 · rounds · a[64,k]·b[128,k]ᵀ` of each batch, 32 bytes along k |
+//! | `issue_wide` | a, b, c, batches, rounds | the same of `c[128,256]`, from `a[128,k]` and `b[256,k]` |
 //! | `all_reduce` | peers, n, devices, own | every output = the sum of all inputs, device by device; a launch does the part of device `own` |
 //! | `prune` | matrix, fours, seed | of each four elements two become zero, as [`kept`] says; the harness's own, of elements of one or two bytes |
 //! | `link` | first, words, index | word `index` = the word before it, or `first` where there is none, plus one |

@@ -44,6 +44,7 @@ const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("matmul_nt", TENSOR, &["matmul_wgmma", "matmul_tcgen05", "matmul_mma"]),
     ("issue", &[Dtype::Fp32, Dtype::Fp64], &["issue"]),
     ("issue_nt", ISSUED, &["issue_wgmma", "issue_mma", "issue_dmma"]),
+    ("issue_wide", TENSOR, &["issue_tcgen05"]),
 ];
 
 /// Formats that matrices are multiplied in on a compute capability (`major * 10 + minor`), by their names.
@@ -237,6 +238,11 @@ mod tests {
         let issued = |capability| names("issue_nt", Dtype::Fp64, &[1, 1], capability);
         assert_eq!((issued(80), issued(90)), (vec!["dmma/t64x64".to_owned(), "dmma/slow".into()], issued(100)));
         assert!(all("issue_nt", Dtype::Fp64, 89).is_empty());
+        let wide = |dtype, capability| {
+            all("issue_wide", dtype, capability).into_iter().map(|candidate| candidate.name).collect::<Vec<_>>()
+        };
+        assert_eq!([100, 103].map(|capability| wide(Dtype::Bf16, capability)), [["tcgen05/t128x256", "tcgen05/slow"]; 2]);
+        assert!(wide(Dtype::Int8, 103).is_empty() && wide(Dtype::Bf16, 90).is_empty() && wide(Dtype::Bf16, 120).is_empty());
         assert_eq!(precisions(70), ["fp32", "fp64"]);
         assert_eq!(precisions(75), ["fp32", "fp64", "fp16", "int8"]);
         assert_eq!(precisions(80), ["fp32", "fp64", "tf32", "fp16", "bf16", "int8"]);

@@ -28,12 +28,12 @@ const ISSUED: &[Dtype] = &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, D
 const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("read", &[Dtype::Uint32], &["read", "read_bulk"]),
     ("shared", &[Dtype::Uint32], &["shared"]),
-    ("write", &[Dtype::Uint32], &["write"]),
+    ("write", &[Dtype::Uint32], &["write", "write_bulk"]),
     ("copy", &[Dtype::Fp64], &["copy", "copy_bulk"]),
     ("scale", &[Dtype::Fp64], &["scale", "scale_bulk"]),
     ("add", &[Dtype::Fp64], &["add", "add_bulk"]),
     ("triad", &[Dtype::Fp64], &["triad", "triad_bulk"]),
-    ("dot", &[Dtype::Fp64], &["dot"]),
+    ("dot", &[Dtype::Fp64], &["dot", "dot_bulk"]),
     ("chase", &[Dtype::Uint32], &["chase"]),
     ("link", &[Dtype::Uint32], &["link"]),
     ("all_reduce", &[Dtype::Fp32], &["all_reduce"]),
@@ -207,6 +207,9 @@ mod tests {
         let segments = |words| names("read", Dtype::Uint32, &[words, 64, 1], 90);
         assert!(segments(64 * 4).contains(&"bulk/p16x6".into()));
         assert!(!segments(64 * 3).contains(&"bulk/p16x6".into()), "bulk copies begin at 16 bytes");
+        assert!(names("write", Dtype::Uint32, &[1 << 20, 7], 90).contains(&"bulk/p16x6".into()));
+        let products = |elements| names("dot", Dtype::Fp64, &[elements, 64], 90).contains(&"bulk/p16x3".into());
+        assert!(products(64 * 2) && !products(64 * 3));
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub const fn drawn(seed: u32, gap: u64, group: u64) -> u64 {
 #[inline]
 #[must_use]
 pub const fn kept(seed: u32, element: u64) -> bool {
-    let drawn = (first(seed ^ PAIR, element / 4) >> 16) * PAIRS.len() as u32 >> 16;
+    let drawn = ((first(seed ^ PAIR, element / 4) >> 16) * PAIRS.len() as u32) >> 16;
     PAIRS[drawn as usize] >> (element % 4) & 1 == 1
 }
 

@@ -62,7 +62,7 @@ mod tests {
     const WORKLOAD: &str = "matmul/bf16.fp32.bf16/128x128x128";
 
     fn variants(names: &[&str]) -> Vec<Variant> {
-        names.iter().map(|name| Variant::own(*name)).collect()
+        names.iter().map(|name| Variant::own(name)).collect()
     }
 
     fn left(hung: &Hung, names: &[&str]) -> Vec<String> {

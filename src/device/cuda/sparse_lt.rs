@@ -80,11 +80,11 @@ impl Descriptor {
         library: Option<&Rc<SparseLt>>,
         end: Option<End>,
         call: &str,
-        make: impl FnOnce(Pointer) -> c_int,
+        initialise: impl FnOnce(Pointer) -> c_int,
     ) -> Result<Self, String> {
         let state = Box::new(Opaque(UnsafeCell::new([0; 16 << 10])));
         let mut made = Self { state, end: None, _library: library.cloned() };
-        told(make(made.at()), call)?;
+        told(initialise(made.at()), call)?;
         made.end = end;
         Ok(made)
     }
@@ -115,11 +115,11 @@ pub fn version(path: &Path) -> Result<String, String> {
         unsafe { (calls.property)(which, &raw mut value) };
         value
     };
-    let (major, minor, patch) = (part(0), part(1), part(2));
+    let [major, minor, fix] = [0, 1, 2].map(part);
     if (major, minor) < OLDEST {
-        return Err(format!("version {major}.{minor}.{patch} is older than {}.{}", OLDEST.0, OLDEST.1));
+        return Err(format!("version {major}.{minor}.{fix} is older than {}.{}", OLDEST.0, OLDEST.1));
     }
-    Ok(format!("{major}.{minor}.{patch}"))
+    Ok(format!("{major}.{minor}.{fix}"))
 }
 
 /// The library, opened on a device.

@@ -28,7 +28,7 @@ fn compressed(bytes: &[u8], size: usize) -> Vec<u8> {
         let spare: Vec<usize> = (0..4).filter(|at| !kept.contains(at)).take(2 - kept.len()).collect();
         kept.extend(spare);
         kept.sort_unstable();
-        kept.iter().for_each(|at| values.extend_from_slice(element(*at)));
+        values.extend(kept.iter().flat_map(|at| element(*at)));
         places.push(kept.iter().map(|at| 1 << at).sum::<u8>());
     }
     [values, places].concat()

@@ -149,7 +149,7 @@ fn multiplied(plan: Pointer) -> Option<(Plan, Operation, [Matrix; 3])> {
 fn supported(Operation { transposed, compute, .. }: Operation, [a, b, c]: [Matrix; 3]) -> bool {
     let fits = a.halved && !b.halved && !c.halved && a.columns == b.columns && c.rows == a.rows && c.columns == b.rows;
     let whole = a.rows % 16 == 0 && a.columns % 32 == 0 && b.rows % 16 == 0;
-    let formats = matches!((a.kind, c.kind, compute), (14, 14, 2) | (2, 2, 2) | (28, 14, 2) | (3, 10, 0));
+    let formats = matches!((a.kind, c.kind, compute), (14 | 28, 14, 2) | (2, 2, 2) | (3, 10, 0));
     fits && whole && formats && a.kind == b.kind && transposed == [0, 1]
 }
 
@@ -276,8 +276,8 @@ export! {
     ) -> c_int {
         let (Some(Handle), Some((plan, _, [a, b, of_result]))) = (found(handle), multiplied(plan)) else { return INVALID_VALUE };
         // SAFETY: callers pass pointers to single-precision factors, and as many streams as they say.
-        let (factors, stream) = unsafe { ([*one, *zero], *streams) };
-        if factors != [1.0, 0.0] || count != 1 || c != result || workspace == 0 {
+        let (factors, stream) = unsafe { ([(*one).to_bits(), (*zero).to_bits()], *streams) };
+        if factors != [1.0_f32.to_bits(), 0] || count != 1 || c != result || workspace == 0 {
             return INVALID_VALUE;
         }
         if SCRIPT.fails.contain(plan.number) {

@@ -15,19 +15,12 @@ extern __shared__ __align__(128) u8 memory[];
 // a[words] -> partials[segments], once; a segment is whole vectors
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) read_bulk(const u32* a, u32* partials, u64 words, u64 segments, u64) {
     const Ring<1> ring(memory);
-    const u64 length = words / segments * 4;
-    const u32 pieces = (u32)((length + PIECE - 1) / PIECE);
-    // Where the fetching is, and where the summing: a segment, and a piece of it.
-    u64 ahead = blockIdx.x, fetched = 0;
-    u32 next = 0;
-    const auto bytes = [&](u32 piece) { return piece + 1 < pieces ? PIECE : (u32)(length - (u64)piece * PIECE); };
+    const Segments walk(words / segments * 4, segments);
+    Ahead ahead;
     const auto fetch = [&] {
-        if (ahead < segments) {
-            ring.fetch(fetched++, {reinterpret_cast<const u8*>(a) + ahead * length + (u64)next * PIECE}, bytes(next));
-            if (++next == pieces) {
-                next = 0;
-                ahead += gridDim.x;
-            }
+        if (ahead.segment < segments) {
+            ring.fetch(ahead.turn, {reinterpret_cast<const u8*>(a) + walk.at(ahead.segment, ahead.piece)}, walk.bytes(ahead.piece));
+            ahead.advance(walk);
         }
     };
     if (threadIdx.x == 0) {
@@ -40,9 +33,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) read_bulk(const u3
     for (u64 segment = blockIdx.x; segment < segments; segment += gridDim.x) {
         u32 sum = 0;
 #pragma unroll 1
-        for (u32 piece = 0; piece < pieces; piece++, turn++) {
+        for (u32 piece = 0; piece < walk.pieces; piece++, turn++) {
             ring.wait(turn);
-            each_vector(bytes(piece), [&](u32 vector) {
+            each_vector(walk.bytes(piece), [&](u32 vector) {
                 const uint4 v = load_shared(ring.place(turn, 0) + vector * 16);
                 sum += v.x + v.y + v.z + v.w;
             });

@@ -4,6 +4,11 @@
 //! Programming Guide (arithmetic instructions, results per clock per SM) times two for a fused multiply-add; on tensor cores from
 //! NVIDIA's datasheets (dense rate / (SMs × boost clock)). GeForce products of 8.6, 8.9 and 12.0 sum in fp32 at half of the rates
 //! given, which are those of the full chips: an upper bound for all.
+//!
+//! 10.3 is B300 and GB300: the datasheet of HGX B300 gives B200's rates but for three (bf16 2.25, fp8 4.5, TF32 1.1 PFLOP/s, fp32 75
+//! TFLOP/s a GPU). fp4 is 6 times bf16 by that of GB300 (15 and 2.5 PFLOP/s). fp64 is 1.25 TFLOP/s, a sixtieth of fp32, each in two digits
+//! at the most: two fused multiply-adds a clock make a 64th, and no whole number of them comes nearer. int8 (0.15 to 0.165 POP/s) is left
+//! out: what its digits leave open is more than a bound may be wrong by.
 
 use crate::{dtype::Dtype, units::Megahertz};
 
@@ -35,6 +40,7 @@ const ROWS: &[Row] = &[
     row("8.9", [256, 4, 512, 1024, 2048, 2048, 0]),
     row("9.0", [256, 256, 2048, 4096, 8192, 8192, 0]),
     row("10.0", [256, 128, 4096, 8192, 16384, 16384, 32768]),
+    row("10.3", [256, 4, 4096, 8192, 16384, 0, 49152]),
     row("12.0", [256, 4, 512, 1024, 2048, 2048, 4096]),
 ];
 
@@ -67,6 +73,12 @@ pub fn operations_a_clock(architecture: &str, dtype: Dtype) -> Option<u32> {
     (rate > 0).then_some(rate)
 }
 
+/// Whether the tensor cores of an architecture have a memory of their own, into which they multiply (tcgen05).
+#[must_use]
+pub fn has_tensor_memory(architecture: &str) -> bool {
+    matches!(architecture, "10.0" | "10.3")
+}
+
 /// Peak of `units` units that do `operations` operations a clock, or move as many bytes, per second.
 #[must_use]
 pub fn units_peak(units: u32, operations: f64, clock: Megahertz) -> f64 {
@@ -89,6 +101,25 @@ mod tests {
         assert_eq!(operations_a_clock("9.0", Dtype::Uint32), None);
         assert_eq!((operations_a_clock("7.5", Dtype::Bf16), operations_a_clock("7.5", Dtype::Fp16)), (None, Some(1024)));
         assert_eq!(operations_a_clock("3.5", Dtype::Fp32), None);
+        assert_eq!(operations_a_clock("10.3", Dtype::Int8), None);
         assert_eq!([near_bytes_a_clock("7.5"), near_bytes_a_clock("9.0"), near_bytes_a_clock("avx2")], [Some(64), Some(128), None]);
+    }
+
+    /// NVIDIA HGX B300 and B200: 148 units at 1.965 GHz at the most, of which dense rates take about 1.86.
+    #[test]
+    fn the_datasheet_of_the_b300_is_met() {
+        let peak = |dtype| {
+            let operations = operations_a_clock("10.3", dtype).expect("known");
+            units_peak(148, f64::from(operations), Megahertz(1_857)) / 1e12
+        };
+        for (dtype, said, digits) in [
+            (Dtype::Bf16, 2250.0, 0.01),
+            (Dtype::E4m3, 4500.0, 0.01),
+            (Dtype::Tf32, 1100.0, 0.03),
+            (Dtype::Fp32, 75.0, 0.07),
+            (Dtype::Fp64, 1.25, 0.13),
+        ] {
+            assert!((peak(dtype) / said - 1.0).abs() < digits, "{dtype}: {} of {said}", peak(dtype));
+        }
     }
 }

@@ -40,7 +40,7 @@ fn run(machine: &dyn Machine, plan: &Plan, variants: &[Variant], time: u64) -> V
         interrupted: &|| false,
         readings: &|_, _| Readings::default(),
         expected: None,
-        ended: &|_| {},
+        ended: &|_, _| {},
         phase: &|_| {},
         fell: &|_, _| {},
     };

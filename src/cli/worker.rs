@@ -1,7 +1,7 @@
 //! `assay worker`: the hidden side of `run` and `devices`, where drivers are loaded.
 
 use super::Ending;
-use crate::runner::worker;
+use crate::runner::{look, worker};
 use clap::{Args, ValueEnum};
 
 /// Does what the parent process asks on standard input
@@ -20,9 +20,9 @@ enum Task {
 /// What goes wrong is told to the parent, not by the exit code.
 pub fn run(arguments: &Arguments) -> Ending {
     match arguments.task {
-        Task::List => worker::list(),
+        Task::List => look::list(),
         Task::Measure => worker::measure(),
-        Task::Watch => worker::watch(),
+        Task::Watch => look::look(),
     }
     Ending::Good
 }

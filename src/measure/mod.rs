@@ -48,8 +48,8 @@ pub struct Context<'a> {
     pub readings: &'a dyn Fn(Nanos, Nanos) -> Readings,
     /// What one launch is expected to take, from what was measured before; blank when nothing was.
     pub expected: Option<Nanos>,
-    /// Told of the fault that ended a measurement.
-    pub ended: &'a dyn Fn(&Fault),
+    /// Told of the fault that ended a measurement, and of the variant whose launch it was, where it was one's.
+    pub ended: &'a dyn Fn(&Fault, Option<&Variant>),
     /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost. May hold it up, as a start gate
     /// does before time is taken.
     pub phase: &'a dyn Fn(Phase),
@@ -127,10 +127,11 @@ pub fn measure(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context
     if let Some(reason) = too_long(plan, context.expected, &context.profile) {
         return without(Outcome::Skipped, reason);
     }
-    match attempt(machine, plan, variants, context) {
+    let waiter = Waiter::new(machine.clock());
+    match attempt(machine, plan, variants, &waiter, context) {
         Ok(entries) => entries,
         Err(Stopped::Fault(fault)) => {
-            (context.ended)(&fault);
+            (context.ended)(&fault, waiter.launching().and_then(|variant| variants.get(variant)));
             without(Outcome::Failed, fault.to_string())
         }
         Err(Stopped::TooLong(reason)) => without(Outcome::Skipped, reason),
@@ -155,13 +156,18 @@ fn too_long(plan: &Plan, launch: Option<Nanos>, profile: &Profile) -> Option<Str
     Some(format!("one launch takes about {launch}, this suite allows {most}. Use --suite standard, or --only with a smaller shape"))
 }
 
-fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &Context) -> Result<Vec<Entry>, Stopped> {
-    let waiter = Waiter { clock: machine.clock() };
+fn attempt(
+    machine: &dyn Machine,
+    plan: &Plan,
+    variants: &[Variant],
+    waiter: &Waiter,
+    context: &Context,
+) -> Result<Vec<Entry>, Stopped> {
     let begin = waiter.now();
     (context.phase)(Phase::Prepare);
     let mut prepared = machine.prepare(plan, variants)?;
     (context.phase)(Phase::Verify);
-    let checked = check::verify(plan, prepared.as_mut(), variants.len(), &waiter)?;
+    let checked = check::verify(plan, prepared.as_mut(), variants.len(), waiter)?;
     let slowest = checked.iter().map(|checked| checked.launch).max();
     if let Some(reason) = too_long(plan, slowest, &context.profile) {
         return Err(Stopped::TooLong(reason));
@@ -188,7 +194,7 @@ fn attempt(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context: &C
     let mut running: Vec<Running> = right.collect();
     if !running.is_empty() {
         (context.phase)(Phase::Time);
-        (stopped_by, ratios) = time(plan, prepared.as_mut(), &mut running, &waiter, context)?;
+        (stopped_by, ratios) = time(plan, prepared.as_mut(), &mut running, waiter, context)?;
         for contender in &mut contenders {
             contender.series.end();
         }

@@ -16,9 +16,13 @@ const MOST_LAUNCHES: u64 = 1 << 10;
 /// Time of a launch by each variant, within about so much time of the device.
 ///
 /// # Errors
-/// [`Fault`] of the device.
-pub fn tune(machine: &dyn Machine, plan: &Plan, variants: &[Variant], within: Nanos) -> Result<Vec<Nanos>, Fault> {
-    let waiter = Waiter { clock: machine.clock() };
+/// [`Fault`] of the device, and the number of the variant whose launch it was.
+pub fn tune(machine: &dyn Machine, plan: &Plan, variants: &[Variant], within: Nanos) -> Result<Vec<Nanos>, (Fault, Option<usize>)> {
+    let waiter = Waiter::new(machine.clock());
+    tried(machine, plan, variants, within, &waiter).map_err(|fault| (fault, waiter.launching()))
+}
+
+fn tried(machine: &dyn Machine, plan: &Plan, variants: &[Variant], within: Nanos, waiter: &Waiter) -> Result<Vec<Nanos>, Fault> {
     let mut prepared = machine.prepare(plan, variants)?;
     prepared.fill(Pass::Random)?;
     let each = within.0 / (variants.len() as u64 * u64::from(TURNS)).max(1);

@@ -5,6 +5,7 @@ use crate::{
     contract::{Clock, Fault, Prepared, Span},
     units::Nanos,
 };
+use std::cell::Cell;
 
 /// First and longest pause between two looks at the device.
 pub const SHORT: Nanos = Nanos(20_000);
@@ -13,9 +14,22 @@ const LONG: Nanos = Nanos(1_000_000);
 /// Starts launches and sees them end.
 pub struct Waiter<'a> {
     pub clock: &'a dyn Clock,
+    /// The variant of which a launch is under way, or failed.
+    launching: Cell<Option<usize>>,
 }
 
-impl Waiter<'_> {
+impl<'a> Waiter<'a> {
+    #[must_use]
+    pub fn new(clock: &'a dyn Clock) -> Self {
+        Self { clock, launching: Cell::new(None) }
+    }
+
+    /// The variant whose launch did not end well; nothing where it was the harness's own work.
+    #[must_use]
+    pub fn launching(&self) -> Option<usize> {
+        self.launching.get()
+    }
+
     #[must_use]
     pub fn now(&self) -> Nanos {
         self.clock.now()
@@ -34,6 +48,7 @@ impl Waiter<'_> {
     ) -> Result<Vec<Span>, Fault> {
         let expected = Nanos(launch.unwrap_or_default().0.saturating_mul(u64::from(launches)));
         let deadline = self.now() + policy::deadline(expected);
+        self.launching.set(Some(variant));
         prepared.start(variant, launches)?;
         let mut pause = SHORT;
         while !prepared.finished()? {
@@ -49,6 +64,7 @@ impl Waiter<'_> {
         if told != u64::from(launches) {
             return Err(Fault::failed("timing", format!("{launches} launches were made, {told} were seen to end")));
         }
+        self.launching.set(None);
         Ok(spans)
     }
 }

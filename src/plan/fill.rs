@@ -26,6 +26,10 @@ pub const SPREAD: i32 = 3;
 pub const DISTRIBUTION: &str = "binomial(32, 1/2) made continuous, mean 0, sd 1.4216, full significand, no NaN, narrow formats rounded to nearest even; uint32, int8: uniform";
 /// Tells the place of an exact element in its gap from its value.
 const GAP: u32 = 0x47;
+/// Tells which two of four neighbours stay from their values.
+const PAIR: u32 = 0x50;
+/// The pairs of four, as bits.
+const PAIRS: [u8; 6] = [0b0011, 0b0101, 0b1001, 0b0110, 0b1010, 0b1100];
 
 #[inline]
 #[must_use]
@@ -92,6 +96,14 @@ pub const fn sparse(seed: u32, gap: u64, element: u64) -> i32 {
 #[must_use]
 pub const fn drawn(seed: u32, gap: u64, group: u64) -> u64 {
     group * gap + (first(seed ^ GAP, group & u32::MAX as u64) as u64 & (gap - 1))
+}
+
+/// Whether an element stays in a matrix of which two of each four neighbours become zero: one of six pairs stays, each as likely.
+#[inline]
+#[must_use]
+pub const fn kept(seed: u32, element: u64) -> bool {
+    let drawn = ((first(seed ^ PAIR, element / 4) >> 16) * PAIRS.len() as u32) >> 16;
+    PAIRS[drawn as usize] >> (element % 4) & 1 == 1
 }
 
 /// A single-precision value of the random pass.
@@ -241,6 +253,17 @@ mod tests {
         let most = (0..1_000).map(|group| (0..64).filter(|e| sparse(3, 64, group * 64 + e) != 0).count()).max();
         assert_eq!(most, Some(1));
         assert!((0..1_000).all(|e| sparse(5, 1, e) == small(5, e)));
+    }
+
+    #[test]
+    fn two_of_each_four_stay_and_every_pair_is_drawn() {
+        let pair = |four: u64| (0..4).filter(|at| kept(3, 4 * four + at)).map(|at| 1 << at).sum::<usize>();
+        let mut counts = [0_u32; 16];
+        (0..60_000).for_each(|four| counts[pair(four)] += 1);
+        for (bits, count) in counts.into_iter().enumerate() {
+            let wanted: u32 = if bits.count_ones() == 2 { 10_000 } else { 0 };
+            assert!(wanted.abs_diff(count) <= wanted / 20, "{bits:04b}: {count}");
+        }
     }
 
     #[test]

@@ -19,7 +19,9 @@
 //! | `atomic_one` | state, out, blocks, adds, seed | seed plus `2t + 1` for all threads t, `adds` times |
 //! | `issue` | a, b, c, batches, steps | `c[l,j] = steps · a[l] · b[l,j]` for the 128 lanes l of each batch and eight j |
 //! | `issue_nt` | a, b, c, batches, rounds | `c[64,128] = 16 · rounds · a[64,k]·b[128,k]ᵀ` of each batch, 32 bytes along k |
+//! | `issue_wide` | a, b, c, batches, rounds | the same of `c[128,256]`, from `a[128,k]` and `b[256,k]` |
 //! | `all_reduce` | peers, n, devices, own | every output = the sum of all inputs, device by device; a launch does the part of device `own` |
+//! | `prune` | matrix, fours, seed | of each four elements two become zero, as [`kept`] says; the harness's own, of elements of one or two bytes |
 //! | `link` | first, words, index | word `index` = the word before it, or `first` where there is none, plus one |
 //! | `matmul` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[k,n]`, all row-major |
 //! | `matmul_nt` | a, b, c, m, n, k | `c[m,n] = a[m,k]·b[n,k]ᵀ`, all row-major: both operands lie along k, as tensor cores take them |
@@ -33,11 +35,11 @@ mod shaders;
 mod tuned;
 
 pub use fill::{
-    COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, drawn, first, key, keyed_f32, keyed_f64, keyed_small, mix, next,
-    random_f32, random_f64, small, sparse, value, weight, weyl,
+    COLUMN, DISTRIBUTION, Fold, Pass, ROW, SPREAD, buffer_seed, drawn, first, kept, key, keyed_f32, keyed_f64, keyed_small, mix,
+    next, random_f32, random_f64, small, sparse, value, weight, weyl,
 };
 pub use kernels::*;
-pub use product::{BLOCK, Product};
+pub use product::{BLOCK, Product, sign};
 pub use shaders::*;
 pub use tuned::{Chip, known_chip};
 
@@ -118,19 +120,21 @@ pub struct Buffer {
     pub role: Role,
     /// In the exact pass one element in so many, a power of two, is not zero (see [`sparse`]); 1 where all are drawn.
     pub gap: u64,
+    /// In every pass two of each four neighbours are zero (see [`kept`]); rows are multiples of four elements long.
+    pub halved: bool,
 }
 
 impl Buffer {
     /// A vector on the plan's first device.
     #[must_use]
     pub const fn vector(dtype: Dtype, elements: u64, role: Role) -> Self {
-        Self { place: Place::Device(0), dtype, elements, columns: 1, role, gap: 1 }
+        Self { place: Place::Device(0), dtype, elements, columns: 1, role, gap: 1, halved: false }
     }
 
     /// A row-major matrix on the plan's first device.
     #[must_use]
     pub const fn matrix(dtype: Dtype, rows: u64, columns: u64, role: Role) -> Self {
-        Self { place: Place::Device(0), dtype, elements: rows * columns, columns, role, gap: 1 }
+        Self { place: Place::Device(0), dtype, elements: rows * columns, columns, role, gap: 1, halved: false }
     }
 
     #[must_use]
@@ -149,7 +153,8 @@ pub enum Arg {
     Peers(usize),
 }
 
-/// A library's product of which the left matrix has two elements of each four along k that are not zero.
+/// A library's product of buffers 0 and 1 into 2, `c[m,n] = a[m,k]·b[n,k]ᵀ`, of which a has at most two elements of each four along k that are
+/// not zero.
 pub const SPARSE: &str = "sparse product";
 
 /// What a step does.
@@ -291,8 +296,9 @@ impl Plan {
     /// Value of element `element` of input `buffer`.
     #[must_use]
     pub fn input(&self, buffer: usize, pass: Pass, element: u64) -> f64 {
-        let Buffer { dtype, gap, .. } = self.buffers[buffer];
-        value(dtype, pass, self.buffer_seed(buffer), gap, element)
+        let Buffer { dtype, gap, halved, .. } = self.buffers[buffer];
+        let seed = self.buffer_seed(buffer);
+        if halved && !kept(seed, element) { 0.0 } else { value(dtype, pass, seed, gap, element) }
     }
 
     /// Stems of the program, in order.

@@ -34,6 +34,7 @@ pub const SHADERS: &[(&str, &str)] = &[
     shader!("matmul_naive"),
     shader!("matmul_registers"),
     shader!("read"),
+    shader!("generator", "residual"),
     shader!("scale"),
     shader!("triad"),
     shader!("generator", "write"),

@@ -1,6 +1,7 @@
 //! Who takes turns on a workload: the preferred kernel of ours, all of them, the vendor's library.
 
 use super::{
+    again::Hung,
     event::Contenders,
     tuning::{Chosen, Tuning},
 };
@@ -16,22 +17,33 @@ pub struct Contention {
     /// Says why the vendor's library is not among them.
     pub unpaired: Option<Entry>,
     pub chosen: Option<Chosen>,
+    /// How many kernels of ours may be tried should the first not finish.
+    pub others: usize,
 }
 
 impl Contention {
     /// The variants to measure, the vendor's last, and an entry that says why it is not among them. That a library is not there at
     /// all is said where a decision hangs on the figure; what it refuses is said everywhere.
-    pub fn of(plan: &Plan, (machine, device): (&dyn Machine, &Device), contenders: Contenders, tuning: &mut Tuning) -> Self {
-        let variants = machine.variants(plan);
+    pub fn of(
+        plan: &Plan,
+        (machine, device): (&dyn Machine, &Device),
+        contenders: Contenders,
+        tuning: &mut Tuning,
+        hung: &Hung,
+    ) -> Self {
+        let id = plan.key.id();
+        let known = hung.left(&id, machine.variants(plan));
+        let variants = known.clone();
         let all = contenders == Contenders::All;
         let (mut variants, chosen) = if all { (variants, None) } else { tuning.prefer(machine, plan, variants) };
         variants.truncate(if all { usize::MAX } else { 1 });
+        let others = variants.first().map_or(0, |first| hung.others(&id, first, known));
         if contenders == Contenders::Own || variants.is_empty() {
-            return Self { variants, unpaired: None, chosen };
+            return Self { variants, unpaired: None, chosen, others };
         }
         let mut unpaired = None;
         match machine.vendor(plan) {
-            Some(Ok(vendor)) => variants.push(vendor),
+            Some(Ok(vendor)) => variants.extend(hung.left(&id, vec![vendor])),
             Some(Err(Unsupported::Absent(_))) if !plan.sustained => {}
             Some(Err(why)) => {
                 let workload = plan.key.with(&Variant { name: "vendor".into(), kind: VariantKind::Vendor });
@@ -40,7 +52,7 @@ impl Contention {
             }
             None => {}
         }
-        Self { variants, unpaired, chosen }
+        Self { variants, unpaired, chosen, others }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What parent and worker say to each other: one JSON object a line.
 
-use super::tuning::Tune;
+use super::{again::Hung, tuning::Tune};
 use crate::{
     contract::Listing,
     plan::Plan,
@@ -29,6 +29,9 @@ pub struct Job {
     pub budget: Option<Nanos>,
     /// The devices of the node begin each measurement at once: a worker waits for its start.
     pub together: bool,
+    /// What did not finish before, and is not tried again.
+    #[serde(default)]
+    pub hung: Hung,
     pub options: Options,
 }
 
@@ -136,6 +139,10 @@ pub enum Event {
         workload: Workload,
         work: Work,
         within: Nanos,
+    },
+    /// A variant did not finish: its entry follows, and the workload is to be measured by another one, in a new worker.
+    Again {
+        workload: Workload,
     },
     /// What the measurement is doing now.
     Phase {

@@ -3,6 +3,7 @@
 //! The parent never loads CUDA, Vulkan or a vendor's library. A hang, a sticky error or a crash of a driver costs the entry it
 //! struck: the worker is ended, the entry says what happened, and a fresh worker goes on with the next.
 
+mod again;
 mod budget;
 mod child;
 mod contention;
@@ -10,6 +11,7 @@ mod event;
 mod faults;
 mod gate;
 mod listing;
+pub mod look;
 mod replay;
 mod tape;
 mod together;
@@ -19,6 +21,7 @@ mod watch;
 pub mod worker;
 
 pub use event::{Contenders, Look, Options, Seen};
+
 pub use listing::{is_seen_alone, list, list_with};
 pub use replay::replay;
 pub use together::carry_out_together;
@@ -31,6 +34,7 @@ use crate::{
     units::Nanos,
     workload::{SUITES, Suite},
 };
+use again::Hung;
 use anyhow::{Result, bail};
 use child::{Child, Heard};
 use event::{Event, Job, Order};
@@ -111,7 +115,7 @@ fn work_off(
 ) -> Result<()> {
     let begin = Instant::now();
     let mut left: VecDeque<String> = task.workloads.iter().map(|item| item.id.clone()).collect();
-    let mut unopened = 0;
+    let (mut unopened, mut hung) = (0, Hung::default());
     let log = task.options.kernel_log.as_deref().unwrap_or(KERNEL_LOG);
     let mut watch = Watch::new(&task.device, Path::new(log));
     while !left.is_empty() && !interrupted() {
@@ -126,6 +130,7 @@ fn work_off(
             spent: begin.elapsed().into(),
             budget: task.suite.budget,
             together: lane.is_some(),
+            hung: hung.clone(),
             options: task.options.clone(),
         };
         let mut attendance = Attendance {
@@ -133,6 +138,8 @@ fn work_off(
             lane,
             left: &mut left,
             watch: &mut watch,
+            hung: &mut hung,
+            again: None,
             begun: None,
             within: Duration::ZERO,
             at_gate: false,
@@ -157,6 +164,10 @@ struct Attendance<'a> {
     lane: Option<&'a Lane<'a>>,
     left: &'a mut VecDeque<String>,
     watch: &'a mut Watch,
+    /// Variants that did not finish.
+    hung: &'a mut Hung,
+    /// The workload of which the next entry is not the last.
+    again: Option<String>,
     begun: Option<(Device, Workload, Work)>,
     /// What the measurement that has begun may take.
     within: Duration,
@@ -207,12 +218,13 @@ impl Attendance<'_> {
                 }
                 Heard::Event(Event::Watches) => self.watch.by_nvml(),
                 Heard::Event(Event::Xid { number }) => self.watch.told(number),
+                Heard::Event(Event::Again { workload }) => {
+                    self.hung.add(&workload.id, &workload.variant);
+                    self.again = Some(workload.id);
+                }
                 Heard::Event(Event::Entry { entry }) => {
-                    self.left.retain(|id| *id != entry.workload.id);
-                    self.begun = None;
                     vigil.expect(Instant::now(), OPENING);
-                    (self.heard, self.unopened) = (true, 0);
-                    self.tell(*entry, news)?;
+                    self.ended(*entry, news)?;
                 }
                 Heard::Event(Event::Broken { why }) => return self.nothing_opened(&why, news),
                 Heard::Event(Event::Done) => {
@@ -230,6 +242,16 @@ impl Attendance<'_> {
                 Heard::Gone(how) => return self.struck(&how, news),
             }
         }
+    }
+
+    /// A measurement has ended; its workload is done unless another kernel is to be tried.
+    fn ended(&mut self, entry: Entry, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+        if self.again.take().is_none_or(|id| id != entry.workload.id) {
+            self.left.retain(|id| *id != entry.workload.id);
+        }
+        self.begun = None;
+        (self.heard, self.unopened) = (true, 0);
+        self.tell(entry, news)
     }
 
     fn fell(&self, workload: Workload, decline: Decline) -> News {

@@ -18,7 +18,7 @@ pub fn replay(trace: Trace, precision: Option<f64>) -> Entry {
         interrupted: &|| false,
         readings: &|from, to| Readings { source: "trace", readings: machine.readings(from, to), ..Readings::default() },
         expected: None,
-        ended: &|_| {},
+        ended: &|_, _| {},
         phase: &|_| {},
         fell: &|_, _| {},
     };

@@ -2,7 +2,7 @@
 //! now, once, within a few seconds of a run.
 
 use crate::{
-    contract::Machine,
+    contract::{Fault, Machine},
     measure,
     plan::{Plan, Variant, VariantKind, kernels_hash, known_chip},
     record::{Device, Kind},
@@ -72,6 +72,8 @@ pub struct Tuning {
     file: Option<PathBuf>,
     found: Found,
     left: Nanos,
+    /// One that did not finish when it was tried.
+    pub stuck: Option<(Variant, Fault)>,
 }
 
 impl Tuning {
@@ -90,6 +92,7 @@ impl Tuning {
             file,
             found: found.unwrap_or(Found { kernels, rows: BTreeMap::new() }),
             left: WHOLE,
+            stuck: None,
         }
     }
 
@@ -124,7 +127,14 @@ impl Tuning {
         }
         let begin = machine.clock().now();
         // What cannot be tried fails again where it is measured, and says so there.
-        let times = measure::tune(machine, plan, candidates, within).ok()?;
+        let times = match measure::tune(machine, plan, candidates, within) {
+            Ok(times) => times,
+            Err((fault @ Fault::Hung(_), Some(variant))) => {
+                self.stuck = candidates.get(variant).map(|variant| (variant.clone(), fault));
+                return None;
+            }
+            Err(_) => return None,
+        };
         let took = machine.clock().now().since(begin);
         self.left = self.left.since(took);
         let (fastest, _) = candidates.iter().zip(times).min_by_key(|(_, time)| *time)?;

@@ -1,20 +1,21 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
 use super::{
+    again::Hung,
     budget::Budget,
     contention::{self, Contention},
-    event::{Contenders, Event, Job, Look, Options, Order, Seen},
-    faults, listing,
+    event::{Contenders, Event, Job, Options, Order},
+    faults,
     tape::Taped,
     tuning::Tuning,
 };
 use crate::{
-    contract::{Backend, Clock, Listing, Machine, Monotonic},
+    contract::{Backend, Clock, Fault, Machine, Monotonic},
     device::BACKENDS,
     measure::{self, Context, Phase, Profile, Readings},
     plan::{Plan, Variant},
-    record::{Device, Entry, Kind, Outcome, RateUnit, Vitals},
-    telemetry::{Monitor, Pace, Sampler, Sources},
+    record::{Device, Entry, Kind, Outcome, RateUnit},
+    telemetry::{Sampler, Sources},
     units::{Celsius, Nanos},
     workload::Suite,
 };
@@ -35,22 +36,20 @@ use std::{
 };
 
 /// The parent asked for an end.
-static STOP: AtomicBool = AtomicBool::new(false);
+pub(super) static STOP: AtomicBool = AtomicBool::new(false);
 /// All is told: the process ends of itself.
 static DONE: AtomicBool = AtomicBool::new(false);
 /// What the parent said to one that waits at the start gate.
 static PASS: Mutex<Option<Order>> = Mutex::new(None);
 
-/// A driver has at least this long to answer a look.
-const SHORTEST: Duration = Duration::from_millis(200);
 /// How often the parent hears that this process runs.
-const BEAT: Duration = Duration::from_secs(1);
+pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How often one at the start gate looks for its order.
 const GLANCE: Duration = Duration::from_millis(1);
 /// A measurement may be silent this long beyond its own time: preparing and verifying the largest plans takes well under it.
 const SILENCE: Nanos = Nanos(120_000_000_000);
 
-fn tell(event: &Event) {
+pub(super) fn tell(event: &Event) {
     DONE.fetch_or(matches!(event, Event::Done), Ordering::Relaxed);
     // A parent that no longer listens is gone, and this process ends with its input.
     if let Ok(mut text) = serde_json::to_string(event) {
@@ -61,7 +60,7 @@ fn tell(event: &Event) {
 }
 
 /// Reads the first line and goes on listening for orders. The end of input is the end of the parent: nobody is left to measure for.
-fn receive<T: serde::de::DeserializeOwned>() -> Result<T, String> {
+pub(super) fn receive<T: serde::de::DeserializeOwned>() -> Result<T, String> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|error| error.to_string())?;
     std::thread::spawn(|| {
@@ -86,35 +85,19 @@ fn leave() -> ! {
 }
 
 /// Has the system end this process when its parent does, even where it stands still and cannot see its input end.
-fn die_with_parent() {
+pub(super) fn die_with_parent() {
     #[cfg(target_os = "linux")]
     {
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
     }
 }
 
-fn backend(name: &str) -> Option<&'static Backend> {
+pub(super) fn backend(name: &str) -> Option<&'static Backend> {
     BACKENDS.iter().find(|backend| backend.name == name)
 }
 
-/// Lists the devices of the backend named on standard input.
-pub fn list() {
-    die_with_parent();
-    let (listing, units) = match receive::<String>().map(|name| (backend(&name), name)) {
-        Ok((Some(backend), _)) => listing::described((backend.probe)()),
-        Ok((None, name)) => (absent(&name, "not built into this program"), Vec::new()),
-        Err(why) => (absent("", &why), Vec::new()),
-    };
-    tell(&Event::Listed { listing, units });
-    tell(&Event::Done);
-}
-
-fn absent(backend: &str, why: &str) -> Listing {
-    Listing { backend: backend.into(), absent: Some(why.into()), ..Listing::default() }
-}
-
 /// Tells the parent again and again that this process runs. A driver that hangs does not end that; being stopped does.
-fn show_life() {
+pub(super) fn show_life() {
     die_with_parent();
     std::thread::spawn(|| {
         loop {
@@ -122,35 +105,6 @@ fn show_life() {
             std::thread::sleep(BEAT);
         }
     });
-}
-
-/// Looks at the devices named on standard input.
-pub fn watch() {
-    show_life();
-    match receive::<Look>() {
-        Ok(look) => look_on(&look),
-        Err(why) => tell(&Event::Broken { why }),
-    }
-    tell(&Event::Done);
-}
-
-fn look_on(look: &Look) {
-    let sources = Sources::open(look.nvml_library.as_deref().map(Path::new));
-    let mut monitors: Vec<_> = look.devices.iter().map(|device| (&device.id, sources.monitor(device))).collect();
-    let (pace, within) = (if look.all { Pace::All } else { Pace::Often }, Duration::from(look.interval).clamp(SHORTEST, BEAT));
-    let clock = Monotonic::default();
-    for count in 1.. {
-        let begin = clock.now();
-        let see = |(id, monitor): &mut (&String, Result<Monitor, String>)| match monitor {
-            Ok(monitor) => Seen { id: id.clone(), vitals: monitor.read(pace, within), absent: None },
-            Err(why) => Seen { id: id.clone(), vitals: Vitals::new(), absent: Some(why.clone()) },
-        };
-        tell(&Event::Looked { seen: monitors.iter_mut().map(see).collect() });
-        if look.count == Some(count) || STOP.load(Ordering::Relaxed) {
-            break;
-        }
-        clock.wait_until(begin + look.interval);
-    }
 }
 
 /// Carries out the job on standard input.
@@ -198,6 +152,8 @@ fn carry_out(job: &Job) -> Result<(), String> {
         started,
         budget: Budget::new(suite, job.spent),
         broken: Cell::new(false),
+        stuck: RefCell::new(None),
+        hung: &job.hung,
     };
     for id in &job.workloads {
         let plan = plans.remove(id).ok_or_else(|| format!("the opened device has no workload `{id}`"))?;
@@ -239,14 +195,20 @@ struct Worker<'a> {
     budget: Budget,
     /// The device is of no more use to this process.
     broken: Cell<bool>,
+    /// The variant that did not finish.
+    stuck: RefCell<Option<Variant>>,
+    /// Those that did not before.
+    hung: &'a Hung,
 }
 
 impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
-        let Contention { variants, unpaired, chosen } =
-            Contention::of(plan, (self.machine, &self.device), self.contenders, &mut self.tuning);
+        let contention = Contention::of(plan, (self.machine, &self.device), self.contenders, &mut self.tuning, self.hung);
         let device = self.device.clone();
-        let Some(variant) = variants.first() else {
+        if let Some(lost) = self.lost_in_tuning(plan, contention.others) {
+            return vec![lost];
+        }
+        let Some(variant) = contention.variants.first() else {
             let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
             let workload = plan.key.with(&Variant::own("none"));
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
@@ -258,32 +220,13 @@ impl Worker<'_> {
         if let Some(reason) = refused.filter(|_| self.precision.is_none() && self.contenders != Contenders::All) {
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         }
-        let within = SILENCE + Nanos(4 * variants.len() as u64 * profile.target(plan).0);
+        let within = SILENCE + Nanos(4 * contention.variants.len() as u64 * profile.target(plan).0);
         tell(&Event::Begin { device: Box::new(device), workload, work: plan.work, within });
         let begin = self.started.now();
-        let context = Context {
-            profile,
-            interrupted: &|| STOP.load(Ordering::Relaxed) || self.missed.borrow().is_some(),
-            readings: &|from, to| self.readings(from, to),
-            expected: self.expected(plan),
-            ended: &|fault| self.broken.set(self.broken.get() || fault.is_final()),
-            phase: &|phase| self.enters(phase),
-            fell: &|variant, decline| tell(&Event::Fell { workload: plan.key.with(variant), decline: *decline }),
-        };
         let before = self.sources.others(&self.device);
         let taped = Taped::new(self.machine);
-        let machine: &dyn Machine = if self.options.trace.is_some() { &taped } else { self.machine };
-        let mut entries = measure::measure(machine, plan, &variants, &context);
-        // What a library cannot prepare must not cost our own kernel its measurement.
-        if contention::is_lost_to_the_vendor(&variants, &entries) && !self.broken.get() {
-            let own = &variants[..variants.len() - 1];
-            entries = measure::measure(machine, plan, own, &context).into_iter().chain(entries.pop()).collect();
-        }
-        if let (Some(chosen), Some(ours)) = (chosen, entries.first_mut()) {
-            ours.counters.extend(chosen.counters());
-            ours.reason = ours.reason.take().or(chosen.said());
-        }
-        entries.extend(unpaired);
+        let entries = self.carried_out(plan, &contention.variants, profile, &taped);
+        let mut entries = self.explained(plan, entries, contention);
         let after = self.sources.others(&self.device);
         let lost = self.sources.lost(&self.device);
         let neighbours = before.zip(after).map(|(before, after)| before.until(after));
@@ -297,6 +240,65 @@ impl Worker<'_> {
         let launching = entries.iter().filter_map(|entry| entry.sampling.as_ref()).map(|sampling| sampling.seconds).sum();
         self.budget.needed(self.started.now().since(begin).since(Nanos::from_seconds(launching)));
         self.with_start(entries)
+    }
+
+    /// The entries of the variants, in their order.
+    fn carried_out(&self, plan: &Plan, variants: &[Variant], profile: Profile, taped: &Taped) -> Vec<Entry> {
+        let context = Context {
+            profile,
+            interrupted: &|| STOP.load(Ordering::Relaxed) || self.missed.borrow().is_some(),
+            readings: &|from, to| self.readings(from, to),
+            expected: self.expected(plan),
+            ended: &|fault, variant| {
+                self.broken.set(self.broken.get() || fault.is_final());
+                self.stuck.replace(variant.filter(|_| matches!(fault, Fault::Hung(_))).cloned());
+            },
+            phase: &|phase| self.enters(phase),
+            fell: &|variant, decline| tell(&Event::Fell { workload: plan.key.with(variant), decline: *decline }),
+        };
+        let machine: &dyn Machine = if self.options.trace.is_some() { taped } else { self.machine };
+        let mut entries = measure::measure(machine, plan, variants, &context);
+        // What a library cannot prepare must not cost our own kernel its measurement.
+        if contention::is_lost_to_the_vendor(variants, &entries) && !self.broken.get() {
+            let own = &variants[..variants.len() - 1];
+            entries = measure::measure(machine, plan, own, &context).into_iter().chain(entries.pop()).collect();
+        }
+        entries
+    }
+
+    /// Whether a workload of which a variant did not finish is to be measured by another one: not where others began with it.
+    fn may_try_again(&self, others: usize) -> bool {
+        others > 0 && !self.together
+    }
+
+    /// The entry of a kernel that did not finish when it was tried, where one was tried.
+    fn lost_in_tuning(&mut self, plan: &Plan, others: usize) -> Option<Entry> {
+        let (variant, fault) = self.tuning.stuck.take()?;
+        self.broken.set(true);
+        let workload = plan.key.with(&variant);
+        if self.may_try_again(others) {
+            tell(&Event::Again { workload: workload.clone() });
+        }
+        let reason = format!("{fault}, when kernels were tried");
+        Some(Entry::without(self.device.clone(), workload, plan.work, Outcome::Failed, reason))
+    }
+
+    /// Adds how the kernel was chosen, and who is not among the entries. Where a variant did not finish and another one may be tried, its
+    /// entry alone is left: the others are measured then.
+    fn explained(&self, plan: &Plan, mut entries: Vec<Entry>, contention: Contention) -> Vec<Entry> {
+        let Contention { chosen, unpaired, others, .. } = contention;
+        if let Some(stuck) = self.stuck.take().filter(|_| self.may_try_again(others)) {
+            tell(&Event::Again { workload: plan.key.with(&stuck) });
+            entries.retain(|entry| entry.workload.variant == stuck.name);
+            return entries;
+        }
+        if let Some(ours) = entries.first_mut() {
+            let said = self.hung.said(&plan.key.id()).or_else(|| chosen.and_then(|chosen| chosen.said()));
+            ours.counters.extend(chosen.into_iter().flat_map(|chosen| chosen.counters()));
+            ours.reason = ours.reason.take().or(said);
+        }
+        entries.extend(unpaired);
+        entries
     }
 
     /// A phase begins: that of timing at the gate, where there is one.

@@ -2,7 +2,8 @@
 //!
 //! A batch of small products, each added up many times over operands that stay in registers, or on sm_90 in shared memory. What matmul
 //! lacks of this rate is lost to fetching; what this rate lacks of the data sheet is lost to clocks, power or the instruction. The
-//! shape is that of one product a batch, `batches`x`m`x`n`x`k`, its k counted as often as it is added.
+//! shape is that of one product a batch, `batches`x`m`x`n`x`k`, its k counted as often as it is added. Tensor cores that multiply into a
+//! memory of their own (sm_100, sm_103) do so in larger pieces, which have a plan beside that of the warp's products.
 
 use super::{Choice, oracle, supports};
 use crate::{
@@ -26,25 +27,43 @@ const DOUBLES: (u64, u64) = (16, 64);
 /// Operations on doubles that a unit does in a clock at the least where its tensor cores multiply them.
 const DOUBLE_RATE: u32 = 128;
 
-/// Rows and columns of a batch's output, how far k goes, and the stem. On ordinary units each row has columns of its own.
+/// What does the products.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Ordinary units: each row has one factor, and columns of its own.
+    Lanes,
+    /// Tensor cores, by warps and warpgroups.
+    Warps,
+    /// Tensor cores, by one thread of a block.
+    Block,
+}
+
+/// Rows and columns of a batch's output, how far k goes, the stem, and how often k is added up: some tenths of a millisecond of a batch,
+/// so that beginning and ending are next to nothing. Tensor cores do sixteen times as much in a clock.
 struct Shape {
     m: u64,
     n: u64,
     k: u64,
     stem: &'static str,
+    rounds: u64,
 }
 
-fn shape(input: Dtype, ordinary: bool) -> Shape {
-    match input {
-        _ if ordinary => Shape { m: 128, n: 8, k: 1, stem: "issue" },
-        Dtype::Fp64 => Shape { m: 64, n: DOUBLES.1, k: DOUBLES.0, stem: "issue_nt" },
-        _ => Shape { m: 64, n: 128, k: K_BYTES / input.bytes(), stem: "issue_nt" },
+fn shape(input: Dtype, by: By) -> Shape {
+    match (by, input) {
+        (By::Lanes, _) => Shape { m: 128, n: 8, k: 1, stem: "issue", rounds: 1024 },
+        (By::Warps, Dtype::Fp64) => Shape { m: 64, n: DOUBLES.1, k: DOUBLES.0, stem: "issue_nt", rounds: 128 },
+        (By::Warps, _) => Shape { m: 64, n: 128, k: K_BYTES / input.bytes(), stem: "issue_nt", rounds: 128 },
+        (By::Block, _) => Shape { m: 128, n: 256, k: K_BYTES / input.bytes(), stem: "issue_wide", rounds: 512 },
     }
 }
 
-/// Whether a plan is for ordinary units: each row then has one factor.
-fn is_ordinary(plan: &Plan) -> bool {
-    plan.buffers[0].columns == 1
+/// Told by its shape.
+fn by(plan: &Plan) -> By {
+    match (plan.buffers[0].columns, plan.buffers[2].columns) {
+        (1, _) => By::Lanes,
+        (_, 256) => By::Block,
+        _ => By::Warps,
+    }
 }
 
 const fn of(input: Dtype, accumulate: Dtype) -> Precision {
@@ -70,19 +89,23 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
     let known = PRECISIONS.iter().filter(|precision| supports(device, precision.input.name()));
     let rate = device.architecture.as_deref().and_then(|name| chips::operations_a_clock(name, Dtype::Fp64));
     let doubles = rate.is_some_and(|rate| rate >= DOUBLE_RATE) && supports(device, Dtype::Fp64.name());
-    let on_ordinary = |input| matches!(input, Dtype::Fp32 | Dtype::Fp64);
-    let each = known.map(|precision| plan(*precision, on_ordinary(precision.input), device, choice.seed));
-    let by_tensor_cores = doubles.then(|| plan(of(Dtype::Fp64, Dtype::Fp64), false, device, choice.seed));
-    each.chain(by_tensor_cores).collect()
+    let ordinary = |input| matches!(input, Dtype::Fp32 | Dtype::Fp64);
+    let first = |input| if ordinary(input) { By::Lanes } else { By::Warps };
+    let each = known.clone().map(|precision| plan(*precision, first(precision.input), device, choice.seed));
+    let by_tensor_cores = doubles.then(|| plan(of(Dtype::Fp64, Dtype::Fp64), By::Warps, device, choice.seed));
+    let blocks = device.architecture.as_deref().is_some_and(chips::has_tensor_memory);
+    let by_blocks = known.filter(|precision| blocks && !ordinary(precision.input));
+    let by_blocks = by_blocks.map(|precision| plan(*precision, By::Block, device, choice.seed));
+    each.chain(by_tensor_cores).chain(by_blocks).collect()
 }
 
-fn plan(precision: Precision, ordinary: bool, device: &Device, seed: u32) -> Plan {
-    let Shape { m, n, k, stem } = shape(precision.input, ordinary);
+fn plan(precision: Precision, by: By, device: &Device, seed: u32) -> Plan {
+    let Shape { m, n, k, stem, rounds } = shape(precision.input, by);
+    let ordinary = by == By::Lanes;
     let (batches, rounds) = match device.kind {
         // Every instruction of a fake is interpreted.
         Kind::Fake => (2, 2),
-        // Some tenths of a millisecond either way: tensor cores do sixteen times as much in a clock.
-        _ => (u64::from(device.units.unwrap_or(1)) * BATCHES, if ordinary { 1024 } else { 128 }),
+        _ => (u64::from(device.units.unwrap_or(1)) * if by == By::Block { BATCHES / 4 } else { BATCHES }, rounds),
     };
     let steps = rounds * STEPS;
     let columns = if ordinary { m * n } else { n };
@@ -140,14 +163,14 @@ fn tolerance(Precision { input, accumulate, .. }: Precision, k: u64, steps: u64)
 
 /// `(m, n, k, steps)` of a batch.
 fn sizes(plan: &Plan) -> (u64, u64, u64, u64) {
-    let Shape { m, n, k, .. } = shape(plan.precision.input, is_ordinary(plan));
+    let Shape { m, n, k, .. } = shape(plan.precision.input, by(plan));
     (m, n, k, plan.work.flops.0 / (2 * plan.buffers[2].elements * k).max(1))
 }
 
 /// Row of B that a row of the output meets in a column.
 fn other(plan: &Plan, row: u64, column: u64) -> u64 {
     let (m, n, ..) = sizes(plan);
-    if is_ordinary(plan) { row * n + column } else { row / m * n + column }
+    if by(plan) == By::Lanes { row * n + column } else { row / m * n + column }
 }
 
 fn element(plan: &Plan, pass: Pass, element: u64) -> f64 {
@@ -178,8 +201,12 @@ mod tests {
     use super::*;
 
     fn on(units: u32) -> Vec<Plan> {
+        of_architecture("9.0", units)
+    }
+
+    fn of_architecture(name: &str, units: u32) -> Vec<Plan> {
         let precisions = PRECISIONS.iter().map(|precision| precision.input.name().into()).collect();
-        let architecture = Some("9.0".into());
+        let architecture = Some(name.into());
         let device = Device { units: Some(units), precisions, architecture, ..Device::new("cuda:0", "cuda", Kind::Gpu, "x") };
         let choice = Choice { suite: super::super::SUITES[0], footprint: None, seed: 5 };
         plans(&device, &choice)
@@ -187,9 +214,11 @@ mod tests {
 
     #[test]
     fn every_precision_has_a_roof_and_its_sums_are_exact() {
-        let plans = on(132);
+        let (plans, newer) = (on(132), of_architecture("10.0", 148));
         assert_eq!(plans.len(), PRECISIONS.len() + 1, "doubles have two");
-        for plan in &plans {
+        assert_eq!(newer.len(), PRECISIONS.len() + 1 + 6, "and tensor cores with a memory of their own one more each");
+        assert_eq!(newer[9].key.id(), "issue/bf16.fp32.fp32/444x128x256x131072");
+        for plan in plans.iter().chain(&newer) {
             let accumulate = plan.precision.accumulate.exact_integers();
             assert!(plan.check.bound <= accumulate && plan.check.bound > 1000, "{}", plan.key.id());
             let fp8 = matches!(plan.precision.input, Dtype::E4m3 | Dtype::E5m2);
@@ -205,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_fold_is_that_of_the_elements() {
-        for plan in on(1) {
+        for plan in on(1).into_iter().chain(of_architecture("10.3", 1)) {
             let n = sizes(&plan).1;
             let by_element = (0..plan.buffers[2].elements).fold(0_u32, |sum, e| {
                 let value = (plan.check.element)(&plan, Pass::Exact, e) as i64 as u32;

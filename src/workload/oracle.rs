@@ -1,6 +1,6 @@
 //! Folds of outputs as the host expects them, from the inputs' generator alone: no kernel has a part in them.
 
-use crate::plan::{Buffer, COLUMN, Pass, Plan, ROW, drawn, first, small, weight};
+use crate::plan::{Buffer, COLUMN, Pass, Plan, ROW, drawn, first, kept, small, weight};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -82,8 +82,9 @@ pub fn product_nt(plan: &Plan, (m, n, k): (u64, u64, u64), seed: u32) -> u32 {
 
 /// Sums over the rows of an input of the exact pass, each times its weight: one word a column.
 fn weighted(plan: &Plan, buffer: usize, (rows, columns): (u64, u64), weight: impl Fn(u64) -> u32 + Sync) -> Vec<u32> {
-    let Buffer { gap, .. } = plan.buffers[buffer];
+    let Buffer { gap, halved, .. } = plan.buffers[buffer];
     let (seed, dense) = (plan.buffer_seed(buffer), integer(plan, buffer));
+    let stays = |element: u64| !halved || kept(seed, element);
     let add = |mut left: Vec<u32>, right: Vec<u32>| {
         left.iter_mut().zip(right).for_each(|(l, r)| *l = l.wrapping_add(r));
         left
@@ -92,10 +93,17 @@ fn weighted(plan: &Plan, buffer: usize, (rows, columns): (u64, u64), weight: imp
     let row = |mut sums: Vec<u32>, row: u64| {
         let (of, begin, end) = (weight(row), row * columns, (row + 1) * columns);
         if gap > 1 {
-            for element in (begin / gap..end.div_ceil(gap)).map(|group| drawn(seed, gap, group)) {
+            for element in (begin / gap..end.div_ceil(gap)).map(|group| drawn(seed, gap, group)).filter(|element| stays(*element)) {
                 if let Some(sum) = element.checked_sub(begin).and_then(|column| sums.get_mut(column as usize)) {
                     *sum = sum.wrapping_add(of.wrapping_mul(dense(element)));
                 }
+            }
+            return sums;
+        }
+        if halved {
+            for element in (begin..end).filter(|element| stays(*element)) {
+                let sum = &mut sums[(element - begin) as usize];
+                *sum = sum.wrapping_add(of.wrapping_mul(dense(element)));
             }
             return sums;
         }

@@ -53,7 +53,7 @@ fn run(machine: &Scripted, plan: &Plan, variants: &[Variant]) -> Vec<Entry> {
         interrupted: &|| false,
         readings: &|_, _| Readings::default(),
         expected: None,
-        ended: &|_| {},
+        ended: &|_, _| {},
         phase: &|_| {},
         fell: &|_, _| {},
     };
@@ -184,7 +184,7 @@ fn a_measurement_that_its_sensors_speak_against_goes_on_and_is_not_steady() {
             interrupted: &|| false,
             readings: &readings,
             expected: None,
-            ended: &|_| {},
+            ended: &|_, _| {},
             phase: &|_| {},
             fell: &|_, _| {},
         };
@@ -244,7 +244,7 @@ fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
     for (script, is_final) in [(Script::Hang(0), true), (Script::Lost(0), true), (Script::OutOfMemory, false)] {
         let machine = Scripted { script, ..Scripted::new(|_, _| MILLISECOND) };
         let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
-        let ended = |fault: &Fault| told.borrow_mut().push(fault.is_final());
+        let ended = |fault: &Fault, _: Option<&Variant>| told.borrow_mut().push(fault.is_final());
         let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(MILLISECOND), precision: None };
         let context = Context {
             profile,
@@ -280,7 +280,7 @@ fn a_lasting_fall_is_told_while_the_measurement_goes_on() {
         interrupted: &|| false,
         readings: &readings,
         expected: None,
-        ended: &|_| {},
+        ended: &|_, _| {},
         phase: &|_| {},
         fell: &fell,
     };
@@ -340,7 +340,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         interrupted: &|| true,
         readings: &readings,
         expected: None,
-        ended: &|_| {},
+        ended: &|_, _| {},
         phase: &|_| {},
         fell: &|_, _| {},
     };

@@ -1,6 +1,9 @@
 //! Failures of a driver, one at a time: what becomes of the entry, of the run, and of the program.
 
-use crate::fake::{Fake, text};
+use crate::{
+    compiled,
+    fake::{Fake, text},
+};
 use assay::record::{Document, Outcome};
 
 /// Two workloads, so that it shows what the second makes of the first's end.
@@ -41,8 +44,45 @@ fn an_illegal_address_sticks_and_costs_one_entry() {
 }
 
 #[test]
-fn work_that_never_ends_is_given_up_and_costs_one_entry() {
-    costs_one_entry("hang", "87", "hang@launch/copy:3", &["did not finish within"]);
+fn work_that_never_ends_is_given_up_and_measured_by_the_next_kernel() {
+    let script = "hang@launch/copy:3";
+    let fake = Fake::new("hang", "87").failing(script);
+    let entries = failed(&fake, script).entries;
+    let found: Vec<_> = entries.iter().map(|entry| (entry.workload.operation.as_str(), entry.outcome)).collect();
+    assert_eq!(found, [("copy", Outcome::Failed), ("copy", Outcome::Measured), ("scale", Outcome::Measured)]);
+    let [first, second, _] = &entries[..] else { panic!("{entries:?}") };
+    assert!(first.reason.as_ref().is_some_and(|reason| reason.contains("did not finish within")), "{:?}", first.reason);
+    assert_eq!((first.workload.variant.as_str(), second.workload.variant.as_str()), ("vec4x8", "vec4x4"));
+    let said = second.reason.as_deref().unwrap_or_default();
+    assert_eq!(said, "measured in the place of vec4x8, which did not finish");
+}
+
+#[test]
+fn of_a_pair_the_one_that_hangs_is_replaced_and_the_other_measured_once() {
+    let script = "hang@launch/matmul_wgmma:2";
+    let fake = Fake::new("hang-pair", "90").with_ptx(compiled::ptx()).with_cublaslt("libcublasLt.so.12", "").failing(script);
+    let output = fake.run(&["--only", "matmul/bf16.fp32.bf16/128x128x128"]);
+    assert_eq!(output.status.code(), Some(1), "{}\n{}", text(&output.stderr), fake.log());
+    assert!(fake.fired(script), "{}", fake.log());
+    let entries = fake.record().entries;
+    let found: Vec<_> = entries.iter().map(|entry| (entry.workload.variant.as_str(), entry.outcome)).collect();
+    let wanted = [("wgmma/t128x128", Outcome::Failed), ("mma/t128x128", Outcome::Measured), ("vendor", Outcome::Measured)];
+    assert_eq!(found, wanted);
+    assert!(entries[1].pair.is_some(), "held against the library as ever");
+}
+
+#[test]
+fn one_that_hangs_while_kernels_are_chosen_is_not_chosen() {
+    let script = "hang@launch/matmul_wgmma:2";
+    let fake = Fake::new("hang-tuning", "90").with_ptx(compiled::ptx()).failing(script);
+    let output = fake.run(&["--only", "matmul/bf16.fp32.bf16/128x128x128", "--tuning", "anew", "--kernels", "own"]);
+    assert_eq!(output.status.code(), Some(1), "{}\n{}", text(&output.stderr), fake.log());
+    let entries = fake.record().entries;
+    let outcomes: Vec<_> = entries.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Measured], "{entries:?}");
+    let [first, second] = &entries[..] else { panic!("{entries:?}") };
+    assert!(first.reason.as_ref().is_some_and(|reason| reason.contains("when kernels were tried")), "{:?}", first.reason);
+    assert_ne!(first.workload.variant, second.workload.variant);
 }
 
 #[test]

@@ -49,6 +49,15 @@ impl Fake {
         self
     }
 
+    /// Puts the fake of cuSPARSELt beside it under a name, to which the script happens.
+    pub fn with_cusparselt(mut self, file: &str, script: &str) -> Self {
+        let path = self.path(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(library::built("fake_cusparselt"), path).expect("the fake was built with this test");
+        self.variables.push(("ASSAY_FAKE_SPARSE", script.into()));
+        self
+    }
+
     /// Puts the fake of NCCL beside it, to which the script happens.
     pub fn with_nccl(mut self, script: &str) -> Self {
         std::fs::copy(library::built("fake_nccl"), self.path("libnccl.so.2")).expect("the fake was built with this test");
@@ -104,10 +113,12 @@ impl Fake {
             "ASSAY_OUTPUT",
             "ASSAY_NVML_LIB",
             "ASSAY_CUBLASLT_LIB",
+            "ASSAY_CUSPARSELT_LIB",
             "ASSAY_FAKE_FAULT",
             "ASSAY_FAKE_PTX",
             "ASSAY_FAKE_LT",
             "ASSAY_FAKE_NCCL",
+            "ASSAY_FAKE_SPARSE",
             "ASSAY_FAKE_PACE",
             "CUDA_HOME",
             "CUDA_PATH",

@@ -17,6 +17,7 @@ mod quick;
 mod runs;
 mod sensors;
 mod spans;
+mod sparse;
 mod together;
 mod tuning;
 mod vendor;

@@ -29,6 +29,8 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         }
         "issue_dmma" => Some([(1, 1), (2, 3)].map(|(batches, rounds)| doubles(macros, batches, rounds)).into()),
         "issue_mma" | "issue_wgmma" => Some([(1, 1), (2, 3)].map(|(batches, rounds)| tensor(stem, macros, batches, rounds)).into()),
+        // Each half of the tensor cores' memory is filled again.
+        "issue_tcgen05" => Some([(1, 1), (2, 5)].map(|(batches, rounds)| tensor(stem, macros, batches, rounds)).into()),
         "shared" => Some(shared(macros)),
         _ => None,
     }
@@ -44,7 +46,10 @@ fn job(
     let right = move |at: usize| sum((at / width) as u64)[at % width];
     Job {
         name: format!("{batches} batches, {times} times"),
-        geometry: Geometry::linear(batches as u32, constant(macros, "THREADS") as u32),
+        geometry: Geometry {
+            dynamic_shared: constant(macros, "SHARED") as u32,
+            ..Geometry::linear(batches as u32, constant(macros, "THREADS") as u32)
+        },
         buffers,
         window: None,
         arguments: (0..3).map(Argument::Buffer).chain([batches, times].map(Argument::Word)).collect(),
@@ -66,21 +71,20 @@ fn lanes(dtype: Dtype, macros: &Macros, batches: u64, steps: u64) -> Job {
 }
 
 fn tensor(stem: &str, macros: &Macros, batches: u64, rounds: u64) -> Job {
-    const M: u64 = 64;
-    const N: u64 = 128;
+    let (m, n) = if stem == "issue_tcgen05" { (128, 256) } else { (64, 128) };
     let row = assay::dtype::DTYPES.iter().find(|row| row.name == macros["INPUT"]).expect("a known format");
     let (dtype, output) = (row.dtype, if row.dtype == Dtype::Int8 { Dtype::Int32 } else { Dtype::Fp32 });
     let k = K_BYTES / dtype.bytes();
-    let sums = batches * M * N;
-    let buffers = vec![matrix(0, dtype, batches * M * k), matrix(1, dtype, batches * N * k), Contents::Poison(sums as usize * 4)];
+    let sums = batches * m * n;
+    let buffers = vec![matrix(0, dtype, batches * m * k), matrix(1, dtype, batches * n * k), Contents::Poison(sums as usize * 4)];
     let times = (rounds * STEPS) as i32;
     let sum = move |at: u64| {
-        let (row, other) = (at / N, at / N / M * N + at % N);
+        let (row, other) = (at / n, at / n / m * n + at % n);
         let product: i32 = (0..k).map(|i| small(0, row * k + i) * small(1, other * k + i)).sum();
         encoded(output, f64::from(product * times))
     };
     // By the warp each reads its rows of A and all of B.
-    let operands = if stem == "issue_wgmma" { (M + N) * K_BYTES } else { (M + 4 * N) * K_BYTES };
+    let operands = if stem == "issue_mma" { (m + 4 * n) * K_BYTES } else { (m + n) * K_BYTES };
     let fetches = 1 + constant(macros, "FETCH") * rounds * STEPS;
     let claim = Claim {
         // Each round's sums are added to the total; integers are not counted.
@@ -88,7 +92,7 @@ fn tensor(stem: &str, macros: &Macros, batches: u64, rounds: u64) -> Job {
         tensor_flops: 2 * sums * k * rounds * STEPS,
         read: batches * operands * fetches,
         written: sums * 4,
-        conflict_free: stem == "issue_wgmma",
+        conflict_free: stem != "issue_mma",
     };
     Job { claim: Some(claim), ..job(macros, buffers, (batches, rounds), sum) }
 }

@@ -1,7 +1,7 @@
 //! The jobs of the kernels that take memory apart: chases from link to link, additions that meet, and streams by bulk copies.
 
 use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
-use crate::stems::{BLOCKS, Macros, SEED, constant, double, geometry};
+use crate::stems::{BLOCKS, HIGH, Macros, SEED, constant, double, geometry};
 use assay::plan;
 
 /// The jobs of a stem; `None` for one of another kind.
@@ -17,6 +17,8 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         // The compiler contracts the product and the sum into one rounding.
         "triad_bulk" => bulk(macros, 2, 2, &[1, FACTOR.to_bits()], |x, y| FACTOR.mul_add(y, x)),
         "read_bulk" => read_bulk(macros),
+        "write_bulk" => write_bulk(macros),
+        "dot_bulk" => dot_bulk(macros),
         "all_reduce" => all_reduce(macros),
         _ => return None,
     })
@@ -98,8 +100,6 @@ fn linked(lines: u64) -> Contents {
 
 /// Words of a block.
 const REGION: u64 = 4096;
-/// A seed of which all bits matter.
-const HIGH: u32 = 0xc0de_5eed;
 
 /// Every word of a block is added to in every pass, by a thread one warp further back each time.
 fn spread(macros: &Macros, shared: bool) -> Vec<Job> {
@@ -216,6 +216,53 @@ fn read_bulk(macros: &Macros) -> Vec<Job> {
         claim: Some(Claim { read: length * segments * 4, written: segments * 4, ..Claim::default() }),
     };
     vec![job(piece * 3, 7), job(piece + 4 * 377, 5), job(16, 9), job(4, 2)]
+}
+
+fn write_bulk(macros: &Macros) -> Vec<Job> {
+    let piece = constant(macros, "PIECE") / 4;
+    let job = |words: u64| Job {
+        name: format!("{words} words"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![Contents::Poison(words as usize * 4)],
+        window: None,
+        arguments: vec![Argument::Buffer(0), Argument::Word(words), Argument::Word(u64::from(SEED))],
+        expected: vec![(0, equals(|at| plan::weyl(SEED, at as u64)))],
+        claim: Some(Claim { written: words * 4, conflict_free: true, ..Claim::default() }),
+    };
+    // More pieces a block than stages, so that each is written anew; fewer than blocks; none at all.
+    let many = (constant(macros, "STAGES") + 2) * u64::from(BLOCKS);
+    vec![job(piece * many), job(piece * 4 + 1111), job(piece + 4), job(7)]
+}
+
+fn dot_bulk(macros: &Macros) -> Vec<Job> {
+    let (piece, threads) = (constant(macros, "PIECE") / 8, constant(macros, "THREADS"));
+    // Small integers, so that the order of summation does not matter.
+    let small = |buffer: u32, at: u64| f64::from(plan::small(plan::buffer_seed(SEED, buffer), at));
+    let job = |length: u64, segments: u64| Job {
+        name: format!("{segments} segments of {length} elements"),
+        geometry: geometry(macros, BLOCKS),
+        buffers: vec![
+            filled((length * segments) as usize, |at| small(0, at as u64)),
+            filled((length * segments) as usize, |at| small(1, at as u64)),
+            Contents::Poison(segments as usize * 8),
+        ],
+        window: None,
+        arguments: (0..3).map(Argument::Buffer).chain([length * segments, segments].map(Argument::Word)).collect(),
+        expected: vec![(
+            2,
+            equals(move |at| {
+                (at as u64 * length..(at as u64 + 1) * length).map(|element| small(0, element) * small(1, element)).sum::<f64>()
+            }),
+        )],
+        claim: Some(Claim {
+            // A block's threads join their sums.
+            flops: 2 * length * segments + segments * (5 * threads + threads / 32),
+            read: length * segments * 16,
+            written: segments * 8,
+            ..Claim::default()
+        }),
+    };
+    vec![job(piece * 3, 7), job(piece + 2 * 377, 5), job(8, 9), job(2, 2)]
 }
 
 /// One device's part of a sum over several: each output is written where that part is, and nowhere else.

@@ -15,6 +15,8 @@ pub fn constant(macros: &Macros, name: &str) -> u64 {
 }
 
 pub const SEED: u32 = 0x5eed;
+/// A seed of which all bits matter.
+pub const HIGH: u32 = 0xc0de_5eed;
 
 /// The jobs of a stem in one of its configurations; `None` for a stem that is not known here.
 pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
@@ -29,6 +31,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
         "link" => link(macros),
         "fill" => fill(macros),
         "fold" => fold(macros),
+        "prune" => prune(macros),
         _ => {
             let elsewhere = [crate::memory::jobs, crate::issue::jobs, crate::residual::jobs, crate::products::jobs];
             return elsewhere.into_iter().find_map(|jobs| jobs(stem, macros));
@@ -273,6 +276,28 @@ fn fill(macros: &Macros) -> Vec<Job> {
         job(BEYOND, 600, (0, 64)),
         job(BEYOND, 600, (1, 1)),
     ]
+}
+
+/// Elements that are told apart by their bits, of which two of each four stay as they are.
+fn prune(macros: &Macros) -> Vec<Job> {
+    let size = if macros["FOUR"] == "u32" { 1 } else { 2 };
+    let value = move |at: usize| plan::first(!SEED, at as u64) | 1;
+    let job = |from: u64, fours: u64| {
+        let (far, first) = (from > 0, from * 4);
+        let element = move |at: usize| if plan::kept(HIGH, first + at as u64) { value(at) } else { 0 };
+        Job {
+            name: format!("{fours} times four from {from}"),
+            geometry: geometry(macros, if far { FAR_BLOCKS + 3 } else { BLOCKS }),
+            buffers: vec![Contents::Filled(
+                (0..fours as usize * 4).flat_map(|at| value(at).to_le_bytes().into_iter().take(size)).collect(),
+            )],
+            window: far.then_some(((first as usize) * size, (u64::from(FAR_BLOCKS), u64::MAX))),
+            arguments: vec![Argument::Buffer(0), Argument::Word(from + fours), Argument::Word(u64::from(HIGH))],
+            expected: vec![(0, equals(move |at| element(at / size).to_le_bytes()[at % size]))],
+            claim: Some(Claim { read: fours * 4 * size as u64, written: fours * 4 * size as u64, ..Claim::default() }),
+        }
+    };
+    vec![job(0, 2000), job(0, 769), job(0, 3), job(BEYOND, 600)]
 }
 
 /// The same where two elements share a byte.

@@ -22,6 +22,7 @@ const UNSAFE_PLACES: &[&str] = &[
     "src/device/cuda/lt_sys.rs",
     "src/device/cuda/nccl.rs",
     "src/device/cuda/peers.rs",
+    "src/device/cuda/sparse_lt.rs",
     "src/device/wgpu/trusted.rs",
     "src/device/cpu/stream.rs",
     "src/telemetry/nvml_sys.rs",

@@ -130,6 +130,31 @@ fn chains_are_exact_in_one_submission_and_in_one_each() {
 }
 
 #[test]
+fn every_block_of_a_product_is_checked_and_a_wrong_one_is_found() {
+    let Some(machine) = machine(u64::MAX) else { return };
+    for [m, n, k] in [[128, 64, 64], [132, 260, 80], [257, 130, 67]] {
+        let plan = matmul(m, n, k);
+        let product = plan.product().expect("a product");
+        let mut prepared = machine.prepare(&plan, &machine.variants(&plan)[..1]).expect("prepared");
+        prepared.fill(Pass::Random).expect("filled");
+        run(prepared.as_mut(), 0, 1);
+        let right = prepared.residual(7).expect("looked").expect("deep enough");
+        let (down, across) = product.blocks();
+        assert_eq!(right.len() as u64, down * across);
+        assert!(right.iter().all(|off| *off < 0.01), "{m}x{n}x{k}: {right:?}");
+        assert_ne!(right, prepared.residual(8).expect("looked").expect("deep enough"), "other signs round otherwise");
+        // A bit of the last element's exponent.
+        prepared.flip(2, (m * n - 1) * 32 + 28).expect("flipped");
+        let wrong = prepared.residual(7).expect("looked").expect("deep enough");
+        let (last, others) = wrong.split_last().expect("blocks");
+        assert!(*last > 0.1 && others == &right[..others.len()], "{m}x{n}x{k}: {wrong:?}");
+    }
+    let shallow = matmul(64, 64, 20);
+    let mut prepared = machine.prepare(&shallow, &machine.variants(&shallow)[..1]).expect("prepared");
+    assert_eq!(prepared.residual(7).expect("looked"), None, "single precision would say more of itself than of the product");
+}
+
+#[test]
 fn matmul_is_exact_on_whole_and_ragged_sizes() {
     let Some(machine) = machine(u64::MAX) else { return };
     for [m, n, k] in

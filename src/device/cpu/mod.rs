@@ -10,6 +10,7 @@ mod launch;
 mod memory;
 mod prepared;
 mod product;
+mod residual;
 mod stream;
 mod team;
 mod topology;

@@ -6,14 +6,14 @@ use super::{
     kernels::Style,
     launch::Launcher,
     memory::{Memory, Spare},
-    product,
+    product, residual,
     stream::Level,
     team::Team,
 };
 use crate::{
     contract::{Fault, Monotonic, Prepared, Span, Timer},
     dtype::Dtype,
-    plan::{Buffer, Fold, Pass, Plan, Variant, VariantKind},
+    plan::{Buffer, Fold, Pass, Plan, Product, Variant, VariantKind},
 };
 
 /// What all plans of a machine share.
@@ -31,6 +31,8 @@ pub struct Host<'a> {
 pub struct Ready<'a> {
     host: Host<'a>,
     job: Job,
+    /// Where the plan is one.
+    product: Option<Product>,
     buffers: Vec<Buffer>,
     seeds: Vec<u32>,
     memory: Vec<Memory>,
@@ -51,6 +53,7 @@ impl<'a> Ready<'a> {
         Ok(Self {
             host,
             job,
+            product: plan.product(),
             seeds: (0..plan.buffers.len()).map(|index| plan.buffer_seed(index)).collect(),
             memory: host.spare.take(&sizes)?,
             buffers: plan.buffers.clone(),
@@ -117,6 +120,14 @@ impl Prepared for Ready<'_> {
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault> {
         let (description, memory) = self.buffer(buffer)?;
         Ok(seeds.iter().map(|&seed| contents::fold(self.host.team, memory, description, fold, seed)).collect())
+    }
+
+    fn residual(&mut self, seed: u32) -> Result<Option<Vec<f64>>, Fault> {
+        let Some(product) = self.product else { return Ok(None) };
+        let [a, b, c] = product.buffers;
+        let (described, left) = self.buffer(a)?;
+        let (dtype, right, result) = (described.dtype, self.buffer(b)?.1, self.buffer(c)?.1);
+        Ok(residual::residual(self.host.team, &product, dtype, [left, right, result], seed))
     }
 
     fn flip(&mut self, buffer: usize, bit: u64) -> Result<(), Fault> {

@@ -28,12 +28,12 @@ const ISSUED: &[Dtype] = &[Dtype::Tf32, Dtype::Fp16, Dtype::Bf16, Dtype::E4m3, D
 const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("read", &[Dtype::Uint32], &["read", "read_bulk"]),
     ("shared", &[Dtype::Uint32], &["shared"]),
-    ("write", &[Dtype::Uint32], &["write"]),
+    ("write", &[Dtype::Uint32], &["write", "write_bulk"]),
     ("copy", &[Dtype::Fp64], &["copy", "copy_bulk"]),
     ("scale", &[Dtype::Fp64], &["scale", "scale_bulk"]),
     ("add", &[Dtype::Fp64], &["add", "add_bulk"]),
     ("triad", &[Dtype::Fp64], &["triad", "triad_bulk"]),
-    ("dot", &[Dtype::Fp64], &["dot"]),
+    ("dot", &[Dtype::Fp64], &["dot", "dot_bulk"]),
     ("chase", &[Dtype::Uint32], &["chase"]),
     ("link", &[Dtype::Uint32], &["link"]),
     ("all_reduce", &[Dtype::Fp32], &["all_reduce"]),
@@ -44,6 +44,7 @@ const STEMS: &[(&str, &[Dtype], &[&str])] = &[
     ("matmul_nt", TENSOR, &["matmul_wgmma", "matmul_tcgen05", "matmul_mma"]),
     ("issue", &[Dtype::Fp32, Dtype::Fp64], &["issue"]),
     ("issue_nt", ISSUED, &["issue_wgmma", "issue_mma", "issue_dmma"]),
+    ("issue_wide", TENSOR, &["issue_tcgen05"]),
 ];
 
 /// Formats that matrices are multiplied in on a compute capability (`major * 10 + minor`), by their names.
@@ -206,6 +207,9 @@ mod tests {
         let segments = |words| names("read", Dtype::Uint32, &[words, 64, 1], 90);
         assert!(segments(64 * 4).contains(&"bulk/p16x6".into()));
         assert!(!segments(64 * 3).contains(&"bulk/p16x6".into()), "bulk copies begin at 16 bytes");
+        assert!(names("write", Dtype::Uint32, &[1 << 20, 7], 90).contains(&"bulk/p16x6".into()));
+        let products = |elements| names("dot", Dtype::Fp64, &[elements, 64], 90).contains(&"bulk/p16x3".into());
+        assert!(products(64 * 2) && !products(64 * 3));
     }
 
     #[test]
@@ -237,6 +241,11 @@ mod tests {
         let issued = |capability| names("issue_nt", Dtype::Fp64, &[1, 1], capability);
         assert_eq!((issued(80), issued(90)), (vec!["dmma/t64x64".to_owned(), "dmma/slow".into()], issued(100)));
         assert!(all("issue_nt", Dtype::Fp64, 89).is_empty());
+        let wide = |dtype, capability| {
+            all("issue_wide", dtype, capability).into_iter().map(|candidate| candidate.name).collect::<Vec<_>>()
+        };
+        assert_eq!([100, 103].map(|capability| wide(Dtype::Bf16, capability)), [["tcgen05/t128x256", "tcgen05/slow"]; 2]);
+        assert!(wide(Dtype::Int8, 103).is_empty() && wide(Dtype::Bf16, 90).is_empty() && wide(Dtype::Bf16, 120).is_empty());
         assert_eq!(precisions(70), ["fp32", "fp64"]);
         assert_eq!(precisions(75), ["fp32", "fp64", "fp16", "int8"]);
         assert_eq!(precisions(80), ["fp32", "fp64", "tf32", "fp16", "bf16", "int8"]);

@@ -83,6 +83,7 @@ pub fn misfit(kernel: &str, args: &[Arg]) -> Option<&'static str> {
             Some("a block adds to 4096 words")
         }
         "read_bulk" if !(count(0) / count(1).max(1)).is_multiple_of(4) => Some("segments must begin at 16 bytes"),
+        "dot_bulk" if !(count(0) / count(1).max(1)).is_multiple_of(2) => Some("segments must begin at 16 bytes"),
         "read_bulk" if count(2) != 1 => Some("it goes over memory once"),
         "triad_bulk" if count(1) != 1 => Some("it goes over memory once"),
         _ => None,
@@ -153,12 +154,12 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
         _ if kernel.starts_with("issue") || kernel == "atomic_one" => count(0),
         "atomic_spread" | "atomic_shared" => count(0) / SHARED_WORDS,
         // Persistent, however many segments or pieces there are.
-        "read_bulk" => count(1).min(resident(configuration, units)),
+        "read_bulk" | "dot_bulk" => count(1).min(resident(configuration, units)),
         // A block a segment, as they become free: segments are many and small.
         "read" | "shared" | "dot" => count(1),
         _ => count(0).div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units)),
     };
-    let counted = kernel.starts_with("atomic") || matches!(kernel, "read" | "read_bulk" | "shared" | "dot");
+    let counted = kernel.starts_with("atomic") || matches!(kernel, "read" | "read_bulk" | "shared" | "dot" | "dot_bulk");
     if blocks > MOST_BLOCKS || counted && blocks == 0 {
         return Err(Unsupported::Other(format!("{blocks} blocks cannot be launched")));
     }
@@ -179,7 +180,8 @@ fn resident(configuration: &Configuration, units: u32) -> u64 {
 fn elements_a_turn(stem: &str, configuration: &Configuration) -> u64 {
     let threads = configuration.constant("THREADS");
     if stem.ends_with("_bulk") {
-        return configuration.constant("PIECE") / size_of::<f64>() as u64;
+        let element = if stem == "write_bulk" { size_of::<u32>() } else { size_of::<f64>() };
+        return configuration.constant("PIECE") / element as u64;
     }
     let vector = if configuration.text("WIDE").is_some() { 2 * VECTOR_BYTES } else { VECTOR_BYTES };
     let loads = configuration.constant("LOADS").max(configuration.constant("STORES"));

@@ -1,6 +1,6 @@
 //! Where a vendor's library may lie: named by a person, on the loader's path, in CUDA's own folders, or among Python's packages.
 
-use super::lt;
+use super::{lt, sparse_lt};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -8,6 +8,8 @@ use std::{
 
 /// The variable that names one.
 pub const VARIABLE: &str = "ASSAY_CUBLASLT_LIB";
+/// The variable that names a cuSPARSELt.
+const SPARSE_VARIABLE: &str = "ASSAY_CUSPARSELT_LIB";
 /// Versions that have the functions we call, the newest first.
 const MAJORS: [u32; 2] = [13, 12];
 
@@ -18,7 +20,7 @@ struct Place {
     major: Option<u32>,
 }
 
-/// What was found of cuBLASLt.
+/// What was found of a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub path: PathBuf,
@@ -65,12 +67,20 @@ pub fn nccl() -> Result<PathBuf, String> {
     beside("libnccl.so.2").ok_or_else(|| "libnccl.so.2 was not found; install it (pip install nvidia-nccl-cu12)".into())
 }
 
-/// cuSPARSELt, where it lies.
+/// cuSPARSELt: the one that a person named and no other, else the first that there is.
 ///
 /// # Errors
-/// In words.
-pub fn cusparselt() -> Result<PathBuf, String> {
-    beside("libcusparseLt.so.0").ok_or_else(|| "libcusparseLt.so.0 was not found".into())
+/// In words, with the way out.
+pub fn cusparselt() -> Result<Found, String> {
+    const NAME: &str = "libcusparseLt.so.0";
+    let named = env::var_os(SPARSE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = named.or_else(|| beside(NAME)).ok_or_else(|| {
+        format!("{NAME} was not found; install it (pip install nvidia-cusparselt-cu12), or name it with {SPARSE_VARIABLE}")
+    })?;
+    match sparse_lt::version(&path) {
+        Ok(version) => Ok(Found { path, version }),
+        Err(why) => Err(format!("{} is no cuSPARSELt that can be used: {why}", path.display())),
+    }
 }
 
 /// A library on the loader's path, in CUDA's folders or among Python's packages.
@@ -135,7 +145,12 @@ fn python_folders() -> Vec<PathBuf> {
     let pythons = roots.iter().flat_map(|root| matching(&root.join("lib"), "python3"));
     let packages =
         pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|packages| python.join(packages).join("nvidia")));
-    packages.flat_map(|nvidia| matching(&nvidia, "")).map(|package| package.join("lib")).collect()
+    // cuSPARSELt lay beside that folder before 0.7.
+    let of = |nvidia: PathBuf| {
+        let beside = nvidia.with_file_name("cusparselt");
+        matching(&nvidia, "").into_iter().chain([beside]).map(|package| package.join("lib"))
+    };
+    packages.flat_map(of).collect()
 }
 
 /// Entries of a folder that begin with a word, in the order of their names.

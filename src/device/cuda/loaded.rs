@@ -4,8 +4,8 @@ use super::{
     graph::{Graph, record, wait},
     host::Copy,
     launch::{Launch, Memory, fault},
+    library::Library,
     nccl::Collective,
-    product::Library,
 };
 use crate::{
     contract::Fault,
@@ -108,6 +108,17 @@ impl Loaded {
             }
         }
         Ok(())
+    }
+
+    /// Lets a library do what it must have done once the inputs were written.
+    ///
+    /// # Errors
+    /// [`Fault`] with the library's words.
+    pub fn digest(&self, stream: &CudaStream) -> Result<(), Fault> {
+        self.steps.iter().try_for_each(|(_, action)| match action {
+            Action::Library(library) => library.digest(stream),
+            _ => Ok(()),
+        })
     }
 
     /// Whether a library carries the steps out.

@@ -18,7 +18,7 @@ macro_rules! calls {
         pub struct Calls {
             // SAFETY: of whoever calls it; each call says why.
             $(pub $field: unsafe extern "C" fn($($argument),*) -> $result,)*
-            /// Never unloaded: the library has registered itself with the driver.
+            /// Never unloaded: it has registered itself with the driver.
             _library: ManuallyDrop<Library>,
         }
 
@@ -30,7 +30,7 @@ macro_rules! calls {
                 let library = unsafe { Library::new(path) }.map_err(|error| error.to_string())?;
                 Ok(Self {
                     $($field: {
-                        // SAFETY: the type is that of this function in cublasLt.h.
+                        // SAFETY: the type is that of this function in the library's header.
                         let found = unsafe { library.get::<unsafe extern "C" fn($($argument),*) -> $result>($name.as_bytes()) };
                         *found.map_err(|_| format!("it lacks {}", $name))?
                     },)*
@@ -40,6 +40,7 @@ macro_rules! calls {
         }
     };
 }
+pub(super) use calls;
 
 calls! {
     version = "cublasLtGetVersion": fn() -> usize;

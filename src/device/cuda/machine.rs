@@ -8,17 +8,19 @@ use super::{
     image,
     launch::{self, Memory, Shape, fault},
     libraries,
+    library::Library,
     loaded::{Action, Loaded},
     lt::Lt,
     nccl, peers,
     prepared::Ready,
-    product::Library,
+    product, sparse,
+    sparse_lt::SparseLt,
     tensor::{self, Argument},
-    vendor::{self, sparse, summed},
+    vendor::{self, summed},
 };
 use crate::{
     contract::{Clock, Fault, Machine, Monotonic, Prepared, Unsupported},
-    plan::{Arg, Buffer, Configuration, Op, Place, Plan, SPARSE, Step, Submit, Variant, VariantKind, kernel},
+    plan::{Arg, Buffer, Configuration, Op, Place, Plan, Step, Submit, Variant, VariantKind, kernel},
     record::Device,
 };
 use cudarc::driver::CudaContext;
@@ -51,6 +53,8 @@ pub struct Opened {
     functions: RefCell<BTreeMap<String, Function>>,
     /// The vendor's library, or why there is none; looked for when it is first asked for.
     lt: OnceCell<Result<Rc<Lt>, String>>,
+    /// That for products of which half of a matrix is zero.
+    sparse: OnceCell<Result<Rc<SparseLt>, Unsupported>>,
     memory: u64,
 }
 
@@ -80,6 +84,7 @@ impl Cuda {
                 context,
                 functions: RefCell::default(),
                 lt: OnceCell::new(),
+                sparse: OnceCell::new(),
                 memory: device.memory_bytes.unwrap_or(0),
             });
             machine.devices.push(device);
@@ -210,7 +215,8 @@ impl Opened {
 
     /// Whether tensor cores do a plan's product and none of our kernels does.
     fn is_left_to_the_library(&self, plan: &Plan) -> bool {
-        plan.product().is_some() && candidates::by_library(plan.precision.input, self.capability)
+        let by_library = || candidates::by_library(plan.precision.input, self.capability);
+        plan.product().is_some_and(|product| product.halved || by_library())
     }
 
     /// Whether something carries a step out.
@@ -218,12 +224,9 @@ impl Opened {
     /// # Errors
     /// [`Unsupported`] with the reason.
     fn carries(&self, plan: &Plan, step: &Step) -> Result<(), Unsupported> {
-        if let Op::Library(SPARSE) = step.op {
-            return Err(sparse(self.capability));
-        }
         if self.is_left_to_the_library(plan) {
             return self.library(plan).map_or(Ok(()), |found| found.map(|_| ())).map_err(|why| match why {
-                Unsupported::Absent(why) => Unsupported::Absent(format!("no kernel of ours for {}, and {why}", plan.precision)),
+                Unsupported::Absent(why) => Unsupported::Absent(format!("no kernel of ours for {}, and {why}", plan.key.precision)),
                 other => other,
             });
         }
@@ -237,9 +240,12 @@ impl Opened {
             let found = libraries::cublaslt(version)?;
             Lt::open(&self.context, &found.path).map(Rc::new).map_err(|why| format!("{}: {why}", found.path.display()))
         };
-        plan.product()?;
+        if plan.product()?.halved {
+            let opened = self.sparse.get_or_init(|| sparse::open(&self.context, self.capability));
+            return Some(opened.clone().and_then(|lt| sparse::library(&lt, plan, self.memory)));
+        }
         match self.lt.get_or_init(open) {
-            Ok(lt) => Library::of(lt, plan, self.memory),
+            Ok(lt) => product::library(lt, plan, self.memory),
             Err(why) => Some(Err(Unsupported::Absent(format!("no cuBLASLt to hold it against: {why}")))),
         }
     }

@@ -12,6 +12,7 @@ mod host;
 mod image;
 mod launch;
 mod libraries;
+mod library;
 mod loaded;
 mod lt;
 mod lt_sys;
@@ -21,6 +22,8 @@ mod numa;
 mod peers;
 mod prepared;
 mod product;
+mod sparse;
+mod sparse_lt;
 mod tensor;
 mod timing;
 mod trips;
@@ -45,17 +48,21 @@ fn probe() -> Listing {
         Err(fault) => (Vec::new(), Some(fault.to_string())),
     };
     // Where there is no device a library beside the driver is of no interest.
-    let libraries = if devices.is_empty() { Vec::new() } else { vec![cublaslt()] };
+    let libraries = if devices.is_empty() { Vec::new() } else { beside() };
     Listing { backend: "cuda".into(), devices, absent, libraries }
 }
 
-fn cublaslt() -> Library {
-    let found = launch::interface_version().map_err(|fault| fault.to_string()).and_then(libraries::cublaslt);
-    let library = Library { name: "cuBLASLt".into(), ..Library::default() };
-    match found {
-        Ok(found) => Library { version: Some(found.version), path: Some(found.path.display().to_string()), ..library },
-        Err(why) => Library { absent: Some(why), ..library },
-    }
+/// Libraries that products are measured by.
+fn beside() -> Vec<Library> {
+    let dense = launch::interface_version().map_err(|fault| fault.to_string()).and_then(libraries::cublaslt);
+    let of = |(name, found): (&str, Result<libraries::Found, String>)| {
+        let library = Library { name: name.into(), ..Library::default() };
+        match found {
+            Ok(found) => Library { version: Some(found.version), path: Some(found.path.display().to_string()), ..library },
+            Err(why) => Library { absent: Some(why), ..library },
+        }
+    };
+    [("cuBLASLt", dense), ("cuSPARSELt", libraries::cusparselt())].into_iter().map(of).collect()
 }
 
 fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {

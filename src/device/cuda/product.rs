@@ -1,44 +1,23 @@
-//! A matrix product by the vendor's library: in which terms it is asked for, what an algorithm must say of itself to be taken, and
-//! which one is kept.
+//! A matrix product by cuBLASLt: in which terms it is asked for, and what an algorithm must say of itself to be taken.
 //!
 //! Row-major `C = A·B` is `Cᵀ = Bᵀ·Aᵀ` by columns, so that our B is the library's left matrix. Where both lie along k, the left one
 //! is transposed: the only way in which it takes 8-bit inputs.
 
 use super::{
-    graph::record,
-    launch::{event, idle},
+    library::{Library, Offer, workspace_of},
     lt::{self, Layout, Lt, Scales, Terms},
     lt_sys::Proposal,
-    timing::elapsed,
 };
 use crate::{
     contract::{Fault, Unsupported},
     dtype::{Dtype, Precision},
     plan::{Plan, Product},
 };
-use cudarc::driver::{CudaContext, CudaStream};
-use std::{
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use cudarc::driver::CudaStream;
+use std::rc::Rc;
 
 /// Algorithms that the library is asked for.
 const ASKED: u32 = 32;
-/// Of those, this many are timed however long they take.
-const TIMED: usize = 16;
-/// The best so many are timed again.
-const FINALISTS: usize = 4;
-/// Beyond the first [`TIMED`] no further algorithm is begun once so much time has gone by.
-const BUDGET: Duration = Duration::from_secs(2);
-/// A span should last this long, so that events tell it well.
-const SPAN_NANOSECONDS: f64 = 200_000.0;
-const MOST_REPETITIONS: u32 = 16;
-/// The most that an algorithm may use beside the matrices, and the part of the device's memory that it may be.
-const WORKSPACE_BYTES: u64 = 64 << 20;
-const WORKSPACE_PART: u64 = 64;
-/// An algorithm that runs longer hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 // `cublasLtNumericalImplFlags_t`.
 const UNITS: u64 = 0xff;
@@ -48,7 +27,7 @@ const SUMS: u64 = 0xff << 8;
 const INPUTS: u64 = 0xff << 16;
 
 /// How the library calls a format (`cudaDataType`), and the flag by which an algorithm says that it multiplies it.
-const fn named(dtype: Dtype) -> Option<(i32, u64)> {
+pub const fn named(dtype: Dtype) -> Option<(i32, u64)> {
     Some(match dtype {
         Dtype::Fp32 => (0, 0x08 << 16),
         Dtype::Tf32 => (0, 0x04 << 16),
@@ -84,7 +63,7 @@ fn computed(Precision { input, accumulate, .. }: Precision) -> Option<(i32, i32,
 
 /// A plan in the library's terms; nothing where it is no product.
 fn terms(plan: &Plan) -> Option<Result<(Terms, [usize; 3]), Unsupported>> {
-    let Product { along_k: transpose_left, buffers: [a, b, c], m, n, k } = plan.product()?;
+    let Product { along_k: transpose_left, buffers: [a, b, c], m, n, k, .. } = plan.product().filter(|product| !product.halved)?;
     let none = || Unsupported::Precision(plan.precision.to_string());
     let found = || {
         let (compute, scale, one, _) = computed(plan.precision).ok_or_else(none)?;
@@ -132,119 +111,45 @@ fn keeps(precision: Precision, said: Option<u64>) -> Result<(), String> {
     Ok(())
 }
 
-/// A plan's product by the library.
-pub struct Library {
-    product: lt::Product,
-    /// The plan's buffers, in the library's order.
-    buffers: [usize; 3],
-    addresses: [u64; 3],
-    chosen: usize,
-    /// Algorithms that were timed.
-    timed: usize,
+/// Asks cuBLASLt for a plan's product; nothing where the plan is none of its. No memory is allocated for it yet.
+pub fn library(lt: &Rc<Lt>, plan: &Plan, memory: u64) -> Option<Result<Library, Unsupported>> {
+    let (terms, buffers) = match terms(plan)? {
+        Ok(found) => found,
+        Err(none) => return Some(Err(none)),
+    };
+    let refused = |why: String| Unsupported::Other(format!("cuBLASLt {}: {why}", lt.version()));
+    let made = lt::Product::new(lt, &terms, ASKED, workspace_of(memory)).and_then(|mut product| {
+        let verdict = |proposal: &Proposal| keeps(plan.precision, lt.implementation(proposal));
+        let first = product.proposals.first().map(verdict);
+        product.proposals.retain(|proposal| verdict(proposal).is_ok());
+        match first {
+            Some(Err(why)) if product.proposals.is_empty() => Err(why),
+            _ => Ok(Library::new(Box::new(product), buffers)),
+        }
+    });
+    Some(made.map_err(refused))
 }
 
-impl Library {
-    /// Asks the library; nothing where the plan is no product. No memory is allocated for it yet.
-    pub fn of(lt: &Rc<Lt>, plan: &Plan, memory: u64) -> Option<Result<Self, Unsupported>> {
-        let (terms, buffers) = match terms(plan)? {
-            Ok(found) => found,
-            Err(none) => return Some(Err(none)),
-        };
-        let refused = |why: String| Unsupported::Other(format!("cuBLASLt {}: {why}", lt.version()));
-        let workspace = WORKSPACE_BYTES.min(memory / WORKSPACE_PART);
-        let made = lt::Product::new(lt, &terms, ASKED, workspace).and_then(|mut product| {
-            let verdict = |proposal: &Proposal| keeps(plan.precision, lt.implementation(proposal));
-            let first = product.proposals.first().map(verdict);
-            product.proposals.retain(|proposal| verdict(proposal).is_ok());
-            match first {
-                Some(Err(why)) if product.proposals.is_empty() => Err(why),
-                _ => Ok(Self { product, buffers, addresses: [0; 3], chosen: 0, timed: 0 }),
-            }
-        });
-        Some(made.map_err(refused))
+impl Offer for lt::Product {
+    fn library(&self) -> String {
+        format!("cuBLASLt {}", self.lt().version())
     }
 
-    /// Gives it the buffers, and the memory that its algorithms work in.
-    ///
-    /// # Errors
-    /// [`Fault::OutOfMemory`].
-    pub fn bind(&mut self, address: impl Fn(usize) -> u64) -> Result<(), Fault> {
-        self.addresses = self.buffers.map(address);
-        self.product.make_room()
+    fn algorithms(&self) -> usize {
+        self.proposals.len()
     }
 
-    /// # Errors
-    /// [`Fault`] with the library's words.
-    pub fn enqueue(&self, stream: &CudaStream) -> Result<(), Fault> {
-        self.product.enqueue(self.chosen, self.addresses, stream)
+    fn name(&self, algorithm: usize) -> String {
+        self.proposals.get(algorithm).map(|proposal| self.lt().name(proposal)).unwrap_or_default()
     }
 
-    /// Version, algorithm, and out of how many it is the fastest.
-    #[must_use]
-    pub fn identity(&self) -> String {
-        let lt = self.product.lt();
-        let algorithm = self.product.proposals.get(self.chosen).map(|proposal| lt.name(proposal)).unwrap_or_default();
-        format!("cuBLASLt {}, {algorithm}, best of {} timed", lt.version(), self.timed)
+    fn make_room(&mut self, _: [u64; 3]) -> Result<(), Fault> {
+        lt::Product::make_room(self)
     }
 
-    /// Times the algorithms on the inputs as they are, and keeps the fastest. The measurement that follows takes samples of its own.
-    ///
-    /// # Errors
-    /// [`Fault`] when none of them runs, or the device is lost.
-    pub fn choose(&mut self, context: &Arc<CudaContext>, stream: &CudaStream) -> Result<(), Fault> {
-        let begin = Instant::now();
-        let watch = Stopwatch { begin: event(context)?, end: event(context)? };
-        let mut found: Vec<(f64, usize)> = Vec::new();
-        let mut refused = None;
-        for index in 0..self.product.proposals.len() {
-            if self.timed >= TIMED && begin.elapsed() > BUDGET {
-                break;
-            }
-            // The first launch of an algorithm loads it.
-            let loaded = self.time(index, 1, &watch, stream);
-            match loaded.and_then(|_| self.time(index, 1, &watch, stream)) {
-                Ok(time) => found.push((time, index)),
-                Err(fault) if fault.is_final() => return Err(fault),
-                Err(fault) => refused = Some(fault),
-            }
-            self.timed = found.len();
-        }
-        found.sort_by(|a, b| a.0.total_cmp(&b.0));
-        found.truncate(FINALISTS);
-        let Some((fastest, _)) = found.first().copied() else {
-            return Err(refused.unwrap_or_else(|| Fault::failed("multiplying by cuBLASLt", "no algorithm runs")));
-        };
-        let repetitions = ((SPAN_NANOSECONDS / fastest.max(1.0)) as u32).clamp(1, MOST_REPETITIONS);
-        for _ in 0..2 {
-            for (best, index) in &mut found {
-                *best = best.min(self.time(*index, repetitions, &watch, stream)?);
-            }
-        }
-        self.chosen = found.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, index)| *index);
-        Ok(())
+    fn enqueue(&self, algorithm: usize, addresses: [u64; 3], stream: &CudaStream) -> Result<(), Fault> {
+        lt::Product::enqueue(self, algorithm, addresses, stream)
     }
-
-    /// Nanoseconds of a launch by a proposal.
-    fn time(&self, index: usize, repetitions: u32, watch: &Stopwatch, stream: &CudaStream) -> Result<f64, Fault> {
-        record(&watch.begin, stream)?;
-        for _ in 0..repetitions {
-            self.product.enqueue(index, self.addresses, stream)?;
-        }
-        record(&watch.end, stream)?;
-        let begin = Instant::now();
-        while !idle(stream)? {
-            if begin.elapsed() > PATIENCE {
-                return Err(Fault::Hung(PATIENCE.into()));
-            }
-            std::thread::sleep(Duration::from_micros(50));
-        }
-        elapsed(&watch.begin, &watch.end).map(|nanoseconds| nanoseconds / f64::from(repetitions))
-    }
-}
-
-struct Stopwatch {
-    begin: cudarc::driver::CudaEvent,
-    end: cudarc::driver::CudaEvent,
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Which of a vendor's libraries does what of a plan.
 
-use super::{host::Storage, libraries, loaded::Loaded, machine::Opened, nccl::Collective};
+use super::{host::Storage, loaded::Loaded, machine::Opened, nccl::Collective};
 use crate::{
-    contract::{Fault, Unsupported},
+    contract::Fault,
     plan::{Arg, Op, Plan, Variant, VariantKind},
 };
 
@@ -32,31 +32,4 @@ pub fn load(seats: &[&Opened], plan: &Plan, buffers: &[Storage]) -> Result<Loade
 /// A library as a variant.
 pub fn variant(name: &str) -> Variant {
     Variant { name: name.into(), kind: VariantKind::Vendor }
-}
-
-/// Why a product with half of its left matrix zero is not measured.
-pub fn sparse(capability: u32) -> Unsupported {
-    const BEGIN: u32 = 80;
-    if capability < BEGIN {
-        let (major, minor) = (capability / 10, capability % 10);
-        return Unsupported::Other(format!("compute capability {major}.{minor} has no sparse tensor cores"));
-    }
-    match libraries::cusparselt() {
-        Ok(path) => Unsupported::Other(format!(
-            "products with 2:4 sparsity are cuSPARSELt's alone; {} is here, and is not called yet",
-            path.display()
-        )),
-        Err(why) => Unsupported::Absent(format!("products with 2:4 sparsity are cuSPARSELt's alone: {why}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_sparse_tensor_cores_no_library_is_looked_for() {
-        assert_eq!(sparse(75).to_string(), "compute capability 7.5 has no sparse tensor cores");
-        assert!(sparse(90).to_string().contains("cuSPARSELt"));
-    }
 }

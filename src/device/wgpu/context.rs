@@ -28,7 +28,7 @@ pub(super) struct Context {
     /// Nanoseconds of a tick, where the device has timestamps.
     pub tick: Option<f64>,
     /// Layouts of bind groups by their number of inputs; one output follows.
-    layouts: [BindGroupLayout; 3],
+    layouts: [BindGroupLayout; 4],
     trouble: Arc<OnceLock<Fault>>,
 }
 
@@ -52,7 +52,7 @@ impl Context {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| drop(uncaught.set(fault(&error, 0)))));
         device.set_device_lost_callback(move |reason, message| drop(lost.set(Fault::Lost(format!("{reason:?}: {message}")))));
         let tick = (!stamps.is_empty()).then(|| f64::from(queue.get_timestamp_period())).filter(|tick| *tick > 0.0);
-        let layouts = [0, 1, 2].map(|inputs| layout(&device, inputs));
+        let layouts = [0, 1, 2, 3].map(|inputs| layout(&device, inputs));
         Ok(Self { device, queue, tick, layouts, trouble })
     }
 

@@ -5,6 +5,7 @@ use super::{
     context::Context,
     limits::Limits,
     lower::lower,
+    residual::Residual,
     timing::{self, MOST_SPANS},
 };
 use crate::{
@@ -67,6 +68,8 @@ pub(super) struct Loaded<'m> {
     context: &'m Context,
     clock: Monotonic,
     arrays: Arrays<'m>,
+    /// Of a product, the check of all of it.
+    residual: Option<Residual>,
     programs: Vec<Program>,
     /// Each dispatch of a chain is a submission of its own, as fast as the host can ask for them.
     apart: bool,
@@ -84,7 +87,8 @@ impl<'m> Loaded<'m> {
         let programs = variants.iter().map(|variant| program(context, limits, &arrays, plan, variant)).collect::<Result<_, _>>()?;
         let stamps = context.tick.map(|tick| stamps(context, tick)).transpose()?;
         let apart = plan.submit == Submit::Stream && plan.program.len() > 1;
-        let loaded = Self { context, clock, arrays, programs, apart, stamps, flight: None, spans: Vec::new() };
+        let residual = Residual::new(context, limits, plan)?;
+        let loaded = Self { context, clock, arrays, residual, programs, apart, stamps, flight: None, spans: Vec::new() };
         loaded.warm()?;
         Ok(loaded)
     }
@@ -316,6 +320,10 @@ impl Prepared for Loaded<'_> {
 
     fn fold(&mut self, buffer: usize, fold: Fold, seeds: &[u32]) -> Result<Vec<u32>, Fault> {
         self.arrays.fold(buffer, fold, seeds)
+    }
+
+    fn residual(&mut self, seed: u32) -> Result<Option<Vec<f64>>, Fault> {
+        self.residual.as_ref().map(|residual| residual.look(self.context, &self.arrays, seed)).transpose()
     }
 
     fn flip(&mut self, buffer: usize, bit: u64) -> Result<(), Fault> {

@@ -11,6 +11,7 @@ mod limits;
 mod loaded;
 mod lower;
 mod machine;
+mod residual;
 mod split;
 mod timing;
 mod trusted;

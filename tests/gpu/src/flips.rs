@@ -147,7 +147,7 @@ fn one(machine: &Flipping, plan: &Plan) -> Result<Outcome> {
         interrupted: &|| false,
         readings: &|_, _| Readings::default(),
         expected: None,
-        ended: &|_| {},
+        ended: &|_, _| {},
         phase: &|_| {},
         fell: &|_, _| {},
     };

@@ -38,9 +38,14 @@ fn packed(folder: &Path) {
     succeed(Command::new(root().join("tests/conformance/build")).arg(folder.join("conformance")));
 }
 
+/// A library of this workspace, as it was built with this test.
+fn library(name: &str) -> PathBuf {
+    std::env::current_exe().expect("a path").with_file_name(name)
+}
+
 /// The fake driver under both names, and all PTX by the hash of its machine code.
 fn fake(folder: &Path) -> PathBuf {
-    let library = std::env::current_exe().expect("a path").with_file_name("libfake_cuda.so");
+    let library = library("libfake_cuda.so");
     let place = folder.join("fake");
     fs::create_dir_all(place.join("ptx")).expect("a folder");
     for name in ["libcuda.so", "libcuda.so.1"] {
@@ -178,6 +183,13 @@ fn the_other_parts_run(folder: &Path, fake: &Path) {
         assert!(part(name, "", &results), "{name}");
         assert!(steps(&results, &format!("{name}.summary.json")).contains(&good(step)), "{name}");
     }
+    let missing = ("sparse".to_owned(), "unavailable".to_owned(), 77);
+    assert!(steps(&results, "reference.summary.json").contains(&missing), "without the library");
+    fs::copy(library("libfake_cusparselt.so"), fake.join("libcusparseLt.so.0")).expect("the fake was built with this test");
+    let sparse = folder.join("sparse");
+    assert!(part("reference", "", &sparse) && steps(&sparse, "reference.summary.json").contains(&good("sparse")));
+    let record = fs::read_to_string(sparse.join("sparse.jsonl")).expect("a record");
+    assert!(record.contains("cuSPARSELt 0.8.1") && record.contains("sparse-int8.int32.int32"), "{record}");
     several_devices_are_a_part_of_their_own(folder, fake);
     let nonsense = Command::new(folder.join("run")).arg(folder.join("none")).arg("everything").output().expect("starts");
     assert_eq!(nonsense.status.code(), Some(2));

@@ -60,7 +60,7 @@ pub struct Proposal {
 
 /// `assayFakeProduct` of the fake driver.
 // SAFETY: of whoever calls it, with a pointer to the words.
-type Multiply = unsafe extern "C" fn(Pointer, *const [u64; 13]) -> c_int;
+type Multiply = unsafe extern "C" fn(Pointer, *const [u64; 14]) -> c_int;
 
 /// `cuDeviceGetAttribute`.
 // SAFETY: of whoever calls it, with a pointer to the value.
@@ -257,7 +257,7 @@ export! {
         let words = [
             left, right, result, of_left.kind as u64, of_result.kind as u64, u64::from(operation.transpose_left), of_result.rows,
             of_result.columns, depth, slower * SCRIPT.pace, u64::from(SCRIPT.wrong.contain(index)), of_a,
-            of_b,
+            of_b, 0,
         ];
         // SAFETY: the driver copies the words before it returns.
         multiply().map_or(NOT_INITIALIZED, |multiply| unsafe { multiply(stream, &raw const words) })

@@ -13,6 +13,7 @@ mod calls;
 #[cfg(test)]
 mod checks;
 mod chip;
+mod compressed;
 mod driver;
 mod image;
 mod launch;

@@ -1,6 +1,7 @@
 //! Matrix products for the fake of a vendor's library: computed on the driver's memory, in the order of a stream.
 
 use crate::{
+    compressed::expanded,
     driver::Driver,
     launch::Cost,
     status::Status,
@@ -9,19 +10,19 @@ use crate::{
 
 /// One product, by columns: `result[rows, columns] = left · right` over `depth`, or `leftᵀ · right`.
 #[derive(Clone, Copy, Debug)]
-pub struct Product([u64; 13]);
+pub struct Product([u64; 14]);
 
-impl From<[u64; 13]> for Product {
+impl From<[u64; 14]> for Product {
     /// Addresses of left, right and result; `cudaDataType` of inputs and result; whether left is transposed; rows, columns, depth; time
     /// in ten-thousandths of what the chip's rate needs; whether one element is to be wrong; addresses of the scales of blocks of both
-    /// inputs, where they have four bits.
-    fn from(words: [u64; 13]) -> Self {
+    /// inputs, where they have four bits; whether right was compressed (see [`crate::compressed`]).
+    fn from(words: [u64; 14]) -> Self {
         Self(words)
     }
 }
 
 /// Bytes, bits of the exponent and of the fraction of a format, by its `cudaDataType`.
-fn format(kind: u64) -> Option<(usize, u32, u32)> {
+pub fn format(kind: u64) -> Option<(usize, u32, u32)> {
     Some(match kind {
         0 => (4, 8, 23),
         1 => (8, 11, 52),
@@ -97,12 +98,14 @@ impl Product {
 
     /// Nanoseconds that it takes.
     pub fn time(&self, rate: f64) -> f64 {
-        let [.., rows, columns, depth, part, _, _, _] = self.0;
-        2.0 * rows as f64 * columns as f64 * depth as f64 / rate * 1e9 * part as f64 / 10_000.0
+        let [.., rows, columns, depth, part, _, _, _, compressed] = self.0;
+        // What is compressed is multiplied twice as fast.
+        let operations = if compressed == 1 { 1.0 } else { 2.0 };
+        operations * rows as f64 * columns as f64 * depth as f64 / rate * 1e9 * part as f64 / 10_000.0
     }
 
     fn compute(&self, driver: &Driver) -> Result<Vec<u8>, Status> {
-        let [left, right, _, input, output, transposed, rows, columns, depth, _, wrong, of_left, of_right] = self.0;
+        let [left, right, _, input, output, transposed, rows, columns, depth, _, wrong, of_left, of_right, compressed] = self.0;
         let to = format(output).ok_or(Status::INVALID_VALUE)?;
         let (m, n, k) = (rows as usize, columns as usize, depth as usize);
         let (a, b) = if input == FP4 {
@@ -110,7 +113,9 @@ impl Product {
         } else {
             let from = format(input).ok_or(Status::INVALID_VALUE)?;
             let read = |address, elements: usize| Ok(decoded(driver.memory.read(address, elements * from.0)?, from));
-            (read(left, m * k)?, read(right, k * n)?)
+            let right =
+                if compressed == 1 { decoded(&expanded(driver, right, (n, k), from.0)?, from) } else { read(right, k * n)? };
+            (read(left, m * k)?, right)
         };
         let mut bytes = Vec::with_capacity(m * n * to.0);
         for column in b.chunks_exact(k) {
@@ -210,7 +215,7 @@ fn a_product_is_that_of_its_matrices() {
     // By columns: [1 3; 2 4] and [5 7; 6 8].
     let (a, b, c) = (hold(&[1.0, 2.0, 3.0, 4.0]), hold(&[5.0, 6.0, 7.0, 8.0]), hold(&[0.0; 4]));
     for (transposed, wanted) in [(0, [23.0, 34.0, 31.0, 46.0]), (1, [17.0, 39.0, 23.0, 53.0])] {
-        let product = Product([a, b, c, 0, 0, transposed, 2, 2, 2, 20_000, 0, 0, 0]);
+        let product = Product([a, b, c, 0, 0, transposed, 2, 2, 2, 20_000, 0, 0, 0, 0]);
         let took = driver.multiply(&product).expect("multiplies");
         let bytes = driver.memory.read(c, 16).expect("held");
         assert_eq!(decoded(bytes, format(0).unwrap()), wanted);

@@ -4,6 +4,7 @@
 //! need on the chip, whichever is longer, and a bit for being launched. So times are exact, and the same in every run.
 
 use crate::{
+    compressed::Compression,
     driver::{Driver, Handle},
     launch::{self, Code, Cost, End, Shape},
     memory::Content,
@@ -72,8 +73,9 @@ pub enum Work {
         from: u64,
         bytes: usize,
     },
-    /// A vendor's library at work.
+    /// A vendor's library at work, or making an input ready for that.
     Product(Product),
+    Compression(Compression),
     /// The same on several devices: inputs and outputs, and single-precision numbers in each.
     Sum(Vec<(u64, u64)>, usize),
     Record(Handle),
@@ -295,6 +297,7 @@ impl Driver {
                 Ok(0.0)
             }
             Work::Product(product) => self.multiply(product).map(|took| LAUNCH_NANOSECONDS + took),
+            Work::Compression(compression) => self.compress(*compression).map(|bytes| within(bytes, bandwidth)),
             Work::Free(address) => self.memory.free(*address).map(|()| 0.0),
             Work::Wait(..) => Ok(0.0),
         }

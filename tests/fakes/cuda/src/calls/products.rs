@@ -7,11 +7,17 @@ use crate::{
 };
 
 export! {
-    fn assayFakeProduct[Context](driver, stream: Pointer, words: *const [u64; 13]) {
+    fn assayFakeProduct[Context](driver, stream: Pointer, words: *const [u64; 14]) {
         let stream = driver.stream(stream)?;
         // SAFETY: the fake library passes a pointer to its words.
         let words = unsafe { words.as_ref() }.ok_or(Status::INVALID_VALUE)?;
         driver.enqueue(stream, Work::Product((*words).into()))
+    }
+    fn assayFakeCompression[Context](driver, stream: Pointer, words: *const [u64; 4]) {
+        let stream = driver.stream(stream)?;
+        // SAFETY: the fake library passes a pointer to its words.
+        let words = unsafe { words.as_ref() }.ok_or(Status::INVALID_VALUE)?;
+        driver.enqueue(stream, Work::Compression((*words).into()))
     }
     fn assayFakeSum[Context](driver, streams: *const Pointer, pairs: *const [u64; 2], ranks: usize, elements: usize) {
         // SAFETY: the fake library passes as many streams and pairs of addresses as it says.

@@ -304,7 +304,7 @@ fn what_was_moved_or_destroyed_is_not_taken() {
     assert_eq!(cusparseLtInit(one), NOT_INITIALIZED, "there is no driver here");
     assert_eq!(put(one, Selection { number: 3 }), SUCCESS);
     assert!(found::<Selection>(one).is_some_and(|says| says.number == 3) && found::<Plan>(one).is_none());
-    second.0 = first.0;
+    second.0.copy_from_slice(&first.0);
     assert!(found::<Selection>(other).is_none());
     assert_eq!([end::<Selection>(one), end::<Selection>(one)], [SUCCESS, INVALID_VALUE]);
 }

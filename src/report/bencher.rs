@@ -53,11 +53,17 @@ pub fn bigger_is_better(check: &Check) -> serde_json::Result<String> {
             name: benchmark(row),
             unit,
             value: shown.value,
-            range: format!("± {}", (shown.high - shown.low) / 2.0),
+            range: range(shown),
             extra: format!("{} of {}", row.compared.judged.verdict.name(), super::check::quoted(figure, &metric.unit)),
         }
     });
     serde_json::to_string_pretty(&each.collect::<Vec<_>>())
+}
+
+/// An interval with an open side has no half.
+fn range(of: Interval) -> String {
+    let half = (of.high - of.low) / 2.0;
+    if half <= of.value.abs() { format!("± {half}") } else { "more than ± 100 %".into() }
 }
 
 fn benchmark(row: &Row) -> String {
@@ -66,4 +72,17 @@ fn benchmark(row: &Row) -> String {
 
 fn known(unit: &str) -> Option<RateUnit> {
     [RateUnit::Flops, RateUnit::Bytes, RateUnit::Items, RateUnit::Seconds].into_iter().find(|known| known.symbol() == unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_side_is_no_number() {
+        assert_eq!(range(Interval { value: 4.0, low: 3.5, high: 4.5 }), "± 0.5");
+        for open in [Interval { value: 4.0, low: 2.0, high: f64::MAX }, Interval { value: 4.0, low: 2.0, high: f64::INFINITY }] {
+            assert_eq!(range(open), "more than ± 100 %");
+        }
+    }
 }

@@ -308,19 +308,19 @@ fn all_reduce(macros: &Macros) -> Vec<Job> {
             }),
         }
     };
-    vec![
+    // A whole turn, and one that ends within its last load: what a device does when it sums everything, or else each of them.
+    let ragged = turn + (constant(macros, "THREADS") * (constant(macros, "LOADS") - 1) + 5) * 4;
+    let both = |devices: u64, own: u64| job(devices, if once { ragged } else { devices * ragged }, own);
+    // Every number of devices ends a chain of comparisons of its own, and every device has stores of its own.
+    let jobs = (0..8).map(|own| both(8, own)).chain((2..8).map(|devices| both(devices, devices - 1)));
+    jobs.chain([
         job(2, turn * 8, 1),
         job(3, turn * 9 + 4 * 77, 2),
         job(8, 4 * 29, 7),
-        job(8, turn * 8, 5),
-        // Every number of devices ends a chain of comparisons of its own, and ragged turns have loads in each of their places.
-        job(8, turn * 8 - 8 * 4 * 5, 3),
-        job(7, turn * 7 - 7 * 4 * 3, 6),
-        job(6, turn * 6 + 4, 5),
         job(5, turn * 5 - 4, 1),
-        job(4, turn * 4, 2),
         job(2, turn * 3 + 4, 0),
         // The second has nothing to do, unless it sums everything.
         job(2, 4, 1),
-    ]
+    ])
+    .collect()
 }

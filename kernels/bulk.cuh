@@ -56,32 +56,6 @@ struct Walk {
     }
 };
 
-// Segments of whole vectors, `length` bytes each, of which a block takes every gridDim.x-th, piece by piece.
-struct Segments {
-    u64 length, count;
-    u32 pieces;
-
-    __device__ __forceinline__ Segments(u64 length, u64 count) : length(length), count(count), pieces((u32)((length + PIECE - 1) / PIECE)) {}
-
-    __device__ __forceinline__ u64 at(u64 segment, u32 piece) const { return segment * length + (u64)piece * PIECE; }
-
-    __device__ __forceinline__ u32 bytes(u32 piece) const { return piece + 1 < pieces ? PIECE : (u32)(length - (u64)piece * PIECE); }
-};
-
-// Where the thread that fetches is among them.
-struct Ahead {
-    u64 segment = blockIdx.x, turn = 0;
-    u32 piece = 0;
-
-    __device__ __forceinline__ void advance(const Segments& walk) {
-        turn++;
-        if (++piece == walk.pieces) {
-            piece = 0;
-            segment += gridDim.x;
-        }
-    }
-};
-
 // Calls `act` for every vector of a piece, with its number.
 template <class Act>
 __device__ __forceinline__ void each_vector(u32 bytes, Act act) {

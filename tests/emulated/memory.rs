@@ -1,7 +1,7 @@
 //! The jobs of the kernels that take memory apart: chases from link to link, additions that meet, and streams by bulk copies.
 
 use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
-use crate::stems::{BLOCKS, HIGH, Macros, SEED, constant, double, geometry};
+use crate::stems::{BLOCKS, HIGH, Macros, SEED, constant, double, geometry, products};
 use assay::plan;
 
 /// The jobs of a stem; `None` for one of another kind.
@@ -236,32 +236,8 @@ fn write_bulk(macros: &Macros) -> Vec<Job> {
 
 fn dot_bulk(macros: &Macros) -> Vec<Job> {
     let (piece, threads) = (constant(macros, "PIECE") / 8, constant(macros, "THREADS"));
-    // Small integers, so that the order of summation does not matter.
-    let small = |buffer: u32, at: u64| f64::from(plan::small(plan::buffer_seed(SEED, buffer), at));
-    let job = |length: u64, segments: u64| Job {
-        name: format!("{segments} segments of {length} elements"),
-        geometry: geometry(macros, BLOCKS),
-        buffers: vec![
-            filled((length * segments) as usize, |at| small(0, at as u64)),
-            filled((length * segments) as usize, |at| small(1, at as u64)),
-            Contents::Poison(segments as usize * 8),
-        ],
-        window: None,
-        arguments: (0..3).map(Argument::Buffer).chain([length * segments, segments].map(Argument::Word)).collect(),
-        expected: vec![(
-            2,
-            equals(move |at| {
-                (at as u64 * length..(at as u64 + 1) * length).map(|element| small(0, element) * small(1, element)).sum::<f64>()
-            }),
-        )],
-        claim: Some(Claim {
-            // A block's threads join their sums.
-            flops: 2 * length * segments + segments * (5 * threads + threads / 32),
-            read: length * segments * 16,
-            written: segments * 8,
-            ..Claim::default()
-        }),
-    };
+    // A block's threads join their sums.
+    let job = |length, segments| products(macros, (length, segments), segments * (5 * threads + threads / 32));
     vec![job(piece * 3, 7), job(piece + 2 * 377, 5), job(8, 9), job(2, 2)]
 }
 

@@ -188,9 +188,15 @@ fn reduction(macros: &Macros, length: u64, segments: u64) -> u64 {
 
 fn dot(macros: &Macros) -> Vec<Job> {
     let segment = turn(macros, 2) * width(macros);
+    let job = |length, segments| products(macros, (length, segments), reduction(macros, length, segments));
+    vec![job(segment * 3, 4), job(segment + 2 * 777, 5), job(1021, 4), job(4, 4)]
+}
+
+/// The sum of products over each of so many segments, with the additions that join what threads hold.
+pub fn products(macros: &Macros, (length, segments): (u64, u64), joins: u64) -> Job {
     // Small integers, so that the order of summation does not matter.
     let small = |buffer: u32, at: u64| f64::from(plan::small(plan::buffer_seed(SEED, buffer), at));
-    let job = |length: u64, segments: u64| Job {
+    Job {
         name: format!("{segments} segments of {length} elements"),
         geometry: geometry(macros, BLOCKS),
         buffers: vec![
@@ -199,13 +205,7 @@ fn dot(macros: &Macros) -> Vec<Job> {
             Contents::Poison(segments as usize * 8),
         ],
         window: None,
-        arguments: vec![
-            Argument::Buffer(0),
-            Argument::Buffer(1),
-            Argument::Buffer(2),
-            Argument::Word(length * segments),
-            Argument::Word(segments),
-        ],
+        arguments: (0..3).map(Argument::Buffer).chain([length * segments, segments].map(Argument::Word)).collect(),
         expected: vec![(
             2,
             equals(move |at| {
@@ -213,13 +213,12 @@ fn dot(macros: &Macros) -> Vec<Job> {
             }),
         )],
         claim: Some(Claim {
-            flops: 2 * length * segments + reduction(macros, length, segments),
+            flops: 2 * length * segments + joins,
             read: length * segments * 16,
             written: segments * 8,
             ..Claim::default()
         }),
-    };
-    vec![job(segment * 3, 4), job(segment + 2 * 777, 5), job(1021, 4), job(4, 4)]
+    }
 }
 
 /// Elements that do not fit 32 bits, and the number of blocks of 256 threads before them.

@@ -3,11 +3,13 @@
 //! It knows what the real one refuses: narrow inputs that do not lie along k, e5m2 times e5m2, fp8 without scales, fp4 without a scale
 //! for each block or below compute capability 10.0. What else goes wrong is up to a [`script`].
 
+mod driver;
 mod script;
 
+use driver::in_driver;
 use script::Script;
 use std::{
-    ffi::{c_char, c_int, c_void},
+    ffi::{c_int, c_void},
     io::Write,
     sync::LazyLock,
 };
@@ -84,23 +86,6 @@ fn generation() -> c_int {
 fn multiply() -> Option<Multiply> {
     // SAFETY: a function of that name has that type, for no other library exports it.
     in_driver(c"assayFakeProduct").map(|found| unsafe { std::mem::transmute::<Pointer, Multiply>(found) })
-}
-
-/// A function of the driver that is in this process.
-fn in_driver(name: &std::ffi::CStr) -> Option<Pointer> {
-    const LAZY_AND_ONLY_IF_LOADED: c_int = 1 | 4;
-    // SAFETY: the C library's own functions, by their own signatures.
-    unsafe extern "C" {
-        fn dlopen(name: *const c_char, flags: c_int) -> Pointer;
-        fn dlsym(library: Pointer, name: *const c_char) -> Pointer;
-    }
-    // SAFETY: the names end with a zero.
-    unsafe {
-        let open = |name: &std::ffi::CStr| dlopen(name.as_ptr(), LAZY_AND_ONLY_IF_LOADED);
-        let library = [c"libcuda.so", c"libcuda.so.1"].into_iter().map(open).find(|library| !library.is_null())?;
-        let found = dlsym(library, name.as_ptr());
-        (!found.is_null()).then_some(found)
-    }
 }
 
 fn give<T>(out: *mut Pointer, made: T) -> c_int {

@@ -4,11 +4,14 @@
 //! What it initialises in its caller's memory begins with a mark, so that what was not initialised, was moved or is destroyed already is
 //! refused; what more goes wrong is up to a [`script`].
 
+#[path = "../../cublaslt/src/driver.rs"]
+mod driver;
 mod script;
 
+use driver::in_driver;
 use script::Script;
 use std::{
-    ffi::{c_char, c_int, c_void},
+    ffi::{c_int, c_void},
     io::Write,
     sync::{
         LazyLock,
@@ -108,23 +111,6 @@ fn end<T: Kept>(at: Pointer) -> c_int {
     // SAFETY: as above.
     unsafe { (*at.cast::<Place<T>>()).mark = 0 };
     SUCCESS
-}
-
-/// A function of the driver that is in this process.
-fn in_driver(name: &std::ffi::CStr) -> Option<Pointer> {
-    const LAZY_AND_ONLY_IF_LOADED: c_int = 1 | 4;
-    // SAFETY: the C library's own functions, by their own signatures.
-    unsafe extern "C" {
-        fn dlopen(name: *const c_char, flags: c_int) -> Pointer;
-        fn dlsym(library: Pointer, name: *const c_char) -> Pointer;
-    }
-    // SAFETY: the names end with a zero.
-    unsafe {
-        let open = |name: &std::ffi::CStr| dlopen(name.as_ptr(), LAZY_AND_ONLY_IF_LOADED);
-        let library = [c"libcuda.so", c"libcuda.so.1"].into_iter().map(open).find(|library| !library.is_null())?;
-        let found = dlsym(library, name.as_ptr());
-        (!found.is_null()).then_some(found)
-    }
 }
 
 /// Hands words to a function of the fake driver, for a stream.

@@ -2,9 +2,13 @@
 //!
 //! `ASSAY_FAKE_NCCL=broken` has it make no handles; `short` has it leave the last element out.
 
+#[path = "../../cublaslt/src/driver.rs"]
+mod driver;
+
+use driver::in_driver;
 use std::{
     cell::RefCell,
-    ffi::{CStr, c_char, c_int, c_void},
+    ffi::{c_int, c_void},
 };
 
 type Pointer = *mut c_void;
@@ -39,19 +43,8 @@ fn script() -> String {
 
 /// The fake driver's sum, if that driver is in this process.
 fn sum() -> Option<Sum> {
-    const LAZY_AND_ONLY_IF_LOADED: c_int = 1 | 4;
-    // SAFETY: the C library's own functions, by their own signatures.
-    unsafe extern "C" {
-        fn dlopen(name: *const c_char, flags: c_int) -> Pointer;
-        fn dlsym(library: Pointer, name: *const c_char) -> Pointer;
-    }
-    // SAFETY: the names end with a zero; a function of that name has that type, for no other library exports it.
-    unsafe {
-        let open = |name: &CStr| dlopen(name.as_ptr(), LAZY_AND_ONLY_IF_LOADED);
-        let library = [c"libcuda.so", c"libcuda.so.1"].into_iter().map(open).find(|library| !library.is_null())?;
-        let found = dlsym(library, c"assayFakeSum".as_ptr());
-        (!found.is_null()).then(|| std::mem::transmute::<Pointer, Sum>(found))
-    }
+    // SAFETY: a function of that name has that type, for no other library exports it.
+    in_driver(c"assayFakeSum").map(|found| unsafe { std::mem::transmute::<Pointer, Sum>(found) })
 }
 
 /// Exports functions under their C names.

@@ -104,6 +104,18 @@ __device__ __forceinline__ const u8* load_pointer(const u8* from) {
     return reinterpret_cast<const u8*>(d);
 }
 
+// What the host writes meanwhile.
+__device__ __forceinline__ u32 load_told(const u32* from) {
+    u32 d;
+    asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(d) : "l"(from) : "memory");
+    return d;
+}
+
+// To the host.
+__device__ __forceinline__ void tell(u32* to, u32 value) {
+    asm volatile("st.relaxed.sys.global.u32 [%0], %1;" : : "l"(to), "r"(value) : "memory");
+}
+
 // Output that is not read again: first to leave the caches.
 __device__ __forceinline__ void store_streamed(double2* to, double2 v) {
     asm volatile("st.global.cs.v2.f64 [%0], {%1, %2};" : : "l"(to), "d"(v.x), "d"(v.y) : "memory");

@@ -198,6 +198,8 @@ pub struct Timer {
     pub resolution: Nanos,
     /// What it tells of a span in which nothing is done, where that was measured; it is part of every span.
     pub overhead: Option<Nanos>,
+    /// Whether the device is held back until the host has enqueued what a span begins with, so that no span holds the enqueueing.
+    pub gated: bool,
 }
 
 /// A telemetry source. A field that cannot be read stays blank; a look never fails whole.

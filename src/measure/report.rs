@@ -198,6 +198,7 @@ fn latency(told: &Told, contender: &Contender) -> Option<Latency> {
         timer: timer.name.into(),
         resolution: timer.resolution,
         overhead: timer.overhead,
+        start_gate: timer.gated,
         service: (batch == 1).then(|| series.histogram().summary()).flatten(),
         limited: contender.limited.summary(),
         response: series.response().summary(),

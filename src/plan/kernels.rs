@@ -34,7 +34,7 @@ mod carried {
 
     /// A stem's images, compressed.
     const STEMS: &[(&str, &[u8])] = stems!(
-        "add" "add_bulk" "all_reduce" "atomic_one" "atomic_shared" "atomic_spread" "chase" "copy" "copy_bulk" "dot" "dot_bulk" "fill" "fold" "issue" "issue_dmma" "issue_mma" "issue_tcgen05" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_tcgen05" "matmul_wgmma" "prune" "read" "read_bulk" "residual" "scale" "scale_bulk" "shared" "triad" "triad_bulk" "write" "write_bulk"
+        "add" "add_bulk" "all_reduce" "atomic_one" "atomic_shared" "atomic_spread" "chase" "copy" "copy_bulk" "dot" "dot_bulk" "fill" "fold" "gate" "issue" "issue_dmma" "issue_mma" "issue_tcgen05" "issue_wgmma" "link" "links" "matmul" "matmul_dmma" "matmul_mma" "matmul_tcgen05" "matmul_wgmma" "prune" "read" "read_bulk" "residual" "scale" "scale_bulk" "shared" "triad" "triad_bulk" "write" "write_bulk"
     );
 
     #[derive(Deserialize)]

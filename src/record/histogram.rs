@@ -98,6 +98,10 @@ pub struct Latency {
     /// What the timer tells of a span in which nothing is done, part of every span; blank where it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overhead: Option<Nanos>,
+    /// Whether the device was held back until the host had enqueued what a span begins with. Elsewhere the first launch of a batch may bear
+    /// the time of its own submission.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub start_gate: bool,
     /// From the start of a launch to its end.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Summary>,

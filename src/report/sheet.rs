@@ -128,6 +128,7 @@ fn about(entries: &[&Entry], paper: Paper) -> String {
         device.uuid.clone(),
         device.bus.clone(),
         timer.map(|latency| format!("timed by {} to {}", latency.timer, figure::time(latency.resolution))),
+        timer.filter(|latency| latency.start_gate).map(|_| "batches begin behind a start gate".to_owned()),
         timer.and_then(|latency| latency.overhead).map(|overhead| format!("an empty span is {}", figure::time(overhead))),
     ];
     let caches = device.caches.iter().map(|cache| format!("L{} {}", cache.level, binary(cache.bytes)));

@@ -194,7 +194,7 @@ impl Prepared for Run<'_> {
     }
 
     fn timer(&self) -> Timer {
-        Timer { name: "script", resolution: Nanos(1), overhead: None }
+        Timer { name: "script", resolution: Nanos(1), overhead: None, gated: false }
     }
 
     fn identity(&self, variant: usize) -> String {

@@ -7,6 +7,7 @@ mod compiled;
 mod ends;
 mod failures;
 mod fake;
+mod gate;
 mod health;
 #[path = "../library/mod.rs"]
 mod library;

@@ -1,4 +1,4 @@
-//! The jobs of the kernels that take memory apart: chases from link to link, additions that meet, and streams by bulk copies.
+//! The jobs of the kernels that take memory apart: chases from link to link, additions that meet, streams by bulk copies; and of the gate.
 
 use crate::job::{Argument, Claim, Contents, Expected, Job, equals, filled};
 use crate::stems::{BLOCKS, HIGH, Macros, SEED, constant, double, geometry, products};
@@ -9,6 +9,7 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
     Some(match stem {
         "links" => links(macros),
         "chase" => chase(macros),
+        "gate" => gate(macros),
         "atomic_spread" | "atomic_shared" => spread(macros, stem == "atomic_shared"),
         "atomic_one" => one(macros),
         "copy_bulk" => bulk(macros, 1, 0, &[], |x, _| x),
@@ -25,6 +26,20 @@ pub fn jobs(stem: &str, macros: &Macros) -> Option<Vec<Job>> {
 }
 
 const FACTOR: f64 = 3.25;
+
+/// One that is open, and two that nobody opens: the kernel says so once its patience is at an end, and not sooner than it began.
+fn gate(macros: &Macros) -> Vec<Job> {
+    let job = |opened: u32, patience: u64| Job {
+        name: format!("opened for {opened:#x}, waits {patience} ns"),
+        geometry: geometry(macros, 1),
+        buffers: vec![filled(2, move |at| [opened, SEED][at])],
+        window: None,
+        arguments: vec![Argument::Buffer(0), Argument::Word(u64::from(HIGH) | 1 << 40), Argument::Word(patience)],
+        expected: vec![(0, equals(move |at| [opened, if opened == HIGH { SEED } else { HIGH }][at]))],
+        claim: (opened == HIGH).then_some(Claim { read: 4, ..Claim::default() }),
+    };
+    vec![job(HIGH, 0), job(HIGH - 1, 0), job(HIGH ^ 1 << 31, 200)]
+}
 
 /// The line behind a line (kernels/cycle.cuh).
 fn next_line(line: u64, lines: u64) -> u64 {

@@ -27,7 +27,7 @@ struct Subject<'a> {
 fn family(stem: &str, arch: &str) -> String {
     match stem {
         "copy" | "scale" | "add" | "triad" | "write" | "read" | "dot" => "stream".into(),
-        "fill" | "fold" | "prune" => "checking".into(),
+        "fill" | "fold" | "gate" | "prune" => "checking".into(),
         bulk if bulk.ends_with("_bulk") => "bulk".into(),
         atomic if atomic.starts_with("atomic") => "atomics".into(),
         "matmul" | "matmul_mma" if arch < "80" => format!("{stem} through registers"),

@@ -47,7 +47,7 @@ fn open(ids: &[String]) -> Result<Box<dyn Machine>, Fault> {
     let topology = Topology::read();
     let team = Team::new(topology.cores.clone())?;
     let clock = Monotonic::default();
-    let timer = Timer { name: "host monotonic clock", resolution: resolution(clock), overhead: None };
+    let timer = Timer { name: "host monotonic clock", resolution: resolution(clock), overhead: None, gated: false };
     let last_cache = topology.last_cache_bytes();
     Ok(Box::new(Cpu { devices: [device(&topology)], spare: Spare::default(), last_cache, team, clock, timer }))
 }

@@ -149,7 +149,7 @@ pub fn grid(kernel: &str, configuration: &Configuration, args: &[Arg], units: u3
             share.div_ceil(elements_a_turn(kernel, configuration)).min(resident(configuration, units))
         }
         "residual" => count(0).div_ceil(BLOCK.0) * count(1).div_ceil(BLOCK.1),
-        "link" | "chase" => 1,
+        "link" | "chase" | "gate" => 1,
         // A block a batch; the sum of all blocks.
         _ if kernel.starts_with("issue") || kernel == "atomic_one" => count(0),
         "atomic_spread" | "atomic_shared" => count(0) / SHARED_WORDS,

@@ -14,7 +14,13 @@ use crate::{
 use cudarc::driver::{CudaContext, CudaStream, result, sys};
 use memmap2::MmapMut;
 use rayon::prelude::*;
-use std::{ptr::NonNull, sync::Arc};
+use std::{
+    ptr::NonNull,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 /// Bytes that a thread fills or folds at a time; a multiple of every format's size.
 const PIECE: usize = 1 << 20;
@@ -216,6 +222,40 @@ impl Drop for Host {
             Owner::Pageable(_) => Ok(()),
         });
         self.context.record_err(freed);
+    }
+}
+
+/// Words in pinned memory by which host and device tell each other things while both are at work.
+pub struct Words(Host);
+
+impl Words {
+    /// So many words, all zero.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfMemory`], or the driver's words.
+    pub fn new(context: &Arc<CudaContext>, count: usize) -> Result<Self, Fault> {
+        Host::pinned(context, (count * size_of::<u32>()) as u64).map(Self)
+    }
+
+    /// As a kernel's argument: the device reaches them at the address at which the host does (unified addressing).
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.0.start.as_ptr() as u64
+    }
+
+    fn word(&self, index: usize) -> &AtomicU32 {
+        assert!((index + 1) * size_of::<u32>() <= self.0.bytes, "no word {index}");
+        // SAFETY: the allocation holds that many words, aligned to a page by the driver; nobody touches them but by atomic accesses.
+        unsafe { AtomicU32::from_ptr(self.0.start.as_ptr().cast::<u32>().add(index)) }
+    }
+
+    #[must_use]
+    pub fn get(&self, index: usize) -> u32 {
+        self.word(index).load(Ordering::Acquire)
+    }
+
+    pub fn set(&self, index: usize, value: u32) {
+        self.word(index).store(value, Ordering::Release);
     }
 }
 

@@ -305,6 +305,11 @@ impl Launch {
         Self { entry, arguments: arguments.into_boxed_slice(), grid, shape }
     }
 
+    /// Gives an argument another value.
+    pub fn set(&mut self, index: usize, argument: Argument) {
+        self.arguments[index] = argument;
+    }
+
     /// Enqueues one launch. The memory that the arguments point to must live until the work is seen to end.
     ///
     /// # Errors

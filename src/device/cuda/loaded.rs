@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Short launches that go to the device at once.
 pub const BUNDLE: u32 = 32;
+/// Launches, each by itself, after which the host is ahead of the device.
+const SINGLES: u32 = 4;
 
 /// What a step does.
 pub enum Action {
@@ -141,6 +143,22 @@ impl Loaded {
             self.bundle = Some(self.capture(stream, BUNDLE)?);
         }
         Ok(())
+    }
+
+    /// Launches that may go to the device before it begins with any: few calls, which its queue takes without waiting.
+    #[must_use]
+    pub fn head(&self) -> u32 {
+        match (&self.graph, &self.bundle) {
+            (Some(_), _) => 1,
+            (None, Some(_)) => BUNDLE,
+            (None, None) => SINGLES,
+        }
+    }
+
+    /// Whether a library's sum over several devices is among them.
+    #[must_use]
+    pub fn is_collective(&self) -> bool {
+        self.steps.iter().any(|(_, action)| matches!(action, Action::Collective(_)))
     }
 
     /// So many launches of the program.

@@ -3,6 +3,7 @@
 use super::{
     calls,
     candidates::{self, Candidate},
+    gate::Gate,
     geometry::{self, grid},
     host::{Copy, Storage},
     image,
@@ -23,7 +24,7 @@ use crate::{
     plan::{Arg, Buffer, Configuration, Op, Place, Plan, Step, Submit, Variant, VariantKind, kernel},
     record::Device,
 };
-use cudarc::driver::CudaContext;
+use cudarc::driver::{CudaContext, CudaStream};
 use std::{
     cell::{OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet},
@@ -53,6 +54,8 @@ pub struct Opened {
     functions: RefCell<BTreeMap<String, Function>>,
     /// The vendor's library, or why there is none; looked for when it is first asked for.
     lt: OnceCell<Result<Rc<Lt>, String>>,
+    /// Tried when the first plan is prepared.
+    gate: OnceCell<Rc<Gate>>,
     /// That for products of which half of a matrix is zero.
     sparse: OnceCell<Result<Rc<SparseLt>, Unsupported>>,
     memory: u64,
@@ -84,6 +87,7 @@ impl Cuda {
                 context,
                 functions: RefCell::default(),
                 lt: OnceCell::new(),
+                gate: OnceCell::new(),
                 sparse: OnceCell::new(),
                 memory: device.memory_bytes.unwrap_or(0),
             });
@@ -211,6 +215,18 @@ impl Opened {
 
     fn free(&self) -> u64 {
         self.context.mem_get_info().map_or(0, |(free, _)| free as u64)
+    }
+
+    /// The device's start gate.
+    ///
+    /// # Errors
+    /// [`Fault`] with the driver's words.
+    pub fn gate(&self, stream: &CudaStream) -> Result<Rc<Gate>, Fault> {
+        if let Some(gate) = self.gate.get() {
+            return Ok(gate.clone());
+        }
+        let gate = Rc::new(Gate::new(self, stream)?);
+        Ok(self.gate.get_or_init(|| gate).clone())
     }
 
     /// Whether tensor cores do a plan's product and none of our kernels does.

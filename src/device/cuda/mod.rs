@@ -6,6 +6,7 @@
 mod calls;
 mod candidates;
 mod facts;
+mod gate;
 mod geometry;
 mod graph;
 mod host;

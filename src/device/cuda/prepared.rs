@@ -82,8 +82,8 @@ impl<'a> Ready<'a> {
         let contexts: Vec<_> = opened.iter().map(|opened| &opened.context).collect();
         loaded.iter_mut().try_for_each(|loaded| loaded.make_ready(&contexts, stream, plan))?;
         context.bind_to_thread().map_err(|error| fault("binding the device", error))?;
-        let timing = Timing::new(context, stream, loaded.len(), clock.now())?;
         let by_host = matches!(plan.submit, Submit::RoundTrip { .. });
+        let timing = Timing::new(stream, loaded.len(), clock.now(), first.opened.gate(stream)?, is_gated(plan, &loaded))?;
         let trips = by_host.then(|| Trips::new(stream, clock.now())).transpose()?;
         let kernel = matches!(plan.program[..], [Step { op: Op::Kernel { .. }, .. }]);
         let bundles = kernel && plan.submit == Submit::Stream && plan.key.family != "launch" && calls::without_graphs().is_none();
@@ -135,6 +135,14 @@ impl<'a> Ready<'a> {
             .map(|(buffer, memory)| (*buffer, memory))
             .ok_or_else(|| Fault::failed("finding a buffer", format!("no buffer {index}")))
     }
+}
+
+/// Whether batches begin behind the gate: not where it is told how soon launches follow each other as the host enqueues them, nor where
+/// the host itself moves the bytes or waits while it enqueues, as it may in a library's sum over devices.
+fn is_gated(plan: &Plan, loaded: &[Loaded]) -> bool {
+    let paced_by_host = plan.key.family == "launch" && plan.submit == Submit::Stream;
+    let pageable = plan.buffers.iter().any(|buffer| buffer.place == Place::Pageable);
+    !paced_by_host && !pageable && !loaded.iter().any(Loaded::is_collective)
 }
 
 impl Seat<'_> {
@@ -203,7 +211,7 @@ impl Prepared for Ready<'_> {
         if *bundles && launches >= BUNDLE && timing.are_short(variant) {
             loaded.bundle(stream)?;
         }
-        timing.batch(stream, variant, launches, |count| loaded.enqueue_all(stream, count))
+        timing.batch(stream, variant, launches, loaded.head(), |count| loaded.enqueue_all(stream, count))
     }
 
     fn finished(&mut self) -> Result<bool, Fault> {

@@ -4,6 +4,7 @@
 //! over long runs a common origin would cost microseconds.
 
 use super::{
+    gate::Gate,
     graph::record,
     launch::{event, fault},
 };
@@ -12,7 +13,7 @@ use crate::{
     units::Nanos,
 };
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream};
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 /// Launches shorter than this are timed together: two event records cost about a microsecond of device time.
 pub const ALONE: Nanos = Nanos(100_000);
@@ -41,20 +42,23 @@ pub struct Timing {
     batch: Option<Batch>,
     spans: Vec<Span>,
     timer: Timer,
+    gate: Rc<Gate>,
 }
 
 impl Timing {
-    /// The stream is idle; `now` is the time of the machine's clock.
+    /// The stream is idle; `now` is the time of the machine's clock. Batches begin behind the gate where they are `gated`.
     ///
     /// # Errors
     /// [`Fault`] with the driver's words.
-    pub fn new(context: &Arc<CudaContext>, stream: &CudaStream, variants: usize, now: Nanos) -> Result<Self, Fault> {
+    pub fn new(stream: &CudaStream, variants: usize, now: Nanos, gate: Rc<Gate>, gated: bool) -> Result<Self, Fault> {
+        let context = stream.context();
         let anchor = event(context)?;
         record(&anchor, stream)?;
         anchor.synchronize().map_err(|error| fault("waiting for an event", error))?;
-        let timer = measured(context, stream)?;
+        let timer = measured(stream, &gate)?;
         Ok(Self {
-            timer,
+            timer: Timer { gated, ..timer },
+            gate,
             context: context.clone(),
             pairs: Vec::new(),
             anchor,
@@ -67,10 +71,11 @@ impl Timing {
 
     /// What the events of this stream tell, as measured when it was made.
     pub fn timer(&self) -> Timer {
-        self.timer
+        Timer { gated: self.timer.gated && self.gate.holds(), ..self.timer }
     }
 
-    /// Enqueues `launches`, as many at a time as `launch` is told, with events around them.
+    /// Enqueues `launches`, as many at a time as `launch` is told, with events around them. The device begins once `head` of them are
+    /// enqueued; but at once with what never ran, whose code may still have to be loaded, for which the host waits for the device.
     ///
     /// # Errors
     /// [`Fault`] of the launch, or when a batch is still under way.
@@ -79,7 +84,8 @@ impl Timing {
         stream: &CudaStream,
         variant: usize,
         launches: u32,
-        mut launch: impl FnMut(u32) -> Result<(), Fault>,
+        head: u32,
+        launch: impl FnMut(u32) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         if self.batch.is_some() {
             return Err(Fault::failed("launching", "the launches before were not waited for"));
@@ -89,12 +95,36 @@ impl Timing {
         while self.pairs.len() < intervals {
             self.pairs.push((event(&self.context)?, event(&self.context)?));
         }
+        if self.timer.gated && self.expected[variant].is_some() {
+            self.gate.close(stream)?;
+        }
+        let enqueued = self.enqueue(stream, intervals, if apart { 1 } else { launches }, head, launch);
+        // Also where a launch was refused.
+        self.gate.open();
+        enqueued?;
+        self.batch = Some(Batch { variant, launches, apart });
+        Ok(())
+    }
+
+    /// So many intervals of so many launches.
+    fn enqueue(
+        &self,
+        stream: &CudaStream,
+        intervals: usize,
+        launches: u32,
+        head: u32,
+        mut launch: impl FnMut(u32) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         for (begin, end) in &self.pairs[..intervals] {
             record(begin, stream)?;
-            launch(if apart { 1 } else { launches })?;
+            launch(launches.min(head))?;
+            if launches > head {
+                self.gate.open();
+                launch(launches - head)?;
+            }
             record(end, stream)?;
+            self.gate.open();
         }
-        self.batch = Some(Batch { variant, launches, apart });
         Ok(())
     }
 
@@ -115,6 +145,7 @@ impl Timing {
             return Ok(false);
         }
         self.batch = None;
+        self.gate.look();
         let mut total = 0.0;
         for index in 0..intervals {
             let (begin, end) = &self.pairs[index];
@@ -140,17 +171,21 @@ impl Timing {
     }
 }
 
-/// The timer that events are: the shortest and the smallest step of spans in which nothing is done. The host may enqueue more slowly than
-/// the device passes events, so that the shortest is what an empty span is at the most.
-fn measured(context: &Arc<CudaContext>, stream: &CudaStream) -> Result<Timer, Fault> {
-    let events: Vec<CudaEvent> = (0..EMPTY).map(|_| event(context)).collect::<Result<_, _>>()?;
-    events.iter().try_for_each(|event| record(event, stream))?;
+/// The timer that events are: the shortest and the smallest step of spans in which nothing is done. They are enqueued behind the gate, so
+/// that the device passes them as fast as it can; where it is not held back, the shortest is what an empty span is at the most.
+fn measured(stream: &CudaStream, gate: &Gate) -> Result<Timer, Fault> {
+    let events: Vec<CudaEvent> = (0..EMPTY).map(|_| event(stream.context())).collect::<Result<_, _>>()?;
+    gate.close(stream)?;
+    let recorded = events.iter().try_for_each(|event| record(event, stream));
+    gate.open();
+    recorded?;
     if let Some(last) = events.last() {
         last.synchronize().map_err(|error| fault("waiting for an event", error))?;
     }
+    gate.look();
     let mut empty: Vec<f64> = events.windows(2).map(|pair| elapsed(&pair[0], &pair[1])).collect::<Result<_, _>>()?;
     empty.sort_by(f64::total_cmp);
-    Ok(Timer { name: "device events", resolution: step(&empty), overhead: Some(Nanos(empty[0].round() as u64)) })
+    Ok(Timer { name: "device events", resolution: step(&empty), overhead: Some(Nanos(empty[0].round() as u64)), gated: false })
 }
 
 /// The smallest step between times in ascending order, when it is below what the driver promises.

@@ -32,7 +32,7 @@ impl Trips {
         let mut trips = Self {
             origin: (Instant::now(), now),
             spans: Vec::new(),
-            timer: Timer { name: "host monotonic clock", resolution: step(), overhead: None },
+            timer: Timer { name: "host monotonic clock", resolution: step(), overhead: None, gated: false },
         };
         for _ in 0..EMPTY {
             trips.make(stream, || Ok(()))?;

@@ -172,7 +172,7 @@ impl Prepared for Run<'_> {
     }
 
     fn timer(&self) -> Timer {
-        Timer { name: "trace", resolution: Nanos(1), overhead: None }
+        Timer { name: "trace", resolution: Nanos(1), overhead: None, gated: false }
     }
 
     fn identity(&self, _: usize) -> String {

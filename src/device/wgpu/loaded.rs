@@ -332,8 +332,8 @@ impl Prepared for Loaded<'_> {
 
     fn timer(&self) -> Timer {
         match &self.stamps {
-            Some(stamps) => Timer { name: "timestamp queries", resolution: Nanos(stamps.tick.ceil() as u64), overhead: None },
-            None => Timer { name: "host monotonic clock", resolution: Nanos(1), overhead: None },
+            Some(stamps) => Timer { name: "timestamp queries", resolution: Nanos(stamps.tick.ceil() as u64), overhead: None, gated: false },
+            None => Timer { name: "host monotonic clock", resolution: Nanos(1), overhead: None, gated: false },
         }
     }
 

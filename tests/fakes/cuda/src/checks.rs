@@ -161,6 +161,72 @@ fn an_error_sticks_and_empties_the_queue() {
     assert!(bench.driver.streams[&bench.streams[0]].queue.is_empty());
 }
 
+/// Waits until the word at an address is one, or until the device's timer has gone on by `n`; tells the next word by zero that it waited
+/// in vain.
+const WAIT: &str = "
+.version 7.0
+.target sm_70
+.address_size 64
+.visible .entry increment(.param .u64 at, .param .u64 n)
+{
+    .reg .pred %p<3>;
+    .reg .b32 %r<3>;
+    .reg .b64 %rd<6>;
+    ld.param.u64 %rd1, [at];
+    ld.param.u64 %rd2, [n];
+    cvta.to.global.u64 %rd1, %rd1;
+    mov.u64 %rd3, %globaltimer;
+LOOK:
+    ld.relaxed.sys.global.u32 %r1, [%rd1];
+    setp.eq.u32 %p1, %r1, 1;
+    @%p1 bra DONE;
+    mov.u64 %rd4, %globaltimer;
+    sub.s64 %rd4, %rd4, %rd3;
+    setp.lt.u64 %p2, %rd4, %rd2;
+    @%p2 bra LOOK;
+    mov.u32 %r2, 0;
+    st.relaxed.sys.global.u32 [%rd1+4], %r2;
+DONE:
+    ret;
+}
+";
+
+/// A kernel waits for pinned memory: what the host writes, what the kernel wrote, and when the event behind it took place.
+fn waited(chip: &str, opens: bool) -> (bool, u32, f64) {
+    let mut bench = Bench::new(chip);
+    bench.code = Arc::new(Code::parse(WAIT).unwrap_or_else(|(line, why)| panic!("line {line}: {why}")));
+    let held = vec![9_u8; 8].into_boxed_slice();
+    let host = held.as_ptr() as usize;
+    bench.driver.pinned.insert(host, held);
+    bench.buffer = host as u64;
+    bench.launch(0, 1_000_000_000, None);
+    bench.give(0, Work::Record(bench.events[0]));
+    // Another stream waits for the one that waits.
+    bench.give(1, Work::Wait(bench.events[0], 1));
+    bench.driver.advance(bench.streams[1]);
+    let waits = bench.driver.events[&bench.events[0]].done == 0;
+    if opens {
+        bench.driver.pinned.get_mut(&host).expect("held")[..4].copy_from_slice(&1_u32.to_le_bytes());
+    }
+    bench.driver.host = 5_000.0;
+    bench.driver.advance(bench.streams[0]);
+    let told = bench.driver.pinned[&host][4..].try_into().expect("four");
+    assert_eq!(bench.driver.poison(0), None);
+    (waits, u32::from_le_bytes(told), bench.driver.events[&bench.events[0]].at)
+}
+
+#[test]
+fn a_kernel_that_waits_for_the_host_holds_up_what_is_behind_it() {
+    const LEFT: u32 = 0x0909_0909;
+    for mode in ["immediate", "deferred"] {
+        let (waits, told, at) = waited(&format!("90,mode={mode}"), true);
+        assert_eq!((waits, told, at), (true, LEFT, 7_000.0), "{mode}: it went on when the host had opened");
+        assert_eq!(waited(&format!("90,mode={mode}"), false), (true, LEFT, 0.0), "{mode}: it waits");
+    }
+    let (waits, told, _) = waited("90,mode=blocking", true);
+    assert_eq!((waits, told), (false, 0), "where the host itself waits, the kernel gives up");
+}
+
 #[test]
 fn an_access_outside_is_found_by_the_interpreter() {
     let mut bench = Bench::new("90");

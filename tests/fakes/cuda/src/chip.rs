@@ -19,6 +19,10 @@ pub struct Chip {
     pub linked: bool,
     /// Work is done when it is waited for, not when it is asked for.
     pub deferred: bool,
+    /// Launches end before the call that asks for them does, as CUDA_LAUNCH_BLOCKING and profilers make them.
+    pub blocking: bool,
+    /// That a call which gives the device work takes the host.
+    pub submit_nanoseconds: f64,
     /// Version of the interface that the driver speaks.
     pub driver: i32,
     /// Slices that each device is cut into by MIG; none is whole.
@@ -32,7 +36,7 @@ pub struct Chip {
 impl FromStr for Chip {
     type Err = String;
 
-    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,driver=12080,mig=2,schedule=5,link=no`; what is not
+    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,submit=3000,driver=12080,mig=2,schedule=5,link=no`; what is not
     /// given has its default.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut chip = Self {
@@ -44,6 +48,8 @@ impl FromStr for Chip {
             name: String::new(),
             linked: true,
             deferred: false,
+            blocking: false,
+            submit_nanoseconds: 0.0,
             driver: 12080,
             mig: 0,
             slice: 0,
@@ -63,7 +69,8 @@ impl FromStr for Chip {
                 "mig" => chip.mig = number()?,
                 "driver" => chip.driver = number()? as i32,
                 "link" => chip.linked = value == "yes",
-                "mode" => chip.deferred = deferred(value)?,
+                "mode" => (chip.deferred, chip.blocking) = mode(value)?,
+                "submit" => chip.submit_nanoseconds = number()?.into(),
                 _ => return Err(format!("{pair}: no such key")),
             }
         }
@@ -77,11 +84,13 @@ impl FromStr for Chip {
     }
 }
 
-fn deferred(value: &str) -> Result<bool, String> {
+/// Whether work is put off, and whether calls wait for it.
+fn mode(value: &str) -> Result<(bool, bool), String> {
     match value {
-        "deferred" => Ok(true),
-        "immediate" => Ok(false),
-        _ => Err(format!("{value}: neither deferred nor immediate")),
+        "deferred" => Ok((true, false)),
+        "immediate" => Ok((false, false)),
+        "blocking" => Ok((false, true)),
+        _ => Err(format!("{value}: neither deferred nor immediate nor blocking")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     chip::Chip,
+    execute::Memo,
     launch::{Code, Facts},
     log::Log,
     memory::Memory,
@@ -9,7 +10,7 @@ use crate::{
     script::{End, Script, What},
     spans::Spans,
     status::Status,
-    work::{Event, Memo, Stream, Work},
+    work::{Event, Stream, Work},
 };
 use std::{
     cell::Cell,
@@ -24,6 +25,9 @@ use std::{
 pub type Handle = u64;
 
 static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
+
+/// Calls that take a program as long as the chip's submission takes.
+const SUBMITS: &[&str] = &["cuLaunchKernel", "cuLaunchKernelEx", "cuGraphLaunch", "cuEventRecord"];
 
 thread_local! {
     /// Device of the context that is current on this thread.
@@ -76,6 +80,8 @@ pub struct Driver {
     pub memo: Memo,
     /// By device: an error that no call gets past.
     pub poison: Vec<Option<Status>>,
+    /// The host's time, in nanoseconds; that of the devices where the host's calls take no time.
+    pub host: f64,
     calls: BTreeMap<&'static str, u64>,
     spans: Spans,
     /// By device: which of the processes that held it this one is.
@@ -124,6 +130,7 @@ impl Driver {
             pinned: BTreeMap::new(),
             registered: BTreeMap::new(),
             memo: Memo::default(),
+            host: 0.0,
             calls: BTreeMap::new(),
             spans: Spans::default(),
             holder: BTreeMap::new(),
@@ -192,6 +199,9 @@ impl Driver {
     fn enter(&mut self, name: &'static str, needs: Needs) -> Result<(), Status> {
         *self.calls.entry(name).or_default() += 1;
         self.spans.pass(name);
+        if SUBMITS.contains(&name) {
+            self.host += self.chip.submit_nanoseconds;
+        }
         let allocates = matches!(name, "cuMemAlloc_v2" | "cuMemAllocAsync");
         self.meet(|place| place == name || allocates && place == "alloc")?;
         if self.lost && needs != Needs::Nothing {

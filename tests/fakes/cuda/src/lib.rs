@@ -15,6 +15,7 @@ mod checks;
 mod chip;
 mod compressed;
 mod driver;
+mod execute;
 mod image;
 mod launch;
 mod log;

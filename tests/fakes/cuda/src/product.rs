@@ -3,9 +3,9 @@
 use crate::{
     compressed::expanded,
     driver::Driver,
+    execute::{Launched, NEVER},
     launch::Cost,
     status::Status,
-    work::{Launched, NEVER},
 };
 
 /// One product, by columns: `result[rows, columns] = left · right` over `depth`, or `leftᵀ · right`.

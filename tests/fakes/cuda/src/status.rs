@@ -31,6 +31,8 @@ impl Status {
     pub const UNKNOWN: Self = Self(999);
     /// No result of any call: the call that meets it never returns.
     pub const HANGS: Self = Self(i32::MIN);
+    /// No result of any call: work that goes on when the host has done something.
+    pub const WAITS: Self = Self(i32::MIN + 1);
 }
 
 /// Number, name and words.

@@ -1,4 +1,4 @@
-//! What streams are given to do, and doing it: the queues, the virtual clock, and launches that are remembered.
+//! What streams are given to do, and doing it: the queues and the virtual clock.
 //!
 //! Time is that of the devices alone and has nothing to do with the machine's: a kernel takes as long as its bytes or its operations
 //! need on the chip, whichever is longer, and a bit for being launched. So times are exact, and the same in every run.
@@ -6,24 +6,17 @@
 use crate::{
     compressed::Compression,
     driver::{Driver, Handle},
-    launch::{self, Code, Cost, End, Shape},
-    memory::Content,
+    launch::{Code, Shape},
     product::Product,
     script::What,
     status::Status,
 };
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 /// From one kernel to the next.
-const LAUNCH_NANOSECONDS: f64 = 2000.0;
+pub const LAUNCH_NANOSECONDS: f64 = 2000.0;
 /// Between host and device, in a nanosecond.
 const BUS_BYTES: f64 = 16.0;
-/// Contents that are kept for launches to be repeated.
-const REMEMBERED_BYTES: usize = 256 << 20;
-
 /// A kernel launch.
 #[derive(Clone)]
 pub struct Launch {
@@ -90,7 +83,8 @@ pub struct Stream {
     pub device: u32,
     /// Whether it runs beside the null stream.
     pub apart: bool,
-    pub queue: VecDeque<Work>,
+    /// With the time at which the host had asked for it.
+    pub queue: VecDeque<(f64, Work)>,
     /// When its last work ended, in nanoseconds.
     pub clock: f64,
     pub hung: bool,
@@ -109,32 +103,11 @@ pub struct Event {
     pub stream: Handle,
 }
 
-/// What a launch did to a state of the memory that it met before.
-struct Remembered {
-    cost: Cost,
-    writes: Vec<Content>,
-}
-
-/// Module, kernel, shape, parameters, and the state of all memory.
-pub type Launched = (Handle, String, Shape, Vec<u8>, [u8; 32]);
-/// No module has this number.
-pub const NEVER: Handle = 0;
-
-/// Launches that need not be executed again. A kernel is a function of its code, shape, parameters and of all memory; where all of
-/// these are as they were, it would do what it did.
-#[derive(Default)]
-pub struct Memo {
-    met: BTreeMap<Launched, Remembered>,
-    /// What each kernel was seen to write, for a flip to have a target.
-    outputs: BTreeMap<(Handle, String, Vec<u8>), Vec<u64>>,
-    bytes: usize,
-    pub interpreted: u64,
-    pub repeated: u64,
-}
-
 enum Step {
     Done,
     Blocked(Handle),
+    /// The host must do something first.
+    Waits,
     Idle,
 }
 
@@ -158,7 +131,7 @@ impl Driver {
             event.asked += 1;
             event.stream = handle;
         }
-        self.streams.get_mut(&handle).ok_or(Status::INVALID_HANDLE)?.queue.push_back(work);
+        self.streams.get_mut(&handle).ok_or(Status::INVALID_HANDLE)?.queue.push_back((self.host, work));
         if !self.chip.deferred {
             self.advance(handle);
         }
@@ -185,6 +158,8 @@ impl Driver {
             match self.step(*next) {
                 Step::Done => *moved = true,
                 Step::Idle => drop(waiting.pop()),
+                // So do all that wait for this one.
+                Step::Waits => return,
                 Step::Blocked(event) => {
                     let other = self.events.get(&event).map(|event| event.stream);
                     let Some(other) = other.filter(|other| self.streams.get(other).is_some_and(|other| !other.hung)) else {
@@ -214,7 +189,8 @@ impl Driver {
             return Step::Idle;
         }
         let device = stream.device;
-        let Some(work) = stream.queue.pop_front() else { return Step::Idle };
+        let Some((asked, work)) = stream.queue.pop_front() else { return Step::Idle };
+        stream.clock = stream.clock.max(asked);
         if self.poison(device).is_some() {
             return Step::Done;
         }
@@ -222,7 +198,7 @@ impl Driver {
             let at = self.events.get(&event).map_or(Some(0.0), |event| (event.done >= until).then_some(event.at));
             let Some(stream) = self.streams.get_mut(&handle) else { return Step::Idle };
             let Some(at) = at else {
-                stream.queue.push_front(work);
+                stream.queue.push_front((asked, work));
                 return Step::Blocked(event);
             };
             stream.clock = stream.clock.max(at);
@@ -230,11 +206,11 @@ impl Driver {
         }
         let took = match self.perform(device, handle, &work) {
             Ok(took) => took,
-            Err(Status::HANGS) => {
+            Err(status @ (Status::HANGS | Status::WAITS)) => {
                 let Some(stream) = self.streams.get_mut(&handle) else { return Step::Idle };
-                stream.hung = true;
-                stream.queue.push_front(work);
-                return Step::Idle;
+                stream.hung = status == Status::HANGS;
+                stream.queue.push_front((asked, work));
+                return if stream.hung { Step::Idle } else { Step::Waits };
             }
             Err(status) => {
                 self.poison[device as usize] = Some(status);
@@ -253,7 +229,7 @@ impl Driver {
         let within = |bytes: usize, chip: f64| LAUNCH_NANOSECONDS + bytes as f64 / chip * 1e9;
         let bandwidth = self.chip.bandwidth();
         match work {
-            Work::Launch(launch) => self.execute(device, launch),
+            Work::Launch(launch) => self.execute(device, stream, launch),
             Work::Set { address, pattern, bytes } => {
                 let to = self.memory.write(*address, *bytes)?;
                 to.iter_mut().zip(pattern.iter().cycle()).for_each(|(to, from)| *to = *from);
@@ -308,93 +284,5 @@ impl Driver {
     fn stray(&mut self, device: u32, status: Status) -> Status {
         self.log.write(&format!("fault stray copy on device {device}: {}", status.0));
         Status::ILLEGAL_ADDRESS
-    }
-
-    fn execute(&mut self, device: u32, launch: &Launch) -> Result<f64, Status> {
-        match launch.planned {
-            Some(What::Illegal) => return Err(Status::ILLEGAL_ADDRESS),
-            Some(What::Hangs) => return Err(Status::HANGS),
-            _ => {}
-        }
-        let cost = self.repeat_or_run(device, launch).map_err(|end| {
-            let (status, words) = match end {
-                End::Illegal(words) => (Status::ILLEGAL_ADDRESS, words),
-                End::Failed(words) => (Status::LAUNCH_FAILED, words),
-                End::Never(words) => (Status::HANGS, words),
-            };
-            self.log.write(&format!("fault {words}"));
-            status
-        })?;
-        if launch.planned == Some(What::Flips) {
-            self.flip(launch);
-        }
-        let chip = &self.chip;
-        let busy = [
-            (cost.read + cost.written) as f64 / chip.bandwidth(),
-            cost.flops as f64 / chip.rate(),
-            cost.turns as f64 / chip.turns(),
-        ];
-        let pace = self.paces.get(&launch.module).copied().unwrap_or(1.0);
-        Ok((LAUNCH_NANOSECONDS + busy.into_iter().fold(0.0, f64::max) * 1e9) * pace)
-    }
-
-    fn repeat_or_run(&mut self, device: u32, launch: &Launch) -> Result<Cost, End> {
-        let met = (launch.module, launch.kernel.clone(), launch.shape, launch.parameters.clone(), self.memory.state());
-        if let Some(cost) = self.recall(&met) {
-            return Ok(cost);
-        }
-        let before = self.memory.hashes();
-        let Launch { code, kernel, shape, parameters, .. } = launch;
-        let joined = self.joined.iter().filter(|(from, _)| *from == device).map(|(_, to)| *to);
-        let reached: Vec<u32> = std::iter::once(device).chain(joined).collect();
-        let hidden = self.memory.beyond(&reached);
-        let hidden = self.memory.raw.hide(hidden.into_iter());
-        let outcome = launch::run(code, kernel, *shape, parameters, &mut self.memory.raw, &self.chip);
-        self.memory.raw.show(hidden);
-        let writes = self.memory.changes(&before);
-        let cost = outcome?;
-        self.log.write(&format!("ran {kernel} {} operations {} read {} written", cost.flops, cost.read, cost.written));
-        self.memo.interpreted += 1;
-        let outputs = self.memo.outputs.entry((launch.module, kernel.clone(), parameters.clone())).or_default();
-        for content in &writes {
-            if !outputs.contains(&content.address) {
-                outputs.push(content.address);
-            }
-        }
-        self.remember(met, cost, writes);
-        Ok(cost)
-    }
-
-    /// Does again what is known to come of a launch; its cost.
-    pub fn recall(&mut self, met: &Launched) -> Option<Cost> {
-        let known = self.memo.met.get(met)?;
-        known.writes.iter().for_each(|content| self.memory.restore(content));
-        self.memo.repeated += 1;
-        Some(known.cost)
-    }
-
-    /// Keeps what came of a launch.
-    pub fn remember(&mut self, met: Launched, cost: Cost, writes: Vec<Content>) {
-        self.memo.bytes += writes.iter().map(Content::len).sum::<usize>();
-        if self.memo.bytes > REMEMBERED_BYTES {
-            self.memo.bytes = 0;
-            self.memo.met.clear();
-        }
-        self.memo.met.insert(met, Remembered { cost, writes });
-    }
-
-    /// Turns one bit in the middle of what the kernel was seen to write.
-    fn flip(&mut self, launch: &Launch) {
-        let written = self.memo.outputs.get(&(launch.module, launch.kernel.clone(), launch.parameters.clone()));
-        let target = written.and_then(|written| written.first().copied()).and_then(|address| self.memory.raw.allocation(address));
-        let Some((address, bytes)) = target else {
-            self.log.write(&format!("fault {} wrote nothing that a bit could be flipped in", launch.kernel));
-            return;
-        };
-        // The second-highest bit of a word is one of the exponent in every format.
-        let at = address + ((bytes / 2) | 7).min(bytes - 1);
-        if let Ok(byte) = self.memory.write(at, 1) {
-            byte[0] ^= 0x40;
-        }
     }
 }

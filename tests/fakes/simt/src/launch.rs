@@ -78,6 +78,8 @@ pub struct Options {
     /// Warp instructions of a cluster after which it is taken to run for ever.
     pub steps: u64,
     pub multiprocessors: u32,
+    /// Nanoseconds by which the device's timer goes on with each warp instruction.
+    pub tick: u64,
     /// The only clusters to execute, by number; all by default. So the far end of a launch that is too large can be tested.
     pub clusters: (u64, u64),
 }
@@ -94,6 +96,7 @@ impl Default for Options {
             races: true,
             steps: 200_000_000,
             multiprocessors: 4,
+            tick: 1,
             clusters: (0, u64::MAX),
         }
     }

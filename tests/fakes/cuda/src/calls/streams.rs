@@ -39,9 +39,15 @@ impl Driver {
         self.events.get(&(event as u64)).ok_or(Status::INVALID_HANDLE)
     }
 
+    /// The host has seen a stream's work end.
+    fn sees(&mut self, stream: Handle) {
+        self.host = self.streams.get(&stream).map_or(self.host, |stream| stream.clock.max(self.host));
+    }
+
     /// Work that was left to do is done now, and found done by the next to ask.
     fn query(&mut self, stream: Handle, done: impl Fn(&Self) -> bool) -> Result<(), Status> {
         if done(self) {
+            self.sees(stream);
             return Ok(());
         }
         self.advance(stream);
@@ -70,7 +76,11 @@ export! {
         if state.capture.is_some() {
             return Err(Status::CAPTURE_UNSUPPORTED);
         }
-        if state.queue.is_empty() { Ok(()) } else { Err(Status::HANGS) }
+        if !state.queue.is_empty() {
+            return Err(Status::HANGS);
+        }
+        driver.sees(stream);
+        Ok(())
     }
     fn cuStreamQuery[Context](driver, stream: Pointer) {
         let stream = driver.stream(stream)?;
@@ -103,7 +113,11 @@ export! {
         driver.advance(stream);
         driver.healthy()?;
         let state = driver.event(event)?;
-        if state.done == state.asked { Ok(()) } else { Err(Status::HANGS) }
+        if state.done != state.asked {
+            return Err(Status::HANGS);
+        }
+        driver.sees(stream);
+        Ok(())
     }
     fn cuEventElapsedTime[Context](driver, out: *mut f32, begin: Pointer, end: Pointer) { elapsed(driver, out, begin, end) }
     fn cuEventElapsedTime_v2[Context](driver, out: *mut f32, begin: Pointer, end: Pointer) { elapsed(driver, out, begin, end) }

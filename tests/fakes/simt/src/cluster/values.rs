@@ -8,9 +8,6 @@ use crate::op::{Lanes, Op, Source, Special, ones};
 use crate::tensor::number::{self, Format};
 use crate::warp::lanes;
 
-/// Nanoseconds of the global timer for each warp instruction: enough to tell times apart.
-const TICK: u64 = 1;
-
 impl Cluster<'_> {
     pub(super) fn value(&self, warp: usize, source: Source) -> Lanes {
         let this = &self.warps[warp];
@@ -65,7 +62,7 @@ impl Cluster<'_> {
             }
             Special::Multiprocessors => all(self.options.multiprocessors),
             Special::Clock => [self.steps; 32],
-            Special::GlobalTimer => [self.steps * TICK; 32],
+            Special::GlobalTimer => [self.steps * self.options.tick; 32],
             Special::LaneMask(0) => each(|lane| 1 << lane),
             Special::LaneMask(1) => each(|lane| (1 << lane) - 1),
             Special::LaneMask(2) => each(|lane| u32::MAX >> (31 - lane)),

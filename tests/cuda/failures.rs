@@ -111,6 +111,10 @@ fn a_lost_device_costs_one_entry() {
 #[test]
 fn a_call_that_fails_is_named() {
     costs_one_entry("busy", "87", "304@cuEventRecord:6", &["CUDA_ERROR_OPERATING_SYSTEM", "event"]);
+    // Whatever sticks to the context is the end of it, not of what comes after.
+    for code in ["710", "717", "718", "220"] {
+        costs_one_entry(&format!("sticks-{code}"), "87", &format!("{code}@cuStreamQuery:2"), &["the device was lost"]);
+    }
     costs_one_entry("ecc", "87", "214@cuStreamQuery:2", &["lost", "CUDA_ERROR_ECC_UNCORRECTABLE"]);
 }
 

@@ -53,6 +53,9 @@ pub struct Context<'a> {
     /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost. May hold it up, as a start gate
     /// does before time is taken.
     pub phase: &'a dyn Fn(Phase),
+    /// Told of a variant before it is launched, and of nothing once its launches have ended, so that whoever watches knows which one was
+    /// launched last should this process never speak again.
+    pub launching: &'a dyn Fn(Option<&Variant>),
     /// Told of a lasting fall of the rate while a long measurement goes on, as soon as it is beyond doubt.
     pub fell: &'a dyn Fn(&Variant, &Decline),
 }
@@ -127,7 +130,8 @@ pub fn measure(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context
     if let Some(reason) = too_long(plan, context.expected, &context.profile) {
         return without(Outcome::Skipped, reason);
     }
-    let waiter = Waiter::new(machine.clock());
+    let told = |variant: Option<usize>| (context.launching)(variant.and_then(|variant| variants.get(variant)));
+    let waiter = Waiter::new(machine.clock(), &told);
     match attempt(machine, plan, variants, &waiter, context) {
         Ok(entries) => entries,
         Err(Stopped::Fault(fault)) => {

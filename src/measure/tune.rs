@@ -13,12 +13,19 @@ use crate::{
 const TURNS: u32 = 3;
 const MOST_LAUNCHES: u64 = 1 << 10;
 
-/// Time of a launch by each variant, within about so much time of the device.
+/// Time of a launch by each variant, within about so much time of the device. `launching` is told as [`super::Context::launching`] is.
 ///
 /// # Errors
 /// [`Fault`] of the device, and the number of the variant whose launch it was.
-pub fn tune(machine: &dyn Machine, plan: &Plan, variants: &[Variant], within: Nanos) -> Result<Vec<Nanos>, (Fault, Option<usize>)> {
-    let waiter = Waiter::new(machine.clock());
+pub fn tune(
+    machine: &dyn Machine,
+    plan: &Plan,
+    variants: &[Variant],
+    within: Nanos,
+    launching: &dyn Fn(Option<&Variant>),
+) -> Result<Vec<Nanos>, (Fault, Option<usize>)> {
+    let told = |variant: Option<usize>| launching(variant.and_then(|variant| variants.get(variant)));
+    let waiter = Waiter::new(machine.clock(), &told);
     tried(machine, plan, variants, within, &waiter).map_err(|fault| (fault, waiter.launching()))
 }
 

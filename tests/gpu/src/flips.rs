@@ -149,6 +149,7 @@ fn one(machine: &Flipping, plan: &Plan) -> Result<Outcome> {
         expected: None,
         ended: &|_, _| {},
         phase: &|_| {},
+        launching: &|_| {},
         fell: &|_, _| {},
     };
     let entry = measure(machine, plan, &variants, &context).pop().context("no entry")?;

@@ -53,12 +53,14 @@ pub struct Context<'a> {
     /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost. May hold it up, as a start gate
     /// does before time is taken.
     pub phase: &'a dyn Fn(Phase),
-    /// Told of a variant before it is launched, and of nothing once its launches have ended, so that whoever watches knows which one was
-    /// launched last should this process never speak again.
-    pub launching: &'a dyn Fn(Option<&Variant>),
+    pub launching: Launching<'a>,
     /// Told of a lasting fall of the rate while a long measurement goes on, as soon as it is beyond doubt.
     pub fell: &'a dyn Fn(&Variant, &Decline),
 }
+
+/// Told of a variant before it is launched, and of nothing once its launches have ended, so that whoever watches knows which one was
+/// launched last should this process never speak again.
+pub type Launching<'a> = &'a dyn Fn(Option<&Variant>);
 
 /// What a measurement is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

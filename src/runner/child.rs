@@ -68,10 +68,10 @@ impl Child {
                 }
             });
         }
-        let (complains, complaints) = channel();
+        let (sends, complaints) = channel();
         if let Some(errors) = process.stderr.take() {
             // Nobody need hear it: a worker that cannot be ended is not waited for.
-            std::thread::spawn(move || complains.send(tail(errors)));
+            std::thread::spawn(move || sends.send(tail(errors)));
         }
         Ok(Self { orders: process.stdin.take(), process, lines, complaints })
     }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     contract::{Machine, Unsupported},
+    measure::Launching,
     plan::{Plan, Variant, VariantKind},
     record::{Device, Entry, Outcome},
 };
@@ -26,7 +27,7 @@ impl Contention {
         plan: &Plan,
         (machine, device): (&dyn Machine, &Device),
         contenders: Contenders,
-        (tuning, launching): (&mut Tuning, &dyn Fn(Option<&Variant>)),
+        (tuning, launching): (&mut Tuning, Launching),
         tries: &Tries,
     ) -> Self {
         let variants = tries.left.clone();

@@ -3,7 +3,7 @@
 
 use crate::{
     contract::{Fault, Machine},
-    measure,
+    measure::{self, Launching},
     plan::{Plan, Variant, VariantKind, kernels_hash, known_chip},
     record::{Device, Kind},
     units::Nanos,
@@ -103,7 +103,7 @@ impl Tuning {
         machine: &dyn Machine,
         plan: &Plan,
         mut variants: Vec<Variant>,
-        launching: &dyn Fn(Option<&Variant>),
+        launching: Launching,
     ) -> (Vec<Variant>, Option<Chosen>) {
         let candidates: Vec<Variant> = variants.iter().filter(|variant| variant.kind == VariantKind::Own).cloned().collect();
         if candidates.len() < 2 || self.mode == Tune::Off {
@@ -132,7 +132,7 @@ impl Tuning {
         machine: &dyn Machine,
         plan: &Plan,
         candidates: &[Variant],
-        launching: &dyn Fn(Option<&Variant>),
+        launching: Launching,
     ) -> Option<(String, Chosen)> {
         let within = EACH.min(self.left);
         if within == Nanos(0) || machine.supports(plan).is_err() {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     contract::{Backend, Clock, Fault, Machine, Monotonic},
     device::BACKENDS,
-    measure::{self, Context, Phase, Profile, Readings},
+    measure::{self, Context, Launching, Phase, Profile, Readings},
     plan::{Plan, Variant},
     record::{Device, Entry, Kind, Outcome, RateUnit},
     telemetry::{Sampler, Sources},
@@ -205,7 +205,7 @@ impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
         let tries = Tries::new(self.hung, plan, self.machine.variants(plan), self.together);
         let launching = |variant: Option<&Variant>| tell_of_launch(plan, &tries, variant);
-        let tuning = (&mut self.tuning, &launching as &dyn Fn(Option<&Variant>));
+        let tuning = (&mut self.tuning, &launching as Launching);
         let contention = Contention::of(plan, (self.machine, &self.device), self.contenders, tuning, &tries);
         let device = self.device.clone();
         if let Some(lost) = self.lost_in_tuning(plan, &tries) {

@@ -217,14 +217,7 @@ impl Attendance<'_> {
                 Heard::Event(Event::Launching { workload, work, again }) => self.launching = Some((workload, work, again)),
                 Heard::Event(Event::Launched) => self.launching = None,
                 Heard::Event(Event::Fell { workload, decline }) => news(self.fell(workload, decline))?,
-                Heard::Event(Event::Ready) => {
-                    self.at_gate = true;
-                    // The others may have all of their measurement before them.
-                    vigil.expect(Instant::now(), self.within);
-                    if let Some(lane) = self.lane {
-                        lane.comes();
-                    }
-                }
+                Heard::Event(Event::Ready) => self.comes(&mut vigil),
                 Heard::Event(Event::Watches) => self.watch.by_nvml(),
                 Heard::Event(Event::Xid { number }) => self.watch.told(number),
                 Heard::Event(Event::Again { workload }) => {
@@ -272,6 +265,15 @@ impl Attendance<'_> {
 
     fn fell(&self, workload: Workload, decline: Decline) -> News {
         News::Fell { device: self.task.device.id.clone(), workload, decline }
+    }
+
+    /// It comes to the gate, and the others may have all of their measurement before them.
+    fn comes(&mut self, vigil: &mut Vigil) {
+        self.at_gate = true;
+        vigil.expect(Instant::now(), self.within);
+        if let Some(lane) = self.lane {
+            lane.comes();
+        }
     }
 
     /// Tells a worker at the gate what becomes of it, once that is known.

@@ -14,20 +14,12 @@ const THREE: [&str; 4] = ["--only", "stream/*/{copy,scale,add}/*", "--footprint"
 const ENDS: [(&str, &str); 4] =
     [("kill", "SIGKILL"), ("segv", "SIGSEGV"), ("exit", "exit status: 3"), ("stop", "gave no sign of life for 10 s")];
 
-/// Where the second workload's measurement meets its end, and what it was doing.
-fn at(phase: &str, place: &str) {
+/// Where the second workload's measurement meets its end, what it was doing, and how many are measured where its worker stood still: one
+/// that does so in a launch costs that kernel alone, and the next is measured.
+fn at(phase: &str, place: &str, beside_one_that_stands: usize) {
     std::thread::scope(|scope| {
         for (end, words) in ENDS {
-            scope.spawn(move || costs_one_entry(phase, &format!("{end}@{place}"), words, 2));
-        }
-    });
-}
-
-/// The same in a launch: a worker that stands still there, as one does to which the driver never returns, costs that kernel alone.
-fn in_a_launch(phase: &str, place: &str) {
-    std::thread::scope(|scope| {
-        for (end, words) in ENDS {
-            let measured = if end == "stop" { 3 } else { 2 };
+            let measured = if end == "stop" { beside_one_that_stands } else { 2 };
             scope.spawn(move || costs_one_entry(phase, &format!("{end}@{place}"), words, measured));
         }
     });
@@ -90,22 +82,22 @@ fn a_killed_parent_leaves_no_worker_in_whatever_state_it_is() {
 
 #[test]
 fn while_a_device_is_opened() {
-    at("opening the device", "cuDevicePrimaryCtxRetain:1");
+    at("opening the device", "cuDevicePrimaryCtxRetain:1", 2);
 }
 
 #[test]
 fn while_a_measurement_is_prepared() {
-    at("preparing", "alloc:4");
+    at("preparing", "alloc:4", 2);
 }
 
 #[test]
 fn while_a_measurement_is_verified() {
-    in_a_launch("verifying", "launch/scale:1");
+    at("verifying", "launch/scale:1", 3);
 }
 
 #[test]
 fn while_launches_are_timed() {
-    in_a_launch("timing launches", "cuGraphLaunch:3");
+    at("timing launches", "cuGraphLaunch:3", 3);
 }
 
 #[test]

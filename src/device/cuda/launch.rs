@@ -195,8 +195,13 @@ impl Memory {
     /// [`Fault`] outside the allocation, or with the driver's words.
     pub fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         self.within(offset, from.len())?;
-        // SAFETY: the range lies within this allocation and `from` is as long.
-        unsafe { result::memcpy_htod_sync(self.address + offset, from) }.map_err(|error| fault("writing memory", error))
+        // From pageable memory the driver returns once it has taken the bytes: they arrive later, in the order of the default stream, for
+        // which ours do not wait.
+        // SAFETY: the range lies within this allocation and `from` is as long; no stream at all is the default one.
+        unsafe {
+            result::memcpy_htod_sync(self.address + offset, from).and_then(|()| result::stream::synchronize(std::ptr::null_mut()))
+        }
+        .map_err(|error| fault("writing memory", error))
     }
 
     fn within(&self, offset: u64, length: usize) -> Result<(), Fault> {

@@ -86,8 +86,10 @@ impl Words {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         // SAFETY: the context is current on this thread.
         let address = unsafe { result::malloc_sync(bytes.len().max(16)) }.map_err(said)?;
-        // SAFETY: the allocation is as long as the bytes.
-        unsafe { result::memcpy_htod_sync(address, &bytes) }.map_err(said)?;
+        // The call returns once the driver has taken the bytes; they arrive in the order of the default stream, for which others do not wait.
+        // SAFETY: the allocation is as long as the bytes; no stream at all is the default one.
+        unsafe { result::memcpy_htod_sync(address, &bytes).and_then(|()| result::stream::synchronize(std::ptr::null_mut())) }
+            .map_err(said)?;
         Ok(Self { address, count: words.len() })
     }
 

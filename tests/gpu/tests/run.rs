@@ -169,6 +169,14 @@ fn every_step_runs_without_a_gpu() {
     assert_eq!(launches["dependent_launch_in_stream"]["p50"], 2000.0, "the fake's own time for a launch");
     let flips = json(&results.join("flips.json"));
     assert_eq!((&flips["wanted"], &flips["planted"], &flips["found"]), (&3.into(), &3.into(), &3.into()), "{flips:#}");
+    let late = succeed(
+        Command::new(folder.join("gpu-checks"))
+            .args(["flips", "3"])
+            .env("LD_LIBRARY_PATH", &fake)
+            .env("ASSAY_FAKE_CUDA", "sm=90,mode=deferred")
+            .env("ASSAY_FAKE_PTX", fake.join("ptx")),
+    );
+    assert!(late.contains(r#""found": 3"#), "a bit that is written arrives before what is launched behind it: {late}");
     let bandwidth = json(&results.join("bandwidth.json"));
     assert!(bandwidth["readings"]["babelstream_triad"]["best"].as_f64().is_some_and(|best| best > 1e9), "{bandwidth:#}");
     the_other_parts_run(&folder, &fake);

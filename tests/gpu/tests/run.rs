@@ -89,8 +89,12 @@ fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
     fs::create_dir_all(&folder).expect("a temporary folder");
     fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
     script(&folder.join("gpu-checks"), "echo '{}'");
-    script(&folder.join("assay"), "exit 0");
     script(&folder.join("nvidia-smi"), r#"echo "NVIDIA A, 1, asked for $*""#);
+    // A Python that is a wrapper of another one, in whose folder the libraries lie.
+    let libraries = folder.join("venv/lib/python3.9/site-packages/nvidia/cu13/lib");
+    fs::create_dir_all(&libraries).expect("a folder");
+    script(&folder.join("python3"), &format!("echo {}/venv", folder.display()));
+    script(&folder.join("assay"), r#"[ "$1" = devices ] && echo "$VIRTUAL_ENV and $LD_LIBRARY_PATH"; exit 0"#);
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("a path"));
     for (line, status, code) in [
         ("exit 0", "ok", 0),
@@ -100,7 +104,12 @@ fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
         (r#"case "$*" in *racecheck*copies) exit 86;; esac; exit 3"#, "failed", 86),
     ] {
         script(&folder.join("compute-sanitizer"), line);
-        let output = Command::new(folder.join("run")).arg(folder.join("results")).env("PATH", &path).output().expect("starts");
+        let output = Command::new(folder.join("run"))
+            .arg(folder.join("results"))
+            .env("PATH", &path)
+            .env_remove("VIRTUAL_ENV")
+            .output()
+            .expect("starts");
         assert_eq!(output.status.success(), status != "failed", "{line}");
         assert!(
             steps(&folder.join("results"), "summary.json").contains(&("sanitizer".to_owned(), status.to_owned(), code)),
@@ -108,6 +117,7 @@ fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
         );
         let log = fs::read_to_string(folder.join("results/log.txt")).expect("a log");
         assert!(log.contains("asked for -q") && log.contains("asked for topo -m"), "{log}");
+        assert!(log.contains(&format!("{}/venv and ", folder.display())) && log.contains(&*libraries.to_string_lossy()), "{log}");
         assert_eq!(log.matches("--query-gpu=clocks.sm").count(), 2 * 6, "clocks and watts around each of six steps");
         let device = json(&folder.join("results/summary.json"))["device"].as_str().map(str::to_owned);
         assert!(device.is_some_and(|device| device.starts_with("NVIDIA A, 1, ")), "which GPU it was");

@@ -42,6 +42,7 @@ fn run(machine: &dyn Machine, plan: &Plan, variants: &[Variant], time: u64) -> V
         expected: None,
         ended: &|_, _| {},
         phase: &|_| {},
+        launching: &|_| {},
         fell: &|_, _| {},
     };
     measure(machine, &plan, variants, &context)

@@ -53,9 +53,14 @@ pub struct Context<'a> {
     /// Told of each phase as it begins, so that whoever watches can say where a measurement was lost. May hold it up, as a start gate
     /// does before time is taken.
     pub phase: &'a dyn Fn(Phase),
+    pub launching: Launching<'a>,
     /// Told of a lasting fall of the rate while a long measurement goes on, as soon as it is beyond doubt.
     pub fell: &'a dyn Fn(&Variant, &Decline),
 }
+
+/// Told of a variant before it is launched, and of nothing once its launches have ended, so that whoever watches knows which one was
+/// launched last should this process never speak again.
+pub type Launching<'a> = &'a dyn Fn(Option<&Variant>);
 
 /// What a measurement is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +132,8 @@ pub fn measure(machine: &dyn Machine, plan: &Plan, variants: &[Variant], context
     if let Some(reason) = too_long(plan, context.expected, &context.profile) {
         return without(Outcome::Skipped, reason);
     }
-    let waiter = Waiter::new(machine.clock());
+    let told = |variant: Option<usize>| (context.launching)(variant.and_then(|variant| variants.get(variant)));
+    let waiter = Waiter::new(machine.clock(), &told);
     match attempt(machine, plan, variants, &waiter, context) {
         Ok(entries) => entries,
         Err(Stopped::Fault(fault)) => {
@@ -221,7 +227,7 @@ fn time(
         for (index, contender) in contenders.iter_mut() {
             let index = *index;
             let most = prepared.left().unwrap_or(u64::MAX);
-            let slice = policy::slice(contender.pace(plan), contender.series.elapsed(), target, count);
+            let slice = policy::slice(contender.pace(plan), contender.spent(count > 1), target, count);
             let launches = u64::from(slice).min(most) as u32;
             let expected = contender.checked.launch;
             let spans = match plan.submit {
@@ -261,9 +267,7 @@ fn time(
 fn reason_to_stop(plan: &Plan, prepared: &dyn Prepared, contenders: &mut [Running], context: &Context) -> Option<&'static str> {
     let turns = contenders.len() > 1;
     let fewest = contenders.iter().map(|(_, c)| c.series.launches()).min().unwrap_or(0);
-    // In turns the other's time lies in between.
-    let spent = |c: &Contender| if turns { c.series.busy() } else { c.series.elapsed() };
-    let elapsed = contenders.iter().map(|(_, c)| spent(c)).min().unwrap_or_default();
+    let elapsed = contenders.iter().map(|(_, c)| c.spent(turns)).min().unwrap_or_default();
     // Every contender looks, so that each knows its own status.
     let satisfied = contenders.iter_mut().filter_map(|(_, c)| c.rule.look(c.series.blocks()).then_some(())).count();
     let precise = plan.sustained
@@ -284,6 +288,11 @@ impl Contender<'_> {
         let retained = self.rule.judge(self.series.blocks()).and_then(|found| self.series.retained(found.discarded));
         let gate = retained.and_then(|(from, to)| (context.readings)(from, to).gate());
         gate.is_none_or(|gate| gate.against.is_empty())
+    }
+
+    /// Time that it has had: in turns the other's lies in between, and is not its own.
+    fn spent(&self, turns: bool) -> Nanos {
+        if turns { self.series.busy() } else { self.series.elapsed() }
     }
 
     /// From the begin of a launch to the begin of the next.

@@ -41,14 +41,17 @@ impl Pacer {
         let begin = waiter.now();
         let mut due = self.next.map_or(begin, |(due, ended)| due + begin.since(ended));
         let mut spans = Vec::with_capacity(launches as usize);
-        for _ in 0..launches {
-            waiter.clock.wait_exactly_until(due);
-            for span in one(prepared, variant, expected, waiter)? {
-                let begin = waiter.now().since(span.took);
-                spans.push(Span { begin, intended: Some(due), ..span });
+        waiter.on_behalf(variant, || {
+            for _ in 0..launches {
+                waiter.clock.wait_exactly_until(due);
+                for span in one(prepared, variant, expected, waiter)? {
+                    let begin = waiter.now().since(span.took);
+                    spans.push(Span { begin, intended: Some(due), ..span });
+                }
+                due += period;
             }
-            due += period;
-        }
+            Ok(())
+        })?;
         self.next = Some((due, waiter.now()));
         Ok(spans)
     }

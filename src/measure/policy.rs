@@ -22,6 +22,9 @@ const FEWEST: u64 = 3;
 const SLICE: Nanos = Nanos(250_000_000);
 /// Turns of a pair are short, so that both sides see the same clocks.
 const TURN: Nanos = Nanos(50_000_000);
+/// Slices that a measurement is cut into at the least. The interval of a pair's ratio comes of its turns.
+const SLICES: u64 = 3;
+const TURNS: u64 = 16;
 /// Verification between launches may take this part of the time that the launches take.
 const HASH_SHARE: u64 = 200;
 /// A sustained figure leaves out the first half second, and none is given below three seconds.
@@ -72,13 +75,14 @@ pub fn stop(elapsed: Nanos, launches: u64, target: Nanos, interrupted: bool) -> 
     }
 }
 
-/// Launches of the next slice: about a quarter second, a third of the target at most, and no more than what is left.
+/// Launches of the next slice: about a quarter second, a third of the target at most, and no more than what is left; in turns less.
+/// `spent` is the variant's own time.
 #[must_use]
-pub fn slice(launch: Nanos, elapsed: Nanos, target: Nanos, variants: usize) -> u32 {
-    let most = if variants > 1 { TURN } else { SLICE };
-    let third = Nanos((target.0 / 3).max(1));
-    let left = Nanos(target.since(elapsed).0.max(1));
-    let time = most.min(third).min(left);
+pub fn slice(launch: Nanos, spent: Nanos, target: Nanos, variants: usize) -> u32 {
+    let (most, parts) = if variants > 1 { (TURN, TURNS) } else { (SLICE, SLICES) };
+    let part = Nanos((target.0 / parts).max(1));
+    let left = Nanos(target.since(spent).0.max(1));
+    let time = most.min(part).min(left);
     u32::try_from(time.0.div_ceil(launch.0.max(1))).unwrap_or(u32::MAX).clamp(1, 1 << 20)
 }
 
@@ -118,6 +122,7 @@ mod tests {
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(5 * SECOND.0), 1), 250);
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(300_000_000), 1), 100);
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(5 * SECOND.0), 2), 50);
+        assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(160_000_000), 2), 10, "sixteen turns of a short one");
         assert_eq!(slice(Nanos(10 * SECOND.0), Nanos(0), SECOND, 1), 1);
         assert_eq!(slice(Nanos(0), Nanos(0), Nanos(5 * SECOND.0), 1), 1 << 20);
         assert_eq!(slice(SECOND, Nanos(9 * SECOND.0), SECOND, 1), 1);

@@ -2,7 +2,7 @@
 //!
 //! What is told is good enough to choose by and is never a result: who is chosen is verified, and measured on samples of its own.
 
-use super::wait::Waiter;
+use super::{Launching, wait::Waiter};
 use crate::{
     contract::{Fault, Machine},
     plan::{Pass, Plan, Variant},
@@ -13,12 +13,19 @@ use crate::{
 const TURNS: u32 = 3;
 const MOST_LAUNCHES: u64 = 1 << 10;
 
-/// Time of a launch by each variant, within about so much time of the device.
+/// Time of a launch by each variant, within about so much time of the device. `launching` is told of each.
 ///
 /// # Errors
 /// [`Fault`] of the device, and the number of the variant whose launch it was.
-pub fn tune(machine: &dyn Machine, plan: &Plan, variants: &[Variant], within: Nanos) -> Result<Vec<Nanos>, (Fault, Option<usize>)> {
-    let waiter = Waiter::new(machine.clock());
+pub fn tune(
+    machine: &dyn Machine,
+    plan: &Plan,
+    variants: &[Variant],
+    within: Nanos,
+    launching: Launching,
+) -> Result<Vec<Nanos>, (Fault, Option<usize>)> {
+    let told = |variant: Option<usize>| launching(variant.and_then(|variant| variants.get(variant)));
+    let waiter = Waiter::new(machine.clock(), &told);
     tried(machine, plan, variants, within, &waiter).map_err(|fault| (fault, waiter.launching()))
 }
 

@@ -14,14 +14,16 @@ const LONG: Nanos = Nanos(1_000_000);
 /// Starts launches and sees them end.
 pub struct Waiter<'a> {
     pub clock: &'a dyn Clock,
+    /// Told of the variant that is about to be launched, and of nothing once its launches have ended.
+    told: &'a dyn Fn(Option<usize>),
     /// The variant of which a launch is under way, or failed.
     launching: Cell<Option<usize>>,
 }
 
 impl<'a> Waiter<'a> {
     #[must_use]
-    pub fn new(clock: &'a dyn Clock) -> Self {
-        Self { clock, launching: Cell::new(None) }
+    pub fn new(clock: &'a dyn Clock, told: &'a dyn Fn(Option<usize>)) -> Self {
+        Self { clock, told, launching: Cell::new(None) }
     }
 
     /// The variant whose launch did not end well; nothing where it was the harness's own work.
@@ -35,6 +37,23 @@ impl<'a> Waiter<'a> {
         self.clock.now()
     }
 
+    /// Does what launches a variant. Of work that does not finish it stays known whose it is: what is tidied up behind it may hang, too.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn on_behalf<T>(&self, variant: usize, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        self.launching.set(Some(variant));
+        (self.told)(Some(variant));
+        let done = work();
+        if done.is_ok() {
+            self.launching.set(None);
+        }
+        if !matches!(done, Err(Fault::Hung(_))) {
+            (self.told)(None);
+        }
+        done
+    }
+
     /// Launches and waits; `launch` is what one launch is expected to take.
     ///
     /// # Errors
@@ -46,9 +65,18 @@ impl<'a> Waiter<'a> {
         launches: u32,
         launch: Option<Nanos>,
     ) -> Result<Vec<Span>, Fault> {
+        self.on_behalf(variant, || self.launched(prepared, variant, launches, launch))
+    }
+
+    fn launched(
+        &self,
+        prepared: &mut dyn Prepared,
+        variant: usize,
+        launches: u32,
+        launch: Option<Nanos>,
+    ) -> Result<Vec<Span>, Fault> {
         let expected = Nanos(launch.unwrap_or_default().0.saturating_mul(u64::from(launches)));
         let deadline = self.now() + policy::deadline(expected);
-        self.launching.set(Some(variant));
         prepared.start(variant, launches)?;
         let mut pause = SHORT;
         while !prepared.finished()? {
@@ -64,7 +92,6 @@ impl<'a> Waiter<'a> {
         if told != u64::from(launches) {
             return Err(Fault::failed("timing", format!("{launches} launches were made, {told} were seen to end")));
         }
-        self.launching.set(None);
         Ok(spans)
     }
 }

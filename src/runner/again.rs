@@ -1,11 +1,12 @@
 //! What is tried again: a kernel that does not finish costs its own entry, and the workload is measured by the next one, in a new worker.
+//! The same holds of one in whose launch the driver never returns; the parent then ends the worker, and knows by its last words which it was.
 
-use crate::plan::{Variant, VariantKind};
+use crate::plan::{Plan, Variant, VariantKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Kernels of a workload that are given up, at the most: each has taken its deadline, and the device may be to blame.
-const MOST: usize = 3;
+pub const MOST: usize = 3;
 /// Configurations of one kernel that are given up before the kernel is.
 const MOST_OF_ONE: usize = 2;
 
@@ -19,8 +20,12 @@ fn kernel(variant: &str) -> &str {
 }
 
 impl Hung {
+    /// One that is added a second time counts once: a worker may say so and then hang.
     pub fn add(&mut self, workload: &str, variant: &str) {
-        self.0.entry(workload.into()).or_default().push(variant.into());
+        let hung = self.0.entry(workload.into()).or_default();
+        if !hung.iter().any(|other| other == variant) {
+            hung.push(variant.into());
+        }
     }
 
     fn of(&self, workload: &str) -> &[String] {
@@ -36,15 +41,11 @@ impl Hung {
         variants
     }
 
-    /// How many kernels of ours may be tried should this variant, too, not finish.
-    #[must_use]
-    pub fn others(&self, workload: &str, variant: &Variant, variants: Vec<Variant>) -> usize {
+    /// Whether a kernel of ours may still be tried should this variant, too, not finish.
+    fn goes_on(&self, workload: &str, variant: &Variant, variants: Vec<Variant>) -> bool {
         let mut with = self.clone();
         with.add(workload, &variant.name);
-        if with.of(workload).len() >= MOST {
-            return 0;
-        }
-        with.left(workload, variants).iter().filter(|variant| variant.kind == VariantKind::Own).count()
+        with.of(workload).len() < MOST && with.left(workload, variants).iter().any(|variant| variant.kind == VariantKind::Own)
     }
 
     /// In words, for what is measured in the place of those that did not finish.
@@ -52,6 +53,40 @@ impl Hung {
     pub fn said(&self, workload: &str) -> Option<String> {
         let hung = self.of(workload);
         (!hung.is_empty()).then(|| format!("measured in the place of {}, which did not finish", hung.join(", ")))
+    }
+}
+
+/// What may be tried of one workload.
+pub struct Tries<'a> {
+    hung: &'a Hung,
+    id: String,
+    /// Those that did not yet fail to finish, the preferred one first; the vendor's library is not among them.
+    pub left: Vec<Variant>,
+    /// Nothing is tried again where others began with it.
+    together: bool,
+}
+
+impl<'a> Tries<'a> {
+    pub fn new(hung: &'a Hung, plan: &Plan, variants: Vec<Variant>, together: bool) -> Self {
+        let id = plan.key.id();
+        Self { hung, left: hung.left(&id, variants), id, together }
+    }
+
+    /// Whether the workload is measured by another one should this variant not finish.
+    #[must_use]
+    pub fn go_on_without(&self, variant: &Variant) -> bool {
+        !self.together && self.hung.goes_on(&self.id, variant, self.left.clone())
+    }
+
+    /// The vendor's library, unless it did not finish.
+    #[must_use]
+    pub fn vendor(&self, vendor: Variant) -> Option<Variant> {
+        self.hung.left(&self.id, vec![vendor]).pop()
+    }
+
+    #[must_use]
+    pub fn said(&self) -> Option<String> {
+        self.hung.said(&self.id)
     }
 }
 
@@ -75,7 +110,8 @@ mod tests {
         let mut hung = Hung::default();
         assert_eq!((left(&hung, &all).len(), hung.said(WORKLOAD)), (5, None));
         hung.add(WORKLOAD, "tcgen05/a");
-        assert_eq!(left(&hung, &all)[0], "tcgen05/b");
+        hung.add(WORKLOAD, "tcgen05/a");
+        assert_eq!(left(&hung, &all)[0], "tcgen05/b", "told twice, it counts once");
         assert!(hung.said(WORKLOAD).is_some_and(|said| said.contains("of tcgen05/a, which did not finish")));
         hung.add(WORKLOAD, "tcgen05/b");
         assert_eq!(left(&hung, &all), ["mma/a", "mma/b"]);
@@ -86,18 +122,20 @@ mod tests {
     fn three_that_do_not_finish_are_enough() {
         let all = ["a", "b/a", "c/a", "d/a", "e/a"];
         let mut hung = Hung::default();
-        let others = |hung: &Hung, name: &str| hung.others(WORKLOAD, &Variant::own(name), variants(&all));
-        assert_eq!(others(&hung, "a"), 4);
+        let goes_on = |hung: &Hung, name: &str| hung.goes_on(WORKLOAD, &Variant::own(name), variants(&all));
+        assert!(goes_on(&hung, "a"));
         hung.add(WORKLOAD, "a");
-        assert_eq!(others(&hung, "b/a"), 3);
+        assert!(goes_on(&hung, "b/a"));
         hung.add(WORKLOAD, "b/a");
-        assert_eq!(others(&hung, "c/a"), 0);
-        let alone = Hung::default();
+        assert!(!goes_on(&hung, "c/a"));
+    }
+
+    #[test]
+    fn a_slow_twin_is_no_fallback_and_our_own_is_one_of_a_library() {
+        let (only, hung) = (Variant::own("only"), Hung::default());
         let slow = Variant { name: "slow".into(), kind: VariantKind::Slow };
-        assert_eq!(
-            alone.others(WORKLOAD, &Variant::own("only"), vec![Variant::own("only"), slow]),
-            0,
-            "a slow twin is no fallback"
-        );
+        assert!(!hung.goes_on(WORKLOAD, &only, vec![only.clone(), slow]));
+        let vendor = Variant { name: "vendor".into(), kind: VariantKind::Vendor };
+        assert!(hung.goes_on(WORKLOAD, &vendor, vec![only]));
     }
 }

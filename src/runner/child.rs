@@ -15,7 +15,6 @@ use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child as Process, ChildStdin, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -37,7 +36,7 @@ pub struct Child {
     process: Process,
     orders: Option<ChildStdin>,
     lines: Receiver<String>,
-    complaints: Option<JoinHandle<String>>,
+    complaints: Receiver<String>,
 }
 
 impl Child {
@@ -48,17 +47,17 @@ impl Child {
     /// When the program cannot be started a second time.
     pub fn start_with(task: &str, job: &impl Serialize, environment: Environment) -> Result<Self> {
         let program = std::env::current_exe().context("finding this program to start a worker")?;
-        let mut process = Command::new(&program)
-            .args(["worker", task])
-            // Mesa's layer that picks a default device asks for a display and complains when there is none.
-            .env("NODEVICE_SELECT", "1")
-            .envs(environment)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
+        let mut process = Command::new(&program);
+        // Mesa's layer that picks a default device asks for a display and complains when there is none.
+        process.args(["worker", task]).env("NODEVICE_SELECT", "1").envs(environment);
+        let mut child = Self::started(process).with_context(|| format!("starting {}", program.display()))?;
+        child.say(job);
+        Ok(child)
+    }
+
+    fn started(mut process: Command) -> std::io::Result<Self> {
+        let pipes = process.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = pipes.spawn()?;
         let (sender, lines) = channel();
         if let Some(output) = process.stdout.take() {
             std::thread::spawn(move || {
@@ -69,10 +68,12 @@ impl Child {
                 }
             });
         }
-        let complaints = process.stderr.take().map(|errors| std::thread::spawn(move || tail(errors)));
-        let mut child = Self { orders: process.stdin.take(), process, lines, complaints };
-        child.say(job);
-        Ok(child)
+        let (sends, complaints) = channel();
+        if let Some(errors) = process.stderr.take() {
+            // Nobody need hear it: a worker that cannot be ended is not waited for.
+            std::thread::spawn(move || sends.send(tail(errors)));
+        }
+        Ok(Self { orders: process.stdin.take(), process, lines, complaints })
     }
 
     /// Writes a line to the worker. A worker that is gone is noticed when it is listened to.
@@ -103,37 +104,42 @@ impl Child {
     /// Waits for a worker that is ending; ends one that does not. Tells how it went.
     pub fn end(&mut self) -> String {
         self.orders = None;
-        let asked = Instant::now();
-        let mut signalled = false;
-        let status = loop {
-            match self.process.try_wait() {
-                Ok(Some(status)) => break Some(status),
-                Ok(None) if asked.elapsed() > 2 * GRACE => {
-                    let _ = self.process.kill();
-                    break self.process.wait().ok();
-                }
-                Ok(None) if asked.elapsed() > GRACE && !signalled => {
-                    signalled = true;
-                    self.signal(Signal::SIGTERM);
-                }
-                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
-                Err(_) => break None,
-            }
-        };
-        let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let ended = self.ended_within(GRACE).or_else(|| {
+            self.signal(Signal::SIGTERM);
+            self.ended_within(GRACE)
+        });
+        let status = ended.or_else(|| self.killed());
+        // Whoever it left behind may hold its output open.
+        let said = self.complaints.recv_timeout(GRACE).unwrap_or_default();
         describe(status, said.trim())
     }
 
-    /// Ends a worker that hangs: SIGTERM, then SIGKILL. A stopped one is continued first, or it could not hear.
-    pub fn kill(&mut self) -> String {
+    /// How it ended, if it does within a time.
+    fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.process.try_wait() {
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                Ok(status) => return status,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Kills it. One that stands within the system's part of a driver does not end before the driver lets it go, which may be never: it
+    /// is left there.
+    fn killed(&mut self) -> Option<ExitStatus> {
+        let _ = self.process.kill();
+        self.ended_within(GRACE)
+    }
+
+    /// Ends a worker that hangs: SIGTERM, then SIGKILL. A stopped one is continued first, or it could not hear. Tells what became of it, in
+    /// words.
+    pub fn kill(&mut self) -> &'static str {
         self.signal(Signal::SIGTERM);
         self.signal(Signal::SIGCONT);
-        let deadline = Instant::now() + GRACE;
-        while Instant::now() < deadline && matches!(self.process.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        self.end()
+        let ended = self.ended_within(GRACE).or_else(|| self.killed());
+        if ended.is_some() { "was ended" } else { "cannot be ended" }
     }
 
     fn signal(&self, signal: Signal) {
@@ -146,8 +152,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if matches!(self.process.try_wait(), Ok(None)) {
-            let _ = self.process.kill();
-            let _ = self.process.wait();
+            self.killed();
         }
     }
 }
@@ -170,8 +175,23 @@ fn describe(status: Option<ExitStatus>, said: &str) -> String {
             || format!("the worker ended with {status}"),
             |signal| format!("the worker was ended by {}", Signal::try_from(signal).map_or("a signal", Signal::as_str)),
         ),
-        None => "the worker is gone".to_owned(),
+        None => "the worker cannot be ended".to_owned(),
     };
     let last = said.lines().last().unwrap_or_default();
     if last.is_empty() { how } else { format!("{how}: {last}") }
+}
+
+#[test]
+fn a_worker_is_not_waited_for_beyond_its_end_nor_for_what_it_leaves_behind() {
+    let begin = Instant::now();
+    let started = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]);
+        Child::started(shell).expect("a shell")
+    };
+    let mut leaves = started("sleep 20 & echo last words >&2; exit 5");
+    assert_eq!(leaves.end(), "the worker ended with exit status: 5", "what it said last is still open");
+    assert_eq!(started("echo why >&2; exit 5").end(), "the worker ended with exit status: 5: why");
+    assert_eq!(started("trap '' TERM; sleep 20 & wait; wait").kill(), "was ended");
+    assert!(begin.elapsed() < Duration::from_secs(30));
 }

@@ -1,12 +1,13 @@
 //! Who takes turns on a workload: the preferred kernel of ours, all of them, the vendor's library.
 
 use super::{
-    again::Hung,
+    again::Tries,
     event::Contenders,
     tuning::{Chosen, Tuning},
 };
 use crate::{
     contract::{Machine, Unsupported},
+    measure::Launching,
     plan::{Plan, Variant, VariantKind},
     record::{Device, Entry, Outcome},
 };
@@ -17,8 +18,6 @@ pub struct Contention {
     /// Says why the vendor's library is not among them.
     pub unpaired: Option<Entry>,
     pub chosen: Option<Chosen>,
-    /// How many kernels of ours may be tried should the first not finish.
-    pub others: usize,
 }
 
 impl Contention {
@@ -28,22 +27,19 @@ impl Contention {
         plan: &Plan,
         (machine, device): (&dyn Machine, &Device),
         contenders: Contenders,
-        tuning: &mut Tuning,
-        hung: &Hung,
+        (tuning, launching): (&mut Tuning, Launching),
+        tries: &Tries,
     ) -> Self {
-        let id = plan.key.id();
-        let known = hung.left(&id, machine.variants(plan));
-        let variants = known.clone();
+        let variants = tries.left.clone();
         let all = contenders == Contenders::All;
-        let (mut variants, chosen) = if all { (variants, None) } else { tuning.prefer(machine, plan, variants) };
+        let (mut variants, chosen) = if all { (variants, None) } else { tuning.prefer(machine, plan, variants, launching) };
         variants.truncate(if all { usize::MAX } else { 1 });
-        let others = variants.first().map_or(0, |first| hung.others(&id, first, known));
         if contenders == Contenders::Own || variants.is_empty() {
-            return Self { variants, unpaired: None, chosen, others };
+            return Self { variants, unpaired: None, chosen };
         }
         let mut unpaired = None;
         match machine.vendor(plan) {
-            Some(Ok(vendor)) => variants.extend(hung.left(&id, vec![vendor])),
+            Some(Ok(vendor)) => variants.extend(tries.vendor(vendor)),
             Some(Err(Unsupported::Absent(_))) if !plan.sustained => {}
             Some(Err(why)) => {
                 let workload = plan.key.with(&Variant { name: "vendor".into(), kind: VariantKind::Vendor });
@@ -52,7 +48,7 @@ impl Contention {
             }
             None => {}
         }
-        Self { variants, unpaired, chosen, others }
+        Self { variants, unpaired, chosen }
     }
 }
 

@@ -144,6 +144,14 @@ pub enum Event {
     Again {
         workload: Workload,
     },
+    /// A variant is launched from now on. Should the worker never speak again, its workload is to be measured by another one if `again`.
+    Launching {
+        workload: Workload,
+        work: Work,
+        again: bool,
+    },
+    /// Its launches have ended.
+    Launched,
     /// What the measurement is doing now.
     Phase {
         doing: String,

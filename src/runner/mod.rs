@@ -1,7 +1,8 @@
 //! Devices times plans: each machine in a worker process of its own, every entry to a sink as it is born.
 //!
 //! The parent never loads CUDA, Vulkan or a vendor's library. A hang, a sticky error or a crash of a driver costs the entry it
-//! struck: the worker is ended, the entry says what happened, and a fresh worker goes on with the next.
+//! struck: the worker is ended, the entry says what happened, and a fresh worker goes on with the next: with the next kernel, where the
+//! driver did not return from the launch of one.
 
 mod again;
 mod budget;
@@ -115,7 +116,7 @@ fn work_off(
 ) -> Result<()> {
     let begin = Instant::now();
     let mut left: VecDeque<String> = task.workloads.iter().map(|item| item.id.clone()).collect();
-    let (mut unopened, mut hung) = (0, Hung::default());
+    let (mut unopened, mut silenced, mut hung) = (0, 0, Hung::default());
     let log = task.options.kernel_log.as_deref().unwrap_or(KERNEL_LOG);
     let mut watch = Watch::new(&task.device, Path::new(log));
     while !left.is_empty() && !interrupted() {
@@ -141,19 +142,21 @@ fn work_off(
             hung: &mut hung,
             again: None,
             begun: None,
+            launching: None,
             within: Duration::ZERO,
             at_gate: false,
             doing: String::new(),
             heard: false,
             stopping: false,
             unopened,
+            silenced,
         };
         if let Some(lane) = lane {
             lane.sets_out();
         }
         let environment = listing::environment(task.options.cublaslt_library.as_deref(), Some(&task.device));
         attendance.attend(&mut Child::start_with("measure", &job, environment)?, interrupted, news)?;
-        unopened = attendance.unopened;
+        (unopened, silenced) = (attendance.unopened, attendance.silenced);
     }
     Ok(())
 }
@@ -169,6 +172,8 @@ struct Attendance<'a> {
     /// The workload of which the next entry is not the last.
     again: Option<String>,
     begun: Option<(Device, Workload, Work)>,
+    /// What is launched, and whether another variant may be tried should it never end.
+    launching: Option<(Workload, Work, bool)>,
     /// What the measurement that has begun may take.
     within: Duration,
     /// It waits for its start.
@@ -180,6 +185,8 @@ struct Attendance<'a> {
     stopping: bool,
     /// Workers in a row, before this one, that were lost before they measured anything.
     unopened: u32,
+    /// Workers in a row that were ended in the midst of a launch, with no result in between: the device may be to blame for all of them.
+    silenced: usize,
 }
 
 impl Attendance<'_> {
@@ -207,15 +214,10 @@ impl Attendance<'_> {
                     self.begun = Some((*device, workload, work));
                 }
                 Heard::Event(Event::Phase { doing }) => self.doing = doing,
+                Heard::Event(Event::Launching { workload, work, again }) => self.launching = Some((workload, work, again)),
+                Heard::Event(Event::Launched) => self.launching = None,
                 Heard::Event(Event::Fell { workload, decline }) => news(self.fell(workload, decline))?,
-                Heard::Event(Event::Ready) => {
-                    self.at_gate = true;
-                    // The others may have all of their measurement before them.
-                    vigil.expect(Instant::now(), self.within);
-                    if let Some(lane) = self.lane {
-                        lane.comes();
-                    }
-                }
+                Heard::Event(Event::Ready) => self.comes(&mut vigil),
                 Heard::Event(Event::Watches) => self.watch.by_nvml(),
                 Heard::Event(Event::Xid { number }) => self.watch.told(number),
                 Heard::Event(Event::Again { workload }) => {
@@ -235,8 +237,8 @@ impl Attendance<'_> {
                 Heard::Event(Event::Listed { .. } | Event::Looked { .. } | Event::Alive) => {}
                 Heard::Silence => {
                     if let Some(why) = vigil.lost(Instant::now()) {
-                        child.kill();
-                        return self.struck(&format!("the worker {why}, and was ended"), news);
+                        let end = child.kill();
+                        return self.silenced(&format!("the worker {why}, and {end}"), news);
                     }
                 }
                 Heard::Gone(how) => return self.struck(&how, news),
@@ -246,16 +248,32 @@ impl Attendance<'_> {
 
     /// A measurement has ended; its workload is done unless another kernel is to be tried.
     fn ended(&mut self, entry: Entry, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
-        if self.again.take().is_none_or(|id| id != entry.workload.id) {
-            self.left.retain(|id| *id != entry.workload.id);
-        }
-        self.begun = None;
+        self.is_through(&entry.workload.id);
+        (self.begun, self.launching) = (None, None);
         (self.heard, self.unopened) = (true, 0);
+        if matches!(entry.outcome, Outcome::Measured | Outcome::Invalid) {
+            self.silenced = 0;
+        }
         self.tell(entry, news)
+    }
+
+    fn is_through(&mut self, workload: &str) {
+        if self.again.take().is_none_or(|id| id != workload) {
+            self.left.retain(|id| id != workload);
+        }
     }
 
     fn fell(&self, workload: Workload, decline: Decline) -> News {
         News::Fell { device: self.task.device.id.clone(), workload, decline }
+    }
+
+    /// It comes to the gate, and the others may have all of their measurement before them.
+    fn comes(&mut self, vigil: &mut Vigil) {
+        self.at_gate = true;
+        vigil.expect(Instant::now(), self.within);
+        if let Some(lane) = self.lane {
+            lane.comes();
+        }
     }
 
     /// Tells a worker at the gate what becomes of it, once that is known.
@@ -278,21 +296,40 @@ impl Attendance<'_> {
         vigil.expect(Instant::now(), self.within);
     }
 
-    /// The worker is gone: the entry it was at says so. One that was lost before it got to any is charged to the next workload; when
-    /// the one after it is lost there too, the device cannot be opened. One that broke in between has cost nothing, and the next goes on.
+    /// The worker never spoke again and was ended. Where it did so in the midst of a launch, that variant did not finish: it costs its own
+    /// entry, and the next may be tried.
+    fn silenced(&mut self, how: &str, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
+        let Some((workload, _, again)) = &self.launching else { return self.struck(how, news) };
+        self.hung.add(&workload.id, &workload.variant);
+        self.silenced += 1;
+        self.again = (*again && self.silenced < again::MOST).then(|| workload.id.clone());
+        self.struck(how, news)
+    }
+
+    /// The worker is gone: the entry it was at says so, that of the variant which it launched where it launched one. A worker that was lost
+    /// before it got to any is charged to the next workload; when the one after it is lost there too, the device cannot be opened. One that
+    /// broke in between has cost nothing, and the next goes on.
     fn struck(&mut self, how: &str, news: &mut dyn FnMut(News) -> Result<()>) -> Result<()> {
-        let Some((device, workload, work)) = self.begun.take() else {
+        let doing = match (&self.begun, self.doing.as_str()) {
+            (None, _) => "kernels were tried",
+            (_, "") => "beginning",
+            (_, doing) => doing,
+        };
+        let reason = format!("{how}, while {doing}");
+        let (begun, launched) = (self.begun.take(), self.launching.take().map(|(workload, work, _)| (workload, work)));
+        let device = begun.as_ref().map_or(&self.task.device, |(device, ..)| device).clone();
+        let Some((workload, work)) = launched.or(begun.map(|(_, workload, work)| (workload, work))) else {
+            if self.heard {
+                return Ok(());
+            }
             self.unopened += 1;
-            return match (self.heard, self.unopened) {
-                (true, _) => Ok(()),
-                (false, 1) => self.not_tried(&format!("{how}, while opening the device"), news),
-                (false, _) => self.nothing_opened(how, news),
+            return match self.unopened {
+                1 => self.not_tried(&format!("{how}, while opening the device"), news),
+                _ => self.nothing_opened(how, news),
             };
         };
-        self.left.retain(|id| *id != workload.id);
+        self.is_through(&workload.id);
         self.unopened = 0;
-        let doing = if self.doing.is_empty() { "beginning" } else { &self.doing };
-        let reason = format!("{how}, while {doing}");
         self.tell(Entry::without(device, workload, work, Outcome::Failed, reason), news)
     }
 

@@ -20,6 +20,7 @@ pub fn replay(trace: Trace, precision: Option<f64>) -> Entry {
         expected: None,
         ended: &|_, _| {},
         phase: &|_| {},
+        launching: &|_| {},
         fell: &|_, _| {},
     };
     let entry = measure::measure(&machine, &plan, std::slice::from_ref(&variant), &context).pop();

@@ -3,7 +3,7 @@
 
 use crate::{
     contract::{Fault, Machine},
-    measure,
+    measure::{self, Launching},
     plan::{Plan, Variant, VariantKind, kernels_hash, known_chip},
     record::{Device, Kind},
     units::Nanos,
@@ -96,8 +96,15 @@ impl Tuning {
         }
     }
 
-    /// The variants with the one to take in front, and how it was chosen where that was on this device.
-    pub fn prefer(&mut self, machine: &dyn Machine, plan: &Plan, mut variants: Vec<Variant>) -> (Vec<Variant>, Option<Chosen>) {
+    /// The variants with the one to take in front, and how it was chosen where that was on this device. `launching` is told of each that
+    /// is tried.
+    pub fn prefer(
+        &mut self,
+        machine: &dyn Machine,
+        plan: &Plan,
+        mut variants: Vec<Variant>,
+        launching: Launching,
+    ) -> (Vec<Variant>, Option<Chosen>) {
         let candidates: Vec<Variant> = variants.iter().filter(|variant| variant.kind == VariantKind::Own).cloned().collect();
         if candidates.len() < 2 || self.mode == Tune::Off {
             return (variants, None);
@@ -108,7 +115,7 @@ impl Tuning {
         } else if let Some(variant) = self.found.rows.get(&plan.key.id()) {
             (Some(variant.clone()), Some(Chosen { candidates: candidates.len(), took: None }))
         } else if self.hardware || self.mode == Tune::Anew {
-            self.now(machine, plan, &candidates).map_or((None, None), |(variant, chosen)| (Some(variant), Some(chosen)))
+            self.now(machine, plan, &candidates, launching).map_or((None, None), |(variant, chosen)| (Some(variant), Some(chosen)))
         } else {
             (None, None)
         };
@@ -120,14 +127,20 @@ impl Tuning {
     }
 
     /// Tries the candidates, if there is time left for that.
-    fn now(&mut self, machine: &dyn Machine, plan: &Plan, candidates: &[Variant]) -> Option<(String, Chosen)> {
+    fn now(
+        &mut self,
+        machine: &dyn Machine,
+        plan: &Plan,
+        candidates: &[Variant],
+        launching: Launching,
+    ) -> Option<(String, Chosen)> {
         let within = EACH.min(self.left);
         if within == Nanos(0) || machine.supports(plan).is_err() {
             return None;
         }
         let begin = machine.clock().now();
         // What cannot be tried fails again where it is measured, and says so there.
-        let times = match measure::tune(machine, plan, candidates, within) {
+        let times = match measure::tune(machine, plan, candidates, within, launching) {
             Ok(times) => times,
             Err((fault @ Fault::Hung(_), Some(variant))) => {
                 self.stuck = candidates.get(variant).map(|variant| (variant.clone(), fault));

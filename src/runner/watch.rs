@@ -61,8 +61,8 @@ fn attend(look: &Look, news: &mut dyn FnMut(Vec<Seen>) -> Result<()>) -> Result<
             Heard::Event(_) => {}
             Heard::Silence => {
                 if let Some(why) = vigil.lost(Instant::now()) {
-                    child.kill();
-                    return Ok(Some(format!("the worker {why}, and was ended")));
+                    let end = child.kill();
+                    return Ok(Some(format!("the worker {why}, and {end}")));
                 }
             }
             Heard::Gone(how) => return Ok(Some(how)),

@@ -1,7 +1,7 @@
 //! The worker's side: the only process that loads CUDA, Vulkan or a vendor's library.
 
 use super::{
-    again::Hung,
+    again::{Hung, Tries},
     budget::Budget,
     contention::{self, Contention},
     event::{Contenders, Event, Job, Options, Order},
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     contract::{Backend, Clock, Fault, Machine, Monotonic},
     device::BACKENDS,
-    measure::{self, Context, Phase, Profile, Readings},
+    measure::{self, Context, Launching, Phase, Profile, Readings},
     plan::{Plan, Variant},
     record::{Device, Entry, Kind, Outcome, RateUnit},
     telemetry::{Sampler, Sources},
@@ -203,9 +203,12 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn measure(&mut self, plan: &Plan) -> Vec<Entry> {
-        let contention = Contention::of(plan, (self.machine, &self.device), self.contenders, &mut self.tuning, self.hung);
+        let tries = Tries::new(self.hung, plan, self.machine.variants(plan), self.together);
+        let launching = |variant: Option<&Variant>| tell_of_launch(plan, &tries, variant);
+        let tuning = (&mut self.tuning, &launching as Launching);
+        let contention = Contention::of(plan, (self.machine, &self.device), self.contenders, tuning, &tries);
         let device = self.device.clone();
-        if let Some(lost) = self.lost_in_tuning(plan, contention.others) {
+        if let Some(lost) = self.lost_in_tuning(plan, &tries) {
             return vec![lost];
         }
         let Some(variant) = contention.variants.first() else {
@@ -225,8 +228,8 @@ impl Worker<'_> {
         let begin = self.started.now();
         let before = self.sources.others(&self.device);
         let taped = Taped::new(self.machine);
-        let entries = self.carried_out(plan, &contention.variants, profile, &taped);
-        let mut entries = self.explained(plan, entries, contention);
+        let entries = self.carried_out((plan, &tries), &contention.variants, profile, &taped);
+        let mut entries = self.explained((plan, &tries), entries, contention);
         let after = self.sources.others(&self.device);
         let lost = self.sources.lost(&self.device);
         let neighbours = before.zip(after).map(|(before, after)| before.until(after));
@@ -243,7 +246,7 @@ impl Worker<'_> {
     }
 
     /// The entries of the variants, in their order.
-    fn carried_out(&self, plan: &Plan, variants: &[Variant], profile: Profile, taped: &Taped) -> Vec<Entry> {
+    fn carried_out(&self, (plan, tries): (&Plan, &Tries), variants: &[Variant], profile: Profile, taped: &Taped) -> Vec<Entry> {
         let context = Context {
             profile,
             interrupted: &|| STOP.load(Ordering::Relaxed) || self.missed.borrow().is_some(),
@@ -254,6 +257,7 @@ impl Worker<'_> {
                 self.stuck.replace(variant.filter(|_| matches!(fault, Fault::Hung(_))).cloned());
             },
             phase: &|phase| self.enters(phase),
+            launching: &|variant| tell_of_launch(plan, tries, variant),
             fell: &|variant, decline| tell(&Event::Fell { workload: plan.key.with(variant), decline: *decline }),
         };
         let machine: &dyn Machine = if self.options.trace.is_some() { taped } else { self.machine };
@@ -266,17 +270,12 @@ impl Worker<'_> {
         entries
     }
 
-    /// Whether a workload of which a variant did not finish is to be measured by another one: not where others began with it.
-    fn may_try_again(&self, others: usize) -> bool {
-        others > 0 && !self.together
-    }
-
     /// The entry of a kernel that did not finish when it was tried, where one was tried.
-    fn lost_in_tuning(&mut self, plan: &Plan, others: usize) -> Option<Entry> {
+    fn lost_in_tuning(&mut self, plan: &Plan, tries: &Tries) -> Option<Entry> {
         let (variant, fault) = self.tuning.stuck.take()?;
         self.broken.set(true);
         let workload = plan.key.with(&variant);
-        if self.may_try_again(others) {
+        if tries.go_on_without(&variant) {
             tell(&Event::Again { workload: workload.clone() });
         }
         let reason = format!("{fault}, when kernels were tried");
@@ -285,15 +284,15 @@ impl Worker<'_> {
 
     /// Adds how the kernel was chosen, and who is not among the entries. Where a variant did not finish and another one may be tried, its
     /// entry alone is left: the others are measured then.
-    fn explained(&self, plan: &Plan, mut entries: Vec<Entry>, contention: Contention) -> Vec<Entry> {
-        let Contention { chosen, unpaired, others, .. } = contention;
-        if let Some(stuck) = self.stuck.take().filter(|_| self.may_try_again(others)) {
+    fn explained(&self, (plan, tries): (&Plan, &Tries), mut entries: Vec<Entry>, contention: Contention) -> Vec<Entry> {
+        let Contention { chosen, unpaired, .. } = contention;
+        if let Some(stuck) = self.stuck.take().filter(|stuck| tries.go_on_without(stuck)) {
             tell(&Event::Again { workload: plan.key.with(&stuck) });
             entries.retain(|entry| entry.workload.variant == stuck.name);
             return entries;
         }
         if let Some(ours) = entries.first_mut() {
-            let said = self.hung.said(&plan.key.id()).or_else(|| chosen.and_then(|chosen| chosen.said()));
+            let said = tries.said().or_else(|| chosen.and_then(|chosen| chosen.said()));
             ours.counters.extend(chosen.into_iter().flat_map(|chosen| chosen.counters()));
             ours.reason = ours.reason.take().or(said);
         }
@@ -383,6 +382,13 @@ impl Worker<'_> {
             *best = best.max(rate);
         }
     }
+}
+
+/// Leaves word of what is launched, should the driver never return; and that it has ended.
+fn tell_of_launch(plan: &Plan, tries: &Tries, variant: Option<&Variant>) {
+    let launching =
+        |variant| Event::Launching { workload: plan.key.with(variant), work: plan.work, again: tries.go_on_without(variant) };
+    tell(&variant.map_or(Event::Launched, launching));
 }
 
 /// What a plan does in a second, where more is better: a time an item is turned into items.

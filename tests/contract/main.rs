@@ -55,6 +55,7 @@ fn run(machine: &Scripted, plan: &Plan, variants: &[Variant]) -> Vec<Entry> {
         expected: None,
         ended: &|_, _| {},
         phase: &|_| {},
+        launching: &|_| {},
         fell: &|_, _| {},
     };
     measure(machine, plan, variants, &context)
@@ -95,6 +96,8 @@ fn a_variant_pair_takes_turns_and_tells_the_ratio() {
     let calls = machine.calls.borrow();
     let starts: Vec<_> = calls.iter().filter(|call| call.starts_with("start")).skip(4).collect();
     assert!(starts.windows(2).all(|two| two[0] != two[1]), "turns: {starts:?}");
+    // Each has its own time in sixteen turns, and does not end in turns of one launch for the other's.
+    assert!(starts.len() <= 2 * 18, "{} turns", starts.len());
     assert!(entries.iter().all(|entry| entry.verified.as_ref().is_some_and(|v| v.hashed >= 1)));
 }
 
@@ -186,6 +189,7 @@ fn a_measurement_that_its_sensors_speak_against_goes_on_and_is_not_steady() {
             expected: None,
             ended: &|_, _| {},
             phase: &|_| {},
+            launching: &|_| {},
             fell: &|_, _| {},
         };
         measure(&Scripted::new(|_, _| MILLISECOND), &long, &[Variant::own("a")], &context).remove(0)
@@ -253,11 +257,41 @@ fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
             expected: None,
             ended: &ended,
             phase: &|_| {},
+            launching: &|_| {},
             fell: &|_, _| {},
         };
         let entries = measure(&machine, &plan("told"), &[Variant::own("a")], &context);
         assert_eq!(entries[0].outcome, Outcome::Failed);
         assert_eq!(told.into_inner(), [is_final], "{script:?}");
+    }
+}
+
+/// Should the process never speak again, whoever listened knows which variant was launched.
+#[test]
+fn who_is_launched_is_told_before_and_taken_back_after_unless_it_never_ends() {
+    for (script, hangs) in [(Script::Sound, false), (Script::Lost(0), false), (Script::Hang(0), true), (Script::Hang(70), true)] {
+        for submit in [Submit::Stream, Submit::Paced(Nanos(2 * MILLISECOND))] {
+            let machine = Scripted { script, ..Scripted::new(|_, _| MILLISECOND) };
+            let told = RefCell::new(Vec::new());
+            let context = Context {
+                profile: Profile { burst: Nanos(100 * MILLISECOND), sustained: Nanos(MILLISECOND), precision: None },
+                interrupted: &|| false,
+                readings: &|_, _| Readings::default(),
+                expected: None,
+                ended: &|_, _| {},
+                phase: &|_| {},
+                launching: &|variant| told.borrow_mut().push(variant.map(|variant| variant.name.clone())),
+                fell: &|_, _| {},
+            };
+            let variants = [Variant::own("0"), Variant::own("1")];
+            let entries = measure(&machine, &Plan { submit, ..plan("launching") }, &variants, &context);
+            assert_eq!(entries.len(), 2);
+            let (told, calls) = (told.into_inner(), machine.calls.borrow());
+            let last = calls.iter().filter_map(|call| call.strip_prefix("start ")).next_back().filter(|_| hangs);
+            assert_eq!(told.last().and_then(Option::as_deref), last, "{script:?} {submit:?}");
+            let (launched, ended): (Vec<_>, Vec<_>) = told.iter().partition(|variant| variant.is_some());
+            assert_eq!(launched.len(), ended.len() + usize::from(hangs), "{told:?}");
+        }
     }
 }
 
@@ -282,6 +316,7 @@ fn a_lasting_fall_is_told_while_the_measurement_goes_on() {
         expected: None,
         ended: &|_, _| {},
         phase: &|_| {},
+        launching: &|_| {},
         fell: &fell,
     };
     let soak = Plan { sustained: true, ..plan("soak") };
@@ -342,6 +377,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         expected: None,
         ended: &|_, _| {},
         phase: &|_| {},
+        launching: &|_| {},
         fell: &|_, _| {},
     };
     let entry = measure(&machine, &plan("stop"), &[Variant::own("a")], &context).remove(0);

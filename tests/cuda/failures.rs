@@ -4,7 +4,7 @@ use crate::{
     compiled,
     fake::{Fake, text},
 };
-use assay::record::{Document, Outcome};
+use assay::record::{Document, Entry, Outcome};
 
 /// Two workloads, so that it shows what the second makes of the first's end.
 const TWO: [&str; 4] = ["--only", "stream/*/{copy,scale}/*", "--footprint", "1MiB"];
@@ -85,6 +85,76 @@ fn one_that_hangs_while_kernels_are_chosen_is_not_chosen() {
     assert_ne!(first.workload.variant, second.workload.variant);
 }
 
+/// Entries by what they are of, the kernel, and their outcome.
+fn outline(entries: &[Entry]) -> Vec<(&str, &str, Outcome)> {
+    entries.iter().map(|entry| (entry.workload.operation.as_str(), entry.workload.variant.as_str(), entry.outcome)).collect()
+}
+
+#[test]
+fn a_launch_from_which_the_driver_never_returns_costs_its_kernel_alone() {
+    // The worker cannot say so itself, and is ended by its parent.
+    let script = "stop@launch/copy:3";
+    let fake = Fake::new("silent", "87").failing(script);
+    let entries = failed(&fake, script).entries;
+    let wanted =
+        [("copy", "vec4x8", Outcome::Failed), ("copy", "vec4x4", Outcome::Measured), ("scale", "vec4x8", Outcome::Measured)];
+    assert_eq!(outline(&entries), wanted);
+    let reasons: Vec<_> = entries.iter().map(|entry| entry.reason.as_deref().unwrap_or_default()).collect();
+    assert!(reasons[0].contains("the worker gave no sign of life") && reasons[0].contains(", while "), "{reasons:?}");
+    assert_eq!(reasons[1], "measured in the place of vec4x8, which did not finish");
+}
+
+#[test]
+fn of_a_pair_the_one_in_whose_launch_the_driver_stays_is_named_and_replaced() {
+    let ours = ("stop@launch/matmul_wgmma:2", "wgmma/t128x128");
+    let fake = Fake::new("silent-pair", "90").with_ptx(compiled::ptx()).with_cublaslt("libcublasLt.so.12", "").failing(ours.0);
+    fake.run(&["--only", "matmul/bf16.fp32.bf16/128x128x128"]);
+    assert!(fake.fired(ours.0), "{}", fake.log());
+    let entries = fake.record().entries;
+    let found: Vec<_> = entries.iter().map(|entry| (entry.workload.variant.as_str(), entry.outcome)).collect();
+    assert_eq!(found, [(ours.1, Outcome::Failed), ("mma/t128x128", Outcome::Measured), ("vendor", Outcome::Measured)]);
+}
+
+#[test]
+fn where_the_driver_stays_while_kernels_are_chosen_the_device_is_not_given_up() {
+    let script = "stop@launch/matmul_wgmma:2";
+    let fake = Fake::new("silent-tuning", "90").with_ptx(compiled::ptx()).failing(script);
+    fake.run(&["--only", "matmul/bf16.fp32.bf16/{128x128x128,256x256x256}", "--tuning", "anew", "--kernels", "own"]);
+    assert!(fake.fired(script), "{}", fake.log());
+    let entries = fake.record().entries;
+    let outcomes: Vec<_> = entries.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Measured, Outcome::Measured], "{entries:?}");
+    assert!(entries[0].reason.as_ref().is_some_and(|reason| reason.ends_with("while kernels were tried")), "{entries:?}");
+    assert_ne!(entries[0].workload.variant, entries[1].workload.variant);
+}
+
+#[test]
+fn where_there_is_no_other_kernel_a_launch_that_never_returns_costs_the_workload() {
+    let script = "stop@launch/chase:1";
+    let fake = Fake::new("silent-alone", "87").failing(script);
+    fake.run(&["--only", "latency/uint32/chase/{16KiB,128KiB}"]);
+    assert!(fake.fired(script), "{}", fake.log());
+    let entries = fake.record().entries;
+    let outcomes: Vec<_> = entries.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Measured], "{entries:?}");
+    let reason = entries[0].reason.as_deref().unwrap_or_default();
+    assert_eq!(reason, "the worker gave no sign of life for 10 s, and was ended, while verifying");
+}
+
+#[test]
+fn a_driver_that_returns_from_no_launch_of_a_workload_costs_no_more_than_three_workers() {
+    // Of copy two kernels are given up; with the first of scale it is three workers in a row, and the device may be to blame.
+    let scripts = ["stop@launch/copy:1+", "stop@launch/scale:1+"];
+    let fake = Fake::new("silent-always", "87").failing(&scripts.join(","));
+    let output = fake.run(&TWO);
+    assert!(scripts.iter().all(|script| fake.fired(script)), "{}", fake.log());
+    let entries = fake.record().entries;
+    let wanted = [("copy", "vec4x8", Outcome::Failed), ("copy", "vec4x4", Outcome::Failed), ("scale", "vec4x8", Outcome::Failed)];
+    assert_eq!(outline(&entries), wanted, "{}", text(&output.stderr));
+    assert!(entries.iter().all(|entry| entry.reason.as_ref().is_some_and(|reason| reason.contains("while verifying"))));
+    assert_eq!(output.status.code(), Some(1));
+}
+
 #[test]
 fn a_harness_kernel_that_never_ends_is_given_up_too() {
     costs_one_entry("hang-fill", "87,mode=deferred", "hang@launch/fill:1", &["did not finish within"]);
@@ -111,6 +181,10 @@ fn a_lost_device_costs_one_entry() {
 #[test]
 fn a_call_that_fails_is_named() {
     costs_one_entry("busy", "87", "304@cuEventRecord:6", &["CUDA_ERROR_OPERATING_SYSTEM", "event"]);
+    // Whatever sticks to the context is the end of it, not of what comes after.
+    for code in ["710", "717", "718", "220"] {
+        costs_one_entry(&format!("sticks-{code}"), "87", &format!("{code}@cuStreamQuery:2"), &["the device was lost"]);
+    }
     costs_one_entry("ecc", "87", "214@cuStreamQuery:2", &["lost", "CUDA_ERROR_ECC_UNCORRECTABLE"]);
 }
 

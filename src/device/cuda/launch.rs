@@ -106,8 +106,17 @@ pub fn fault(what: &str, error: DriverError) -> Fault {
         | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
         | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
         | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
+        | CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE
+        | CUresult::CUDA_ERROR_INVALID_PC
+        | CUresult::CUDA_ERROR_ASSERT
         | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
+        | CUresult::CUDA_ERROR_TENSOR_MEMORY_LEAK
         | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
+        | CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE
+        | CUresult::CUDA_ERROR_CONTAINED
+        | CUresult::CUDA_ERROR_EXTERNAL_DEVICE
+        | CUresult::CUDA_ERROR_MPS_CLIENT_TERMINATED
+        | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
         | CUresult::CUDA_ERROR_UNKNOWN => Fault::Lost(format!("{words} while {what}")),
         _ => Fault::Failed { what: what.into(), why: words },
     }
@@ -186,8 +195,13 @@ impl Memory {
     /// [`Fault`] outside the allocation, or with the driver's words.
     pub fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         self.within(offset, from.len())?;
-        // SAFETY: the range lies within this allocation and `from` is as long.
-        unsafe { result::memcpy_htod_sync(self.address + offset, from) }.map_err(|error| fault("writing memory", error))
+        // From pageable memory the driver returns once it has taken the bytes: they arrive later, in the order of the default stream, for
+        // which ours do not wait.
+        // SAFETY: the range lies within this allocation and `from` is as long; no stream at all is the default one.
+        unsafe {
+            result::memcpy_htod_sync(self.address + offset, from).and_then(|()| result::stream::synchronize(std::ptr::null_mut()))
+        }
+        .map_err(|error| fault("writing memory", error))
     }
 
     fn within(&self, offset: u64, length: usize) -> Result<(), Fault> {

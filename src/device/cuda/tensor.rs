@@ -13,9 +13,10 @@ use crate::{
 };
 use cudarc::driver::sys;
 
-/// An argument of a kernel: eight bytes, or a whole tensor map. Aligned as kernels declare their maps.
+/// An argument of a kernel: eight bytes, or a whole tensor map. Aligned as the driver's header wants maps: to 64 bytes, from CUDA 13 on
+/// to 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub struct Argument([u64; 16]);
 
 impl Argument {
@@ -55,14 +56,14 @@ impl Argument {
             4 => sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_UINT32,
             other => return Err(Fault::failed(DOING, format!("elements of {other} bytes"))),
         };
-        let mut map = sys::CUtensorMap { opaque: [0; 16] };
+        let mut map = Self([0; 16]);
         let (extent, pitch) = ([columns, rows], [columns * u64::from(element)]);
         let (sides, steps) = ([BOX_BYTES / element, height], [1, 1]);
-        // SAFETY: the map and the arrays are locals that outlive the call, as long as the rank of two says; the driver refuses what
+        // SAFETY: an argument is as large as a map, and as aligned; it and the arrays are locals that outlive the call, as long as the rank of two says; the driver refuses what
         // does not fit, and reads nothing at the address.
         let status = unsafe {
             sys::cuTensorMapEncodeTiled(
-                &raw mut map,
+                (&raw mut map).cast(),
                 dtype,
                 2,
                 std::ptr::without_provenance_mut(address as usize),
@@ -77,7 +78,7 @@ impl Argument {
             )
         };
         status.result().map_err(|error| fault(DOING, error))?;
-        Ok(Self(map.opaque))
+        Ok(map)
     }
 }
 
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_argument_has_room_for_a_map_where_kernels_expect_it() {
-        assert_eq!((size_of::<Argument>(), align_of::<Argument>()), (128, 64));
+        assert_eq!((size_of::<Argument>(), align_of::<Argument>()), (128, 128));
         let words = Argument::word(0x0102_0304_0506_0708);
         assert_eq!(words.0[0], 0x0102_0304_0506_0708);
         assert!(words.0[1..].iter().all(|word| *word == 0));

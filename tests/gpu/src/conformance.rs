@@ -74,7 +74,14 @@ impl Kernel {
         to.read()
     }
 
+    /// What it makes of its input, and on what.
     fn document(&self, device: &Device, folder: &Path) -> Value {
+        let mut document = self.answered(device, folder);
+        document["on"] = json!({ "device": device.name, "capability": device.capability, "driver": device.driver });
+        document
+    }
+
+    fn answered(&self, device: &Device, folder: &Path) -> Value {
         let Some(image) = self.image(device.capability) else {
             return json!({ "name": self.name, "skipped": format!("made for sm_{} and not for sm_{}", self.arch, device.capability) });
         };
@@ -145,10 +152,11 @@ fn answer(folder: &Path, name: &str, left: Duration) -> Result<Value> {
     apart(Command::new(std::env::current_exe()?).arg("conformance").arg(folder).arg(name), left.min(PATIENCE))
 }
 
-/// Every kernel's output.
+/// Every kernel's output. This process opens no device: behind a kernel that hangs it would wait for ever, and where a device is one
+/// process's alone it would keep the others out.
 pub fn document(folder: &Path) -> Result<Value> {
     let begin = Instant::now();
-    let kernels: Vec<Value> = index(folder)?
+    let mut kernels: Vec<Value> = index(folder)?
         .kernels
         .iter()
         .map(|kernel| {
@@ -156,12 +164,13 @@ pub fn document(folder: &Path) -> Result<Value> {
                 .unwrap_or_else(|error| json!({ "name": kernel.name, "failed": format!("{error:#}") }))
         })
         .collect();
-    let device = open()?;
+    let on = kernels.iter_mut().filter_map(|kernel| kernel.as_object_mut()?.remove("on")).collect::<Vec<_>>();
+    let on = on.first().with_context(|| format!("no kernel's process could open the device: {}", kernels[0]["failed"]))?;
     Ok(json!({
         "schema": "assay.conformance/1",
-        "device": device.name,
-        "capability": device.capability,
-        "driver": device.driver,
+        "device": on["device"],
+        "capability": on["capability"],
+        "driver": on["driver"],
         "seed": SEED,
         "kernels": kernels,
     }))

@@ -86,8 +86,10 @@ impl Words {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         // SAFETY: the context is current on this thread.
         let address = unsafe { result::malloc_sync(bytes.len().max(16)) }.map_err(said)?;
-        // SAFETY: the allocation is as long as the bytes.
-        unsafe { result::memcpy_htod_sync(address, &bytes) }.map_err(said)?;
+        // The call returns once the driver has taken the bytes; they arrive in the order of the default stream, for which others do not wait.
+        // SAFETY: the allocation is as long as the bytes; no stream at all is the default one.
+        unsafe { result::memcpy_htod_sync(address, &bytes).and_then(|()| result::stream::synchronize(std::ptr::null_mut())) }
+            .map_err(said)?;
         Ok(Self { address, count: words.len() })
     }
 
@@ -142,8 +144,8 @@ pub fn copy(device: &Device, to: u64, from: u64, bytes: u64) -> Result<()> {
     unsafe { result::memcpy_dtod_async(to, from, usize::try_from(bytes)?, device.stream.cu_stream()) }.map_err(said)
 }
 
-/// A tensor map as the driver packs it. It is passed by value, on a boundary of 64 bytes.
-#[repr(C, align(64))]
+/// A tensor map as the driver packs it. It is passed by value, on the boundary that the driver's header wants: 64 bytes, from CUDA 13 on 128.
+#[repr(C, align(128))]
 #[derive(Clone, Copy)]
 pub struct TensorMap([u8; 128]);
 
@@ -167,7 +169,7 @@ pub fn tensor_map([element, rows, columns, box_rows, box_columns, swizzle]: [u32
     let (dimensions, strides) = ([u64::from(columns), u64::from(rows)], [u64::from(columns * element)]);
     let (sides, steps) = ([box_columns, box_rows], [1, 1]);
     let mut map = TensorMap([0; 128]);
-    // SAFETY: the map is 128 bytes on a boundary of 64; the arrays have two entries, the strides one, as the rank says.
+    // SAFETY: the map is 128 bytes on a boundary of as many; the arrays have two entries, the strides one, as the rank says.
     let status = unsafe {
         sys::cuTensorMapEncodeTiled(
             (&raw mut map).cast(),

@@ -6,9 +6,13 @@ mod compiled;
 use serde_json::Value;
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 fn root() -> PathBuf {
@@ -85,7 +89,12 @@ fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
     fs::create_dir_all(&folder).expect("a temporary folder");
     fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
     script(&folder.join("gpu-checks"), "echo '{}'");
-    script(&folder.join("assay"), "exit 0");
+    script(&folder.join("nvidia-smi"), r#"echo "NVIDIA A, 1, asked for $*""#);
+    // A Python that is a wrapper of another one, in whose folder the libraries lie.
+    let libraries = folder.join("venv/lib/python3.9/site-packages/nvidia/cu13/lib");
+    fs::create_dir_all(&libraries).expect("a folder");
+    script(&folder.join("python3"), &format!("echo {}/venv", folder.display()));
+    script(&folder.join("assay"), r#"[ "$1" = devices ] && echo "$VIRTUAL_ENV and $LD_LIBRARY_PATH"; exit 0"#);
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("a path"));
     for (line, status, code) in [
         ("exit 0", "ok", 0),
@@ -95,13 +104,44 @@ fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
         (r#"case "$*" in *racecheck*copies) exit 86;; esac; exit 3"#, "failed", 86),
     ] {
         script(&folder.join("compute-sanitizer"), line);
-        let output = Command::new(folder.join("run")).arg(folder.join("results")).env("PATH", &path).output().expect("starts");
+        let output = Command::new(folder.join("run"))
+            .arg(folder.join("results"))
+            .env("PATH", &path)
+            .env_remove("VIRTUAL_ENV")
+            .output()
+            .expect("starts");
         assert_eq!(output.status.success(), status != "failed", "{line}");
         assert!(
             steps(&folder.join("results"), "summary.json").contains(&("sanitizer".to_owned(), status.to_owned(), code)),
             "{line}"
         );
+        let log = fs::read_to_string(folder.join("results/log.txt")).expect("a log");
+        assert!(log.contains("asked for -q") && log.contains("asked for topo -m"), "{log}");
+        assert!(log.contains(&format!("{}/venv and ", folder.display())) && log.contains(&*libraries.to_string_lossy()), "{log}");
+        assert_eq!(log.matches("--query-gpu=clocks.sm").count(), 2 * 6, "clocks and watts around each of six steps");
+        let device = json(&folder.join("results/summary.json"))["device"].as_str().map(str::to_owned);
+        assert!(device.is_some_and(|device| device.starts_with("NVIDIA A, 1, ")), "which GPU it was");
     }
+}
+
+#[test]
+fn a_call_that_is_cut_off_leaves_what_it_had() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-cut");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a temporary folder");
+    fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
+    script(&folder.join("gpu-checks"), "echo '{}'");
+    script(&folder.join("assay"), &format!(r#"[ "$1" = devices ] || {{ touch {}/begun; sleep 20; }}"#, folder.display()));
+    let mut run = Command::new(folder.join("run")).arg(folder.join("results")).process_group(0).spawn().expect("starts");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !folder.join("begun").exists() {
+        assert!(Instant::now() < deadline, "the second step never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().expect("own child");
+    run.wait().expect("own child");
+    assert_eq!(steps(&folder.join("results"), "summary.json"), [("conformance".to_owned(), "answered".to_owned(), 0)]);
+    assert_eq!(json(&folder.join("results/conformance.json")), serde_json::json!({}));
 }
 
 #[test]
@@ -123,10 +163,10 @@ fn every_step_runs_without_a_gpu() {
     let wanted = [
         ("conformance", "answered", 0),
         ("correctness", "ok", 0),
-        ("flips", "ok", 0),
-        ("sanitizer", "unavailable", 77),
         ("launches", "ok", 0),
         ("bandwidth", "ok", 0),
+        ("flips", "ok", 0),
+        ("sanitizer", "unavailable", 77),
     ];
     assert_eq!(steps(&results, "summary.json"), wanted.map(|(step, status, code)| (step.to_owned(), status.to_owned(), code)));
     assert!(fs::read_dir(&results).expect("results").count() <= 8);
@@ -138,7 +178,15 @@ fn every_step_runs_without_a_gpu() {
     let launches = json(&results.join("launches.json"));
     assert_eq!(launches["dependent_launch_in_stream"]["p50"], 2000.0, "the fake's own time for a launch");
     let flips = json(&results.join("flips.json"));
-    assert_eq!((&flips["planted"], &flips["found"]), (&3.into(), &3.into()), "{flips:#}");
+    assert_eq!((&flips["wanted"], &flips["planted"], &flips["found"]), (&3.into(), &3.into(), &3.into()), "{flips:#}");
+    let late = succeed(
+        Command::new(folder.join("gpu-checks"))
+            .args(["flips", "3"])
+            .env("LD_LIBRARY_PATH", &fake)
+            .env("ASSAY_FAKE_CUDA", "sm=90,mode=deferred")
+            .env("ASSAY_FAKE_PTX", fake.join("ptx")),
+    );
+    assert!(late.contains(r#""found": 3"#), "a bit that is written arrives before what is launched behind it: {late}");
     let bandwidth = json(&results.join("bandwidth.json"));
     assert!(bandwidth["readings"]["babelstream_triad"]["best"].as_f64().is_some_and(|best| best > 1e9), "{bandwidth:#}");
     the_other_parts_run(&folder, &fake);
@@ -227,9 +275,21 @@ fn answers_are_filed_and_named() {
     let launches = r#"{"device": "NVIDIA A", "event_resolution": 32.0, "single_launch": {"min": 1.5, "p50": 2.5}}"#;
     fs::write(tree.join("back/summary.json"), steps).expect("writes");
     fs::write(tree.join("back/launches.json"), launches).expect("writes");
+    // Another part, brought back into the same folder.
+    fs::write(tree.join("back/reference.summary.json"), steps.replace("launches", "sparse")).expect("writes");
+    fs::write(tree.join("back/sparse.jsonl"), "{}\n").expect("writes");
     succeed(Command::new(tree.join("tests/gpu/tables")).arg(tree.join("back")));
     let table = fs::read_to_string(tree.join("results/nvidia-a.md")).expect("filed");
-    assert!(table.contains("| launches | ok | 2 |") && table.contains("| single_launch | 1.5 | 2.5 |"), "{table}");
+    assert!(table.contains("| launches | ok | 2 |") && table.contains("| sparse | ok | 2 |"), "{table}");
+    assert!(tree.join("results/nvidia-a.sparse.jsonl").is_file());
+    // A part that came back alone names its device itself.
+    let alone = format!(r#"{{"part": "reference", "device": "NVIDIA B, 580.1", {}"#, &steps[1..]);
+    fs::remove_file(tree.join("back/launches.json")).expect("there");
+    fs::remove_file(tree.join("back/summary.json")).expect("there");
+    fs::write(tree.join("back/reference.summary.json"), alone).expect("writes");
+    succeed(Command::new(tree.join("tests/gpu/tables")).arg(tree.join("back")));
+    assert!(tree.join("results/nvidia-b.sparse.jsonl").is_file() && tree.join("results/nvidia-b.reference.md").is_file());
+    assert!(table.contains("| single_launch | 1.5 | 2.5 |"), "{table}");
     let readme = fs::read_to_string(tree.join("README.md")).expect("kept");
     assert_eq!(readme.matches("[nvidia-a](results/nvidia-a.md)").count(), 1);
     assert_eq!(json(&tree.join("results/nvidia-a.launches.json"))["event_resolution"], 32.0);

@@ -111,7 +111,9 @@ export! {
     fn cuMemcpyHtoD_v2[Context](driver, to: u64, from: *const c_void, bytes: usize) {
         let stream = null()?;
         to_device(driver, to, from, bytes, stream)?;
-        finish(driver, stream)
+        // Of pageable memory the bytes are taken, and arrive later.
+        let later = driver.chip.deferred && !pinned(driver, from as usize, bytes);
+        if later { Ok(()) } else { finish(driver, stream) }
     }
     fn cuMemcpyDtoH_v2[Context](driver, to: Pointer, from: u64, bytes: usize) {
         let stream = null()?;

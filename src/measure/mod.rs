@@ -58,6 +58,23 @@ pub struct Context<'a> {
     pub fell: &'a dyn Fn(&Variant, &Decline),
 }
 
+impl Context<'_> {
+    /// Nothing ends the measurement early, no sensor is read, and nobody is told of anything.
+    #[must_use]
+    pub fn unwatched(profile: Profile) -> Self {
+        Self {
+            profile,
+            interrupted: &|| false,
+            readings: &|_, _| Readings::default(),
+            expected: None,
+            ended: &|_, _| {},
+            phase: &|_| {},
+            launching: &|_| {},
+            fell: &|_, _| {},
+        }
+    }
+}
+
 /// Told of a variant before it is launched, and of nothing once its launches have ended, so that whoever watches knows which one was
 /// launched last should this process never speak again.
 pub type Launching<'a> = &'a dyn Fn(Option<&Variant>);

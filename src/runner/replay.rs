@@ -13,16 +13,9 @@ use crate::{
 pub fn replay(trace: Trace, precision: Option<f64>) -> Entry {
     let machine = Replay::new(trace);
     let (plan, variant) = (machine.plan(), Variant::own("trace"));
-    let context = Context {
-        profile: Profile { burst: CAP, sustained: CAP, precision: None }.precise(precision.unwrap_or(PRECISION)),
-        interrupted: &|| false,
-        readings: &|from, to| Readings { source: "trace", readings: machine.readings(from, to), ..Readings::default() },
-        expected: None,
-        ended: &|_, _| {},
-        phase: &|_| {},
-        launching: &|_| {},
-        fell: &|_, _| {},
-    };
+    let profile = Profile { burst: CAP, sustained: CAP, precision: None }.precise(precision.unwrap_or(PRECISION));
+    let readings = |from, to| Readings { source: "trace", readings: machine.readings(from, to), ..Readings::default() };
+    let context = Context { readings: &readings, ..Context::unwatched(profile) };
     let entry = measure::measure(&machine, &plan, std::slice::from_ref(&variant), &context).pop();
     let without =
         || Entry::without(machine.devices()[0].clone(), plan.key.with(&variant), plan.work, Outcome::Failed, "no entry".into());

@@ -47,18 +47,10 @@ fn plan(operation: &'static str) -> Plan {
     }
 }
 
+const PROFILE: Profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND), precision: None };
+
 fn run(machine: &Scripted, plan: &Plan, variants: &[Variant]) -> Vec<Entry> {
-    let context = Context {
-        profile: Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND), precision: None },
-        interrupted: &|| false,
-        readings: &|_, _| Readings::default(),
-        expected: None,
-        ended: &|_, _| {},
-        phase: &|_| {},
-        launching: &|_| {},
-        fell: &|_, _| {},
-    };
-    measure(machine, plan, variants, &context)
+    measure(machine, plan, variants, &Context::unwatched(PROFILE))
 }
 
 fn alone(machine: &Scripted, plan: &Plan) -> Entry {
@@ -182,16 +174,7 @@ fn a_measurement_that_its_sensors_speak_against_goes_on_and_is_not_steady() {
             Readings { source: "nvml", readings: each.collect(), ..Readings::default() }
         };
         let profile = Profile { burst: Nanos(0), sustained: Nanos(0), precision: None }.precise(0.005);
-        let context = Context {
-            profile,
-            interrupted: &|| false,
-            readings: &readings,
-            expected: None,
-            ended: &|_, _| {},
-            phase: &|_| {},
-            launching: &|_| {},
-            fell: &|_, _| {},
-        };
+        let context = Context { readings: &readings, ..Context::unwatched(profile) };
         measure(&Scripted::new(|_, _| MILLISECOND), &long, &[Variant::own("a")], &context).remove(0)
     };
     let calm = measured(|_| 1_500);
@@ -247,19 +230,10 @@ fn every_planted_fault_ends_in_the_right_entry() {
 fn a_fault_after_which_the_machine_is_of_no_use_is_told() {
     for (script, is_final) in [(Script::Hang(0), true), (Script::Lost(0), true), (Script::OutOfMemory, false)] {
         let machine = Scripted { script, ..Scripted::new(|_, _| MILLISECOND) };
-        let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
+        let told = RefCell::new(Vec::new());
         let ended = |fault: &Fault, _: Option<&Variant>| told.borrow_mut().push(fault.is_final());
         let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(MILLISECOND), precision: None };
-        let context = Context {
-            profile,
-            interrupted: &|| false,
-            readings: &readings,
-            expected: None,
-            ended: &ended,
-            phase: &|_| {},
-            launching: &|_| {},
-            fell: &|_, _| {},
-        };
+        let context = Context { ended: &ended, ..Context::unwatched(profile) };
         let entries = measure(&machine, &plan("told"), &[Variant::own("a")], &context);
         assert_eq!(entries[0].outcome, Outcome::Failed);
         assert_eq!(told.into_inner(), [is_final], "{script:?}");
@@ -306,19 +280,10 @@ fn a_lasting_fall_is_told_while_the_measurement_goes_on() {
             _ => varied / 100 * 103,
         }
     });
-    let (told, readings) = (RefCell::new(Vec::new()), |_, _| Readings::default());
+    let told = RefCell::new(Vec::new());
     let fell = |variant: &Variant, fall: &Decline| told.borrow_mut().push((variant.clone(), *fall, machine.clock.now().seconds()));
     let profile = Profile { burst: Nanos(MILLISECOND), sustained: Nanos(600_000 * MILLISECOND), precision: None };
-    let context = Context {
-        profile,
-        interrupted: &|| false,
-        readings: &readings,
-        expected: None,
-        ended: &|_, _| {},
-        phase: &|_| {},
-        launching: &|_| {},
-        fell: &fell,
-    };
+    let context = Context { fell: &fell, ..Context::unwatched(profile) };
     let soak = Plan { sustained: true, ..plan("soak") };
     let entry = measure(&machine, &soak, &[Variant::own("a")], &context).remove(0);
     assert_eq!((entry.outcome, entry.declines.len()), (Outcome::Measured, 1), "{:?}", entry.declines);
@@ -369,17 +334,7 @@ fn interruption_keeps_what_was_measured_and_telemetry_joins_by_time() {
         ],
         ..Readings::default()
     };
-    let profile = Profile { burst: Nanos(300 * MILLISECOND), sustained: Nanos(5_000 * MILLISECOND), precision: None };
-    let context = Context {
-        profile,
-        interrupted: &|| true,
-        readings: &readings,
-        expected: None,
-        ended: &|_, _| {},
-        phase: &|_| {},
-        launching: &|_| {},
-        fell: &|_, _| {},
-    };
+    let context = Context { interrupted: &|| true, readings: &readings, ..Context::unwatched(PROFILE) };
     let entry = measure(&machine, &plan("stop"), &[Variant::own("a")], &context).remove(0);
     assert_eq!((entry.outcome, entry.reason.as_deref()), (Outcome::Measured, Some("interrupted")));
     let telemetry = entry.telemetry.expect("telemetry");

@@ -61,10 +61,8 @@ fn work_that_never_ends_is_given_up_and_measured_by_the_next_kernel() {
 fn of_a_pair_the_one_that_hangs_is_replaced_and_the_other_measured_once() {
     let script = "hang@launch/matmul_wgmma:2";
     let fake = Fake::new("hang-pair", "90").with_ptx(compiled::ptx()).with_cublaslt("libcublasLt.so.12", "").failing(script);
-    let output = fake.run(&["--only", "matmul/bf16.fp32.bf16/128x128x128"]);
-    assert_eq!(output.status.code(), Some(1), "{}\n{}", text(&output.stderr), fake.log());
+    let entries = fake.entries(&["--only", "matmul/bf16.fp32.bf16/128x128x128"], 1);
     assert!(fake.fired(script), "{}", fake.log());
-    let entries = fake.record().entries;
     let found: Vec<_> = entries.iter().map(|entry| (entry.workload.variant.as_str(), entry.outcome)).collect();
     let wanted = [("wgmma/t128x128", Outcome::Failed), ("mma/t128x128", Outcome::Measured), ("vendor", Outcome::Measured)];
     assert_eq!(found, wanted);
@@ -75,9 +73,7 @@ fn of_a_pair_the_one_that_hangs_is_replaced_and_the_other_measured_once() {
 fn one_that_hangs_while_kernels_are_chosen_is_not_chosen() {
     let script = "hang@launch/matmul_wgmma:2";
     let fake = Fake::new("hang-tuning", "90").with_ptx(compiled::ptx()).failing(script);
-    let output = fake.run(&["--only", "matmul/bf16.fp32.bf16/128x128x128", "--tuning", "anew", "--kernels", "own"]);
-    assert_eq!(output.status.code(), Some(1), "{}\n{}", text(&output.stderr), fake.log());
-    let entries = fake.record().entries;
+    let entries = fake.entries(&["--only", "matmul/bf16.fp32.bf16/128x128x128", "--tuning", "anew", "--kernels", "own"], 1);
     let outcomes: Vec<_> = entries.iter().map(|entry| entry.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Measured], "{entries:?}");
     let [first, second] = &entries[..] else { panic!("{entries:?}") };
@@ -197,8 +193,6 @@ fn a_kernel_that_the_driver_refuses_is_named() {
 #[test]
 fn machine_code_that_nobody_knows_is_refused() {
     let fake = Fake::new("unknown-code", "90");
-    let output = fake.run(&TWO);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let reason = fake.record().entries[0].reason.clone().unwrap_or_default();
+    let reason = fake.entries(&TWO, 1)[0].reason.clone().unwrap_or_default();
     assert!(reason.contains("ASSAY_FAKE_PTX"), "the log of the driver's compiler is part of the reason: {reason}");
 }

@@ -1,6 +1,7 @@
 //! The fake driver, put where a program looks for the real one.
 
 use crate::library;
+use assay::record::{Document, Entry};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -17,12 +18,19 @@ impl Fake {
     pub fn new(name: &str, chip: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cuda").join(name);
         let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let fake = Self { variables: vec![("ASSAY_FAKE_CUDA", chip.into())], folder };
         // Not by these names in the build's own folder: Cargo puts that on the path of every test.
         for file in ["libcuda.so", "libcuda.so.1"] {
-            std::fs::copy(library::built("fake_cuda"), folder.join(file)).expect("the fake was built with this test");
+            fake.put("fake_cuda", file);
         }
-        Self { variables: vec![("ASSAY_FAKE_CUDA", chip.into())], folder }
+        fake
+    }
+
+    /// Puts a fake into the folder under a name.
+    fn put(&self, built: &str, file: &str) {
+        let path = self.path(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::copy(library::built(built), path).expect("the fake was built with this test");
     }
 
     /// Plans a failure.
@@ -33,34 +41,28 @@ impl Fake {
 
     /// Puts the fake of NVML beside it, to which the script happens.
     pub fn with_nvml(mut self, script: &str) -> Self {
-        let path = self.path("libnvidia-ml.so.1");
-        std::fs::copy(library::built("fake_nvml"), &path).expect("the fake was built with this test");
-        self.variables.push(("ASSAY_NVML_LIB", path.display().to_string()));
+        self.put("fake_nvml", "libnvidia-ml.so.1");
         self.variables.push(("ASSAY_FAKE_NVML", script.into()));
-        self
+        self.with_folder("ASSAY_NVML_LIB", "libnvidia-ml.so.1")
     }
 
     /// Puts the fake of cuBLASLt beside it under a version's name, to which the script happens.
     pub fn with_cublaslt(mut self, file: &str, script: &str) -> Self {
-        let path = self.path(file);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        std::fs::copy(library::built("fake_cublaslt"), path).expect("the fake was built with this test");
+        self.put("fake_cublaslt", file);
         self.variables.push(("ASSAY_FAKE_LT", script.into()));
         self
     }
 
     /// Puts the fake of cuSPARSELt beside it under a name, to which the script happens.
     pub fn with_cusparselt(mut self, file: &str, script: &str) -> Self {
-        let path = self.path(file);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        std::fs::copy(library::built("fake_cusparselt"), path).expect("the fake was built with this test");
+        self.put("fake_cusparselt", file);
         self.variables.push(("ASSAY_FAKE_SPARSE", script.into()));
         self
     }
 
     /// Puts the fake of NCCL beside it, to which the script happens.
     pub fn with_nccl(mut self, script: &str) -> Self {
-        std::fs::copy(library::built("fake_nccl"), self.path("libnccl.so.2")).expect("the fake was built with this test");
+        self.put("fake_nccl", "libnccl.so.2");
         self.variables.push(("ASSAY_FAKE_NCCL", script.into()));
         self
     }
@@ -142,7 +144,20 @@ impl Fake {
         self.assay().args(["run", "--backend", "cuda", "--force", "-o"]).arg(record).args(arguments).output().expect("starts")
     }
 
-    pub fn record(&self) -> assay::record::Document {
+    /// The entries of a run that ends with this code.
+    pub fn entries(&self, arguments: &[&str], code: i32) -> Vec<Entry> {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), self.log());
+        self.record().entries
+    }
+
+    /// The line of `assay devices` about a library.
+    pub fn listed(&self, library: &str, arguments: &[&str]) -> String {
+        let lines = text(&self.assay().arg("devices").args(arguments).output().expect("starts").stdout);
+        lines.lines().find(|line| line.contains(library)).unwrap_or_else(|| panic!("{lines}")).to_owned()
+    }
+
+    pub fn record(&self) -> Document {
         assay::record::read(&self.path("run.jsonl")).expect("a record")
     }
 
@@ -166,4 +181,8 @@ impl Fake {
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub fn reason(entry: &Entry) -> &str {
+    entry.reason.as_deref().unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     compiled,
-    fake::{Fake, text},
+    fake::{Fake, reason},
 };
 use assay::record::{Entry, Outcome, RateUnit};
 use std::collections::BTreeMap;
@@ -15,18 +15,12 @@ fn fake(name: &str, chip: &str) -> Fake {
 
 /// Entries by what they are of: device, workload and variant.
 fn of(fake: &Fake, arguments: &[&str], code: i32) -> BTreeMap<String, Entry> {
-    let output = fake.run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
     let name = |entry: &Entry| format!("{} {}@{}", entry.device.id, entry.workload.id, entry.workload.variant);
-    fake.record().entries.into_iter().map(|entry| (name(&entry), entry)).collect()
+    fake.entries(arguments, code).into_iter().map(|entry| (name(&entry), entry)).collect()
 }
 
 fn passed(entry: &Entry) -> bool {
     entry.outcome == Outcome::Measured && entry.verified.as_ref().is_some_and(|verified| verified.passed && verified.hashed > 0)
-}
-
-fn reason(entry: &Entry) -> &str {
-    entry.reason.as_deref().unwrap_or_default()
 }
 
 #[test]

@@ -12,9 +12,7 @@ const MATMUL: [&str; 2] = ["--only", "matmul/fp32.fp32.fp32/128x128x128"];
 
 /// A run that measures all it is asked for; its entries.
 fn measured(fake: &Fake, arguments: &[&str]) -> Vec<Entry> {
-    let output = fake.run(arguments);
-    assert_eq!(output.status.code(), Some(0), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
-    let entries = fake.record().entries;
+    let entries = fake.entries(arguments, 0);
     assert!(!entries.is_empty());
     for entry in &entries {
         assert_eq!((entry.outcome, entry.device.kind), (Outcome::Measured, Kind::Fake), "{:?}", entry.reason);
@@ -61,9 +59,7 @@ fn every_precision_is_multiplied_by_the_kernel_made_for_it_or_says_why_not() {
     ] {
         let name = format!("precisions-{}", chip.split(',').next().unwrap_or(chip));
         let fake = Fake::new(&name, &format!("sm={chip}")).with_ptx(compiled::ptx());
-        let output = fake.run(&ONLY);
-        assert_eq!(output.status.code(), Some(0), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
-        let mut entries = fake.record().entries;
+        let mut entries = fake.entries(&ONLY, 0);
         // That there is no vendor's library is another test's affair.
         entries.retain(|entry| entry.workload.variant != "vendor");
         let by = |what: &str| {
@@ -143,9 +139,7 @@ fn a_chain_of_launches_is_told_by_the_link_and_seen_in_every_word() {
         assert!((seconds / 2e-6 - 1.0).abs() < 1e-2, "{seconds}");
     }
     let old = Fake::new("launch-old", "sm=90").with_ptx(compiled::ptx()).without("cuGraphUpload");
-    let output = old.run(&["--only", "launch/*"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    for graph in old.record().entries.iter().filter(|entry| entry.workload.operation.starts_with("graph")) {
+    for graph in old.entries(&["--only", "launch/*"], 0).iter().filter(|entry| entry.workload.operation.starts_with("graph")) {
         assert!(graph.reason.as_ref().is_some_and(|reason| reason.contains("cuGraphUpload")), "{:?}", graph.outcome);
     }
 }
@@ -215,9 +209,7 @@ fn transfers_are_verified_at_both_ends_and_both_ways_run_at_once() {
     let old = Fake::new("transfer-old", "sm=90").with_ptx(compiled::ptx()).without("cuMemHostRegister_v2");
     assert!(measured(&old, &["--only", "transfer/*/h2d/*"]).iter().all(|entry| entry.counters.is_empty()));
     let failing = Fake::new("transfer-fails", "sm=90").with_ptx(compiled::ptx()).failing("1@cuMemcpyDtoHAsync_v2:2");
-    let output = failing.run(&["--only", "transfer/*/d2h*/*"]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let outcomes: Vec<_> = failing.record().entries.iter().map(|entry| entry.outcome).collect();
+    let outcomes: Vec<_> = failing.entries(&["--only", "transfer/*/d2h*/*"], 1).iter().map(|entry| entry.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Measured]);
 }
 

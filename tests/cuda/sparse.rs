@@ -2,7 +2,7 @@
 
 use crate::{
     compiled,
-    fake::{Fake, text},
+    fake::{Fake, reason},
     library,
 };
 use assay::record::{Entry, Outcome};
@@ -19,14 +19,8 @@ fn one(fake: &Fake, code: i32) -> Entry {
 }
 
 fn one_of(fake: &Fake, only: &[&str], code: i32) -> Entry {
-    let output = fake.run(only);
-    assert_eq!(output.status.code(), Some(code), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
-    let [entry]: [Entry; 1] = fake.record().entries.try_into().expect("one entry");
+    let [entry]: [Entry; 1] = fake.entries(only, code).try_into().expect("one entry");
     entry
-}
-
-fn reason(entry: &Entry) -> &str {
-    entry.reason.as_deref().unwrap_or_default()
 }
 
 #[test]
@@ -53,10 +47,7 @@ fn the_fastest_algorithm_is_kept_verified_and_named_apart() {
 
 #[test]
 fn every_format_is_multiplied() {
-    let fake = hopper("formats", "count=2,best=1");
-    let output = fake.run(&["--only", "matmul/sparse-*"]);
-    assert_eq!(output.status.code(), Some(0), "{}\n{}", text(&output.stderr), fake.log());
-    let entries = fake.record().entries;
+    let entries = hopper("formats", "count=2,best=1").entries(&["--only", "matmul/sparse-*"], 0);
     let measured = entries.iter().filter(|entry| entry.outcome == Outcome::Measured).map(|entry| entry.workload.precision.as_str());
     let wanted = ["sparse-bf16.fp32.bf16", "sparse-fp16.fp32.fp16", "sparse-e4m3.fp32.bf16", "sparse-int8.int32.int32"];
     assert_eq!(measured.collect::<Vec<_>>(), wanted, "{entries:?}");
@@ -97,14 +88,9 @@ fn what_the_library_cannot_do_is_said() {
     assert_eq!(one(&bare, 0).kernel.as_deref(), Some("cuSPARSELt 0.7.1, algorithm 4, best of 6 timed"));
 }
 
-/// The line of `assay devices` about the library.
-fn listed(fake: &Fake) -> String {
-    let lines = text(&fake.assay().arg("devices").output().expect("starts").stdout);
-    lines.lines().find(|line| line.contains("cuSPARSELt")).unwrap_or_else(|| panic!("{lines}")).to_owned()
-}
-
 #[test]
 fn it_is_found_wherever_it_lies_or_said_to_be_missing() {
+    let listed = |fake: &Fake| fake.listed("cuSPARSELt", &[]);
     let bare = |name: &str| Fake::new(&format!("sparse-{name}"), "90");
     assert!(listed(&hopper("found", "")).contains("cuSPARSELt 0.8.1, libcusparseLt.so.0"));
     // 0.6 has a folder of its own, later ones are among NVIDIA's.

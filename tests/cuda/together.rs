@@ -59,9 +59,7 @@ fn a_device_that_is_lost_after_the_start_costs_its_own_entry() {
 fn where_only_one_is_left_nothing_was_measured_together() {
     let script = "kill@launch/read:1#1/2,kill@launch/read:1#2/2";
     let fake = Fake::new("together-one", "87,devices=3").failing(script);
-    let output = fake.run(&SOAK);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    let entries = fake.record().entries;
+    let entries = fake.entries(&SOAK, 1);
     let last = entries.iter().filter(|entry| entry.load != "alone").find(|entry| entry.device.id == "cuda:0").expect("told");
     assert_eq!(last.outcome, Outcome::Skipped);
     assert!(last.reason.as_ref().is_some_and(|reason| reason.contains("no other device")), "{:?}", last.reason);

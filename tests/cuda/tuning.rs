@@ -1,9 +1,6 @@
 //! Which kernel is taken: the one that is the fastest on this chip, found once and kept.
 
-use crate::{
-    compiled,
-    fake::{Fake, text},
-};
+use crate::{compiled, fake::Fake};
 use assay::record::{Entry, Outcome};
 
 /// The beginning of the hash of a configuration's machine code for sm_90.
@@ -16,9 +13,7 @@ fn code(stem: &str, configuration: &str) -> String {
 }
 
 fn measured(fake: &Fake, arguments: &[&str]) -> Vec<Entry> {
-    let output = fake.run(&[&["--only", "stream/*/copy/*", "--footprint", "1MiB"], arguments].concat());
-    assert_eq!(output.status.code(), Some(0), "{}\n{}", text(&output.stderr), fake.log());
-    fake.record().entries
+    fake.entries(&[&["--only", "stream/*/copy/*", "--footprint", "1MiB"], arguments].concat(), 0)
 }
 
 fn copy(fake: &Fake, arguments: &[&str]) -> Entry {

@@ -3,7 +3,7 @@
 
 use crate::{
     compiled,
-    fake::{Fake, text},
+    fake::{Fake, reason, text},
     library,
 };
 use assay::record::{Entry, Outcome};
@@ -18,17 +18,11 @@ fn hopper(name: &str, script: &str) -> Fake {
 
 /// Ours and the vendor's entry of a run of one product.
 fn pair(fake: &Fake, only: &[&str], code: i32) -> [Entry; 2] {
-    let output = fake.run(only);
-    assert_eq!(output.status.code(), Some(code), "{}\n{}\n{}", text(&output.stderr), text(&output.stdout), fake.log());
-    let mut entries = fake.record().entries;
+    let mut entries = fake.entries(only, code);
     entries.sort_by_key(|entry| entry.workload.variant == "vendor");
     let entries: [Entry; 2] = entries.try_into().expect("two entries");
     assert_eq!((entries[0].workload.variant == "vendor", entries[1].workload.variant.as_str()), (false, "vendor"));
     entries
-}
-
-fn reason(entry: &Entry) -> &str {
-    entry.reason.as_deref().unwrap_or_default()
 }
 
 #[test]
@@ -57,10 +51,7 @@ fn the_fastest_algorithm_is_kept_and_held_against_ours_in_turns() {
 
 #[test]
 fn every_precision_is_asked_for_in_its_own_terms() {
-    let fake = hopper("precisions", "count=16,best=3");
-    let output = fake.run(&["--only", "matmul/*/128x128x128"]);
-    assert_eq!(output.status.code(), Some(0), "{}\n{}", text(&output.stderr), fake.log());
-    let entries = fake.record().entries;
+    let entries = hopper("precisions", "count=16,best=3").entries(&["--only", "matmul/*/128x128x128"], 0);
     let vendors: Vec<&Entry> = entries.iter().filter(|entry| entry.workload.variant == "vendor").collect();
     assert_eq!(vendors.len(), 8, "fp4 is not of this chip");
     for entry in vendors {
@@ -136,9 +127,7 @@ fn what_the_library_cannot_do_is_said() {
 
 /// The line of `assay devices` about the library.
 fn listed(fake: &Fake, arguments: &[&str]) -> String {
-    let output = fake.assay().arg("devices").args(arguments).output().expect("starts");
-    let lines = text(&output.stdout);
-    lines.lines().find(|line| line.contains("cuBLASLt")).unwrap_or_else(|| panic!("{lines}")).to_owned()
+    fake.listed("cuBLASLt", arguments)
 }
 
 #[test]

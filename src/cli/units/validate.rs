@@ -39,8 +39,9 @@ pub fn validate(arguments: &Arguments) -> Result<super::Ending> {
 /// # Errors
 /// When the file is not what it should be, or has too few usable rows.
 pub fn calibrate(arguments: &Arguments) -> Result<super::Ending> {
-    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let calibration = capacity::calibrate(&capacity::rows(&arguments.file)?, &day)?;
+    let now = super::now();
+    let day = now.split('T').next().unwrap_or_default();
+    let calibration = capacity::calibrate(&capacity::rows(&arguments.file)?, day)?;
     if arguments.json {
         writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&calibration)?)?;
     } else {

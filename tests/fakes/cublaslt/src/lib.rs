@@ -3,14 +3,15 @@
 //! It knows what the real one refuses: narrow inputs that do not lie along k, e5m2 times e5m2, fp8 without scales, fp4 without a scale
 //! for each block or below compute capability 10.0. What else goes wrong is up to a [`script`].
 
+mod common;
 mod driver;
 mod script;
 
+use common::{Script, tell};
 use driver::in_driver;
-use script::Script;
+use script::Library;
 use std::{
     ffi::{c_int, c_void},
-    io::Write,
     sync::LazyLock,
 };
 
@@ -22,7 +23,7 @@ const INVALID_VALUE: c_int = 7;
 const EXECUTION_FAILED: c_int = 13;
 const NOT_SUPPORTED: c_int = 15;
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(Script::find);
+static SCRIPT: LazyLock<Library> = LazyLock::new(|| Library::find("ASSAY_FAKE_LT"));
 
 /// A product in the midst of being described.
 #[derive(Default)]
@@ -235,7 +236,7 @@ export! {
         if SCRIPT.fails.contain(index) {
             return EXECUTION_FAILED;
         }
-        tell(index);
+        tell(&format!("cublasLt algorithm {index}"));
         let depth = of_right.rows;
         let slower = if index == SCRIPT.best { 100 } else { 110 + 5 * index.abs_diff(SCRIPT.best) };
         let [of_a, of_b] = operation.scales;
@@ -276,15 +277,6 @@ fn implementation(operation: &Operation, kind: c_int) -> u64 {
         // No flag is known to say this format.
         FP4 => 0x02 | 0x02 << 8,
         _ => 0x02 | 0x02 << 8 | 0x40 << 16,
-    }
-}
-
-/// Tells the log which algorithm was launched.
-fn tell(algorithm: u64) {
-    let Some(path) = std::env::var_os("ASSAY_FAKE_LOG") else { return };
-    if let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(path) {
-        // A log that cannot be written shows in the test that reads it.
-        let _ = file.write_all(format!("cublasLt algorithm {algorithm}\n").as_bytes());
     }
 }
 

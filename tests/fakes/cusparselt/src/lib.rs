@@ -4,15 +4,17 @@
 //! What it initialises in its caller's memory begins with a mark, so that what was not initialised, was moved or is destroyed already is
 //! refused; what more goes wrong is up to a [`script`].
 
+#[path = "../../cublaslt/src/common.rs"]
+mod common;
 #[path = "../../cublaslt/src/driver.rs"]
 mod driver;
 mod script;
 
+use common::{Script, tell};
 use driver::in_driver;
-use script::Script;
+use script::Library;
 use std::{
     ffi::{c_int, c_void},
-    io::Write,
     sync::{
         LazyLock,
         atomic::{AtomicBool, Ordering},
@@ -30,7 +32,7 @@ const NOT_SUPPORTED: c_int = 10;
 const ROW_MAJOR: c_int = 2;
 const ALIGNMENT: u32 = 16;
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(Script::find);
+static SCRIPT: LazyLock<Library> = LazyLock::new(|| Library::find("ASSAY_FAKE_SPARSE"));
 static COMPRESSED: AtomicBool = AtomicBool::new(false);
 
 /// What the library keeps in its caller's memory.
@@ -105,7 +107,7 @@ fn found<T: Kept>(at: Pointer) -> Option<T> {
 
 fn end<T: Kept>(at: Pointer) -> c_int {
     if found::<T>(at).is_none() {
-        tell("destroyed what was not there");
+        tell("cusparseLt destroyed what was not there");
         return INVALID_VALUE;
     }
     // SAFETY: as above.
@@ -141,15 +143,6 @@ fn supported(Operation { transposed, compute, .. }: Operation, [a, b, c]: [Matri
 
 fn bytes(kind: c_int) -> i64 {
     if matches!(kind, 3 | 28) { 1 } else { 2 }
-}
-
-/// Tells the log what was done.
-fn tell(what: &str) {
-    let Some(path) = std::env::var_os("ASSAY_FAKE_LOG") else { return };
-    if let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(path) {
-        // A log that cannot be written shows in the test that reads it.
-        let _ = file.write_all(format!("cusparseLt {what}\n").as_bytes());
-    }
 }
 
 /// Exports functions under their C names.
@@ -266,12 +259,12 @@ export! {
         if factors != [1.0_f32.to_bits(), 0] || count != 1 || c != result || workspace == 0 {
             return INVALID_VALUE;
         }
-        if SCRIPT.fails.contain(plan.number) {
+        if SCRIPT.fails.contain(plan.number as u64) {
             return EXECUTION_FAILED;
         }
-        tell(&format!("algorithm {}", plan.number));
+        tell(&format!("cusparseLt algorithm {}", plan.number));
         let part = if plan.number == SCRIPT.best { 100 } else { 110 + 5 * u64::from(plan.number.abs_diff(SCRIPT.best)) };
-        let wrong = u64::from(SCRIPT.wrong.contain(plan.number));
+        let wrong = u64::from(SCRIPT.wrong.contain(plan.number as u64));
         let sides = [b.rows, a.rows, a.columns].map(|side| side as u64);
         let kinds = [a.kind, of_result.kind].map(|kind| kind as u64);
         let words = [

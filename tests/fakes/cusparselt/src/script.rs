@@ -7,24 +7,11 @@
 //! - `fails=3` or `fails=all`: algorithms that do not run.
 //! - `crude`: what is compressed is what the matrix was when it was first compressed.
 
-/// A set of algorithms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Those {
-    #[default]
-    None,
-    One(i32),
-    All,
-}
-
-impl Those {
-    pub fn contain(self, algorithm: i32) -> bool {
-        self == Self::All || self == Self::One(algorithm)
-    }
-}
+use crate::common::{Script, Those, Word};
 
 /// See the head of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Script {
+pub struct Library {
     pub version: [i32; 3],
     pub count: i32,
     pub best: i32,
@@ -33,51 +20,36 @@ pub struct Script {
     pub crude: bool,
 }
 
-impl Default for Script {
+impl Default for Library {
     fn default() -> Self {
         Self { version: [0, 8, 1], count: 6, best: 4, wrong: Those::None, fails: Those::None, crude: false }
     }
 }
 
-impl Script {
-    /// From the environment; a test that says nothing sensible ends here.
-    pub fn find() -> Self {
-        let text = std::env::var("ASSAY_FAKE_SPARSE").unwrap_or_default();
-        Self::parse(&text).unwrap_or_else(|why| {
-            eprintln!("fake cuSPARSELt: ASSAY_FAKE_SPARSE: {why}");
-            std::process::abort()
-        })
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut script = Self::default();
-        for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-            let (key, value) = word.split_once('=').unwrap_or((word, ""));
-            let number = |text: &str| text.parse::<i32>().map_err(|_| format!("{word}: not a number"));
-            let those = || if value == "all" { Ok(Those::All) } else { number(value).map(Those::One) };
-            match key {
-                "version" => {
-                    let parts = value.split('.').map(number).collect::<Result<Vec<_>, _>>()?;
-                    script.version = parts.try_into().map_err(|_| format!("{word}: three numbers"))?;
-                }
-                "count" => script.count = number(value)?,
-                "none" => script.count = 0,
-                "best" => script.best = number(value)?,
-                "wrong" => script.wrong = those()?,
-                "fails" => script.fails = those()?,
-                "crude" => script.crude = true,
-                _ => return Err(format!("{word}: no such word")),
+impl Script for Library {
+    fn take(&mut self, word: Word) -> Result<(), String> {
+        match word.key {
+            "version" => {
+                let parts = word.value.split('.').map(str::parse).collect::<Result<Vec<_>, _>>().ok();
+                self.version = parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| word.wrong("not three numbers"))?;
             }
+            "count" => self.count = word.number()?,
+            "none" => self.count = 0,
+            "best" => self.best = word.number()?,
+            "wrong" => self.wrong = word.those()?,
+            "fails" => self.fails = word.those()?,
+            "crude" => self.crude = true,
+            _ => return Err(word.wrong("no such word")),
         }
-        Ok(script)
+        Ok(())
     }
 }
 
 #[test]
 fn a_script_is_read_or_refused() {
-    let script = Script::parse("version=0.7.1, count=3,best=1,wrong=all,fails=2,crude").unwrap();
+    let script = Library::parse("version=0.7.1, count=3,best=1,wrong=all,fails=2,crude").unwrap();
     assert_eq!((script.version, script.count, script.best, script.crude), ([0, 7, 1], 3, 1, true));
     assert!(script.wrong.contain(9) && script.fails.contain(2) && !script.fails.contain(3));
-    assert_eq!(Script::parse(""), Ok(Script::default()));
-    assert!(Script::parse("best=x").is_err() && Script::parse("worse").is_err() && Script::parse("version=1.2").is_err());
+    assert_eq!(Library::parse(""), Ok(Library::default()));
+    assert!(Library::parse("best=x").is_err() && Library::parse("worse").is_err() && Library::parse("version=1.2").is_err());
 }

@@ -243,9 +243,10 @@ impl Words {
         self.0.start.as_ptr() as u64
     }
 
+    #[expect(clippy::cast_ptr_alignment, reason = "the driver aligns what it allocates to pages")]
     fn word(&self, index: usize) -> &AtomicU32 {
         assert!((index + 1) * size_of::<u32>() <= self.0.bytes, "no word {index}");
-        // SAFETY: the allocation holds that many words, aligned to a page by the driver; nobody touches them but by atomic accesses.
+        // SAFETY: the allocation holds that many words, aligned; nobody touches them but by atomic accesses.
         unsafe { AtomicU32::from_ptr(self.0.start.as_ptr().cast::<u32>().add(index)) }
     }
 

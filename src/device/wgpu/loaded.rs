@@ -332,7 +332,9 @@ impl Prepared for Loaded<'_> {
 
     fn timer(&self) -> Timer {
         match &self.stamps {
-            Some(stamps) => Timer { name: "timestamp queries", resolution: Nanos(stamps.tick.ceil() as u64), overhead: None, gated: false },
+            Some(stamps) => {
+                Timer { name: "timestamp queries", resolution: Nanos(stamps.tick.ceil() as u64), overhead: None, gated: false }
+            }
             None => Timer { name: "host monotonic clock", resolution: Nanos(1), overhead: None, gated: false },
         }
     }

@@ -92,6 +92,7 @@ fn tensor(stem: &str, macros: &Macros, batches: u64, rounds: u64) -> Job {
         tensor_flops: 2 * sums * k * rounds * STEPS,
         read: batches * operands * fetches,
         written: sums * 4,
+        looks: false,
         conflict_free: stem != "issue_mma",
     };
     Job { claim: Some(claim), ..job(macros, buffers, (batches, rounds), sum) }
@@ -138,6 +139,7 @@ fn shared(macros: &Macros) -> Vec<Job> {
             claim: Some(Claim {
                 read: words * 4,
                 written: segments * 4,
+                looks: false,
                 conflict_free: constant(macros, "STRIDE") == 1,
                 ..Claim::default()
             }),

@@ -57,6 +57,8 @@ pub struct Claim {
     pub tensor_flops: u64,
     pub read: u64,
     pub written: u64,
+    /// Whether more bytes may be read: how often one looks is the machine's affair.
+    pub looks: bool,
     /// Whether no access to shared memory may meet a conflict of banks.
     pub conflict_free: bool,
 }
@@ -71,7 +73,7 @@ impl Claim {
             ("bytes written", self.written, counters.global_written),
         ];
         rows.iter()
-            .find(|(_, claimed, done)| claimed != done)
+            .find(|(what, claimed, done)| claimed != done && !(self.looks && *what == "bytes read" && done > claimed))
             .map(|(what, claimed, done)| format!("{done} {what} where {claimed} are claimed"))
     }
 }

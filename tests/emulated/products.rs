@@ -311,6 +311,7 @@ impl Kernel {
             tensor_flops: if self.by == By::Lanes { 0 } else { flops },
             read: read * self.input.bytes() + slots * 4,
             written: m * n * self.output().bytes() + slots * 8,
+            looks: false,
             conflict_free: whole || self.by != By::Lanes,
         }
     }

@@ -8,6 +8,9 @@ use crate::op::{Lanes, Op, Source, Special, ones};
 use crate::tensor::number::{self, Format};
 use crate::warp::lanes;
 
+/// What the device's timer says when a launch begins: nanoseconds of a day long after its first.
+const STARTED: u64 = 1_700_000_000_000_000_000;
+
 impl Cluster<'_> {
     pub(super) fn value(&self, warp: usize, source: Source) -> Lanes {
         let this = &self.warps[warp];
@@ -62,7 +65,7 @@ impl Cluster<'_> {
             }
             Special::Multiprocessors => all(self.options.multiprocessors),
             Special::Clock => [self.steps; 32],
-            Special::GlobalTimer => [self.steps * self.options.tick; 32],
+            Special::GlobalTimer => [STARTED + self.steps * self.options.tick; 32],
             Special::LaneMask(0) => each(|lane| 1 << lane),
             Special::LaneMask(1) => each(|lane| (1 << lane) - 1),
             Special::LaneMask(2) => each(|lane| u32::MAX >> (31 - lane)),

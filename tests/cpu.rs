@@ -5,7 +5,7 @@ use assay::{
     device::BACKENDS,
     measure::{Context, Profile, measure},
     plan::{Fold, Pass, Plan, Variant, VariantKind, mix},
-    record::{Device, Entry, Outcome},
+    record::{self, Device, Entry, Outcome},
     units::Nanos,
     workload::{self, Choice, SUITES},
 };
@@ -171,10 +171,13 @@ fn a_slow_twin_measures_slower() {
     for plan in big.iter().filter(decisive).chain(triad) {
         let variants = machine.variants(plan);
         let slow = variants.iter().find(|variant| variant.kind == VariantKind::Slow).expect("a slow twin").clone();
-        // Where the machine is taken away for a tenth of a second, several turns tell nothing; a clock that is wrong is so each time.
-        let pair = || run(machine.as_ref(), plan, &[variants[0].clone(), slow.clone()], 300)[0].pair.clone().expect("a pair");
-        let slower = (0..3).any(|_| pair().ratio.low > 1.0);
-        assert!(slower, "{}: in three tries", plan.key.id());
+        // A machine that is taken away for a while tells nothing in several turns; a clock that is wrong is so each time, for each plan.
+        let mut tries: Vec<record::Ratio> = Vec::new();
+        while tries.len() < 6 && tries.last().is_none_or(|ratio| ratio.low <= 1.0) {
+            let entries = run(machine.as_ref(), plan, &[variants[0].clone(), slow.clone()], 300);
+            tries.push(entries[0].pair.as_ref().expect("a pair").ratio);
+        }
+        assert!(tries.last().is_some_and(|ratio| ratio.low > 1.0), "{}: {tries:?}", plan.key.id());
         checked += 1;
     }
     assert_eq!(checked, 4);

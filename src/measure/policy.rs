@@ -24,7 +24,7 @@ const SLICE: Nanos = Nanos(250_000_000);
 const TURN: Nanos = Nanos(50_000_000);
 /// Slices that a measurement is cut into at the least. The interval of a pair's ratio comes of its turns.
 const SLICES: u64 = 3;
-const TURNS: u64 = 32;
+const TURNS: u64 = 16;
 /// Verification between launches may take this part of the time that the launches take.
 const HASH_SHARE: u64 = 200;
 /// A sustained figure leaves out the first half second, and none is given below three seconds.
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(5 * SECOND.0), 1), 250);
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(300_000_000), 1), 100);
         assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(5 * SECOND.0), 2), 50);
-        assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(320_000_000), 2), 10, "thirty-two turns of a short one");
+        assert_eq!(slice(Nanos(1_000_000), Nanos(0), Nanos(160_000_000), 2), 10, "sixteen turns of a short one");
         assert_eq!(slice(Nanos(10 * SECOND.0), Nanos(0), SECOND, 1), 1);
         assert_eq!(slice(Nanos(0), Nanos(0), Nanos(5 * SECOND.0), 1), 1 << 20);
         assert_eq!(slice(SECOND, Nanos(9 * SECOND.0), SECOND, 1), 1);

@@ -59,7 +59,8 @@ impl Argument {
         let mut map = Self([0; 16]);
         let (extent, pitch) = ([columns, rows], [columns * u64::from(element)]);
         let (sides, steps) = ([BOX_BYTES / element, height], [1, 1]);
-        // SAFETY: an argument is as large as a map, and as aligned; it and the arrays are locals that outlive the call, as long as the rank of two says; the driver refuses what
+        // SAFETY: an argument is as large as a map, and as aligned; it and the arrays, which are as long as the rank of two says, are
+        // locals that outlive the call; the driver refuses what
         // does not fit, and reads nothing at the address.
         let status = unsafe {
             sys::cuTensorMapEncodeTiled(

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow};
 use assay::{
     contract::{Clock, Fault, Machine, Prepared, Span, Tiles, Timer, Unsupported},
     device::BACKENDS,
-    measure::{Context, Profile, Readings, measure},
+    measure::{Context, Profile, measure},
     plan::{Fold, Pass, Plan, Variant, first},
     record::{Device, Entry, Outcome},
     units::Nanos,
@@ -153,15 +153,6 @@ pub fn document(count: u32) -> Result<Value> {
 
 fn one(machine: &Flipping, plan: &Plan) -> Result<Entry> {
     let variants: Vec<Variant> = machine.variants(plan).into_iter().take(1).collect();
-    let context = Context {
-        profile: Profile { burst: Nanos(1_000_000), sustained: Nanos(1_000_000), precision: None },
-        interrupted: &|| false,
-        readings: &|_, _| Readings::default(),
-        expected: None,
-        ended: &|_, _| {},
-        phase: &|_| {},
-        launching: &|_| {},
-        fell: &|_, _| {},
-    };
-    measure(machine, plan, &variants, &context).pop().context("no entry")
+    let profile = Profile { burst: Nanos(1_000_000), sustained: Nanos(1_000_000), precision: None };
+    measure(machine, plan, &variants, &Context::unwatched(profile)).pop().context("no entry")
 }

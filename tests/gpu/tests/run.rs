@@ -82,13 +82,19 @@ fn script(path: &Path, line: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("may be run");
 }
 
-#[test]
-fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-sanitizer");
+/// A folder with the script alone, and checks that answer nothing.
+fn staged(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a temporary folder");
     fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
     script(&folder.join("gpu-checks"), "echo '{}'");
+    folder
+}
+
+#[test]
+fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
+    let folder = staged("gpu-sanitizer");
     script(&folder.join("nvidia-smi"), r#"echo "NVIDIA A, 1, asked for $*""#);
     // A Python that is a wrapper of another one, in whose folder the libraries lie.
     let libraries = folder.join("venv/lib/python3.9/site-packages/nvidia/cu13/lib");
@@ -126,11 +132,7 @@ fn only_what_the_sanitizer_found_is_held_against_the_kernels() {
 
 #[test]
 fn a_call_that_is_cut_off_leaves_what_it_had() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu-cut");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a temporary folder");
-    fs::copy(root().join("tests/gpu/run"), folder.join("run")).expect("copies");
-    script(&folder.join("gpu-checks"), "echo '{}'");
+    let folder = staged("gpu-cut");
     script(&folder.join("assay"), &format!(r#"[ "$1" = devices ] || {{ touch {}/begun; sleep 20; }}"#, folder.display()));
     let mut run = Command::new(folder.join("run")).arg(folder.join("results")).process_group(0).spawn().expect("starts");
     let deadline = Instant::now() + Duration::from_secs(20);

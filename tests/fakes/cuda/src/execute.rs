@@ -105,7 +105,8 @@ impl Driver {
             parameters[*at..at + 8].copy_from_slice(&shown.to_le_bytes());
             lent.push((shown, *address, *bytes));
         }
-        let outcome = launch::run_beside_the_host(code, kernel, *shape, &parameters, &mut self.memory.raw, &self.chip);
+        let options = launch::beside_the_host(&self.chip);
+        let outcome = launch::run(code, kernel, *shape, &parameters, &mut self.memory.raw, &options);
         for (shown, address, bytes) in lent {
             if outcome.is_ok() {
                 let from = self.memory.raw.bytes(shown, bytes).map_err(|_| Status::ILLEGAL_ADDRESS)?;
@@ -132,7 +133,7 @@ impl Driver {
         let reached: Vec<u32> = std::iter::once(device).chain(joined).collect();
         let hidden = self.memory.beyond(&reached);
         let hidden = self.memory.raw.hide(hidden.into_iter());
-        let outcome = launch::run(code, kernel, *shape, parameters, &mut self.memory.raw, &self.chip);
+        let outcome = launch::run(code, kernel, *shape, parameters, &mut self.memory.raw, &launch::options(&self.chip));
         self.memory.raw.show(hidden);
         let writes = self.memory.changes(&before);
         let cost = outcome?;

@@ -71,60 +71,37 @@ pub enum End {
     Never(String),
 }
 
+/// How kernels run on a chip.
+pub fn options(chip: &Chip) -> Options {
+    let plain = chip.schedule.map_or_else(Options::default, |number| Options::schedule(number, 1));
+    Options { multiprocessors: chip.multiprocessors, ..plain }
+}
+
+/// How one runs that may wait for the host: until it is seen to wait. Where the host's calls wait themselves, the few steps are some
+/// seconds of the device's time, so that a kernel that waits no longer has waited in vain.
+pub fn beside_the_host(chip: &Chip) -> Options {
+    /// Enough for a kernel that does not wait.
+    const STEPS: u64 = 1000;
+    const TICK: u64 = 1 << 24;
+    Options { steps: STEPS, tick: if chip.blocking { TICK } else { 1 }, ..options(chip) }
+}
+
 /// Runs a kernel to its end.
 ///
 /// # Errors
-/// See [`End`].
+/// See [`End`]; `Never` also where it takes more steps than it may.
 pub fn run(
     code: &Code,
     kernel: &str,
     shape: Shape,
     parameters: &[u8],
     memory: &mut simt::Memory,
-    chip: &Chip,
-) -> Result<Cost, End> {
-    let (found, geometry) = found(code, kernel, shape)?;
-    let plain = chip.schedule.map_or_else(Options::default, |number| Options::schedule(number, 1));
-    let options = Options { multiprocessors: chip.multiprocessors, ..plain };
-    interpreted(found, &geometry, parameters, memory, &options)
-}
-
-/// Runs a kernel that may wait for the host to its end, or until it is seen to wait.
-///
-/// # Errors
-/// See [`End`]; `Never` where it waits.
-pub fn run_beside_the_host(
-    code: &Code,
-    kernel: &str,
-    shape: Shape,
-    parameters: &[u8],
-    memory: &mut simt::Memory,
-    chip: &Chip,
-) -> Result<Cost, End> {
-    /// Enough for a kernel that does not wait.
-    const STEPS: u64 = 1000;
-    /// With it the steps are some seconds of the device's time: a kernel that waits no longer has waited in vain.
-    const TICK: u64 = 1 << 24;
-    let (found, geometry) = found(code, kernel, shape)?;
-    let options = Options { steps: STEPS, tick: if chip.blocking { TICK } else { 1 }, ..Options::default() };
-    interpreted(found, &geometry, parameters, memory, &options)
-}
-
-fn found<'a>(code: &'a Code, kernel: &str, shape: Shape) -> Result<(&'a Kernel, Geometry), End> {
-    let found = code.0.kernel(kernel).ok_or_else(|| End::Failed(format!("no kernel {kernel}")))?;
-    let Shape { grid, block, cluster, dynamic_shared } = shape;
-    Ok((found, Geometry { grid, block, cluster, dynamic_shared }))
-}
-
-fn interpreted(
-    found: &Kernel,
-    geometry: &Geometry,
-    parameters: &[u8],
-    memory: &mut simt::Memory,
     options: &Options,
 ) -> Result<Cost, End> {
-    let kernel = &found.name;
-    let interpreted = std::panic::AssertUnwindSafe(|| simt::launch(found, geometry, parameters, memory, options));
+    let found = code.0.kernel(kernel).ok_or_else(|| End::Failed(format!("no kernel {kernel}")))?;
+    let Shape { grid, block, cluster, dynamic_shared } = shape;
+    let geometry = Geometry { grid, block, cluster, dynamic_shared };
+    let interpreted = std::panic::AssertUnwindSafe(|| simt::launch(found, &geometry, parameters, memory, options));
     let outcome = std::panic::catch_unwind(interpreted).map_err(|_| End::Failed(format!("{kernel}: the interpreter panicked")))?;
     let cost = |counters: Counters| Cost {
         flops: counters.flops + counters.tensor_flops,

@@ -72,12 +72,26 @@ fn three_devices_sum_in_every_way_and_a_bit_that_flips_on_one_of_them_is_seen() 
 
 #[test]
 fn without_a_link_copies_are_staged_and_sums_are_skipped() {
-    let found = of(&fake("unlinked", "sm=90,devices=2,link=no"), &SHARED, 0);
+    let found = of(&fake("unlinked", "sm=90,devices=2,peers=0"), &SHARED, 0);
     let (copies, sums): (Vec<_>, Vec<_>) = found.values().partition(|entry| entry.workload.family == "peer");
     assert!(copies.len() == 3 && copies.iter().all(|entry| passed(entry) && entry.workload.variant == "staged"), "{copies:?}");
     assert!(
         sums.iter().all(|entry| entry.outcome == Outcome::Skipped && reason(entry).contains("do not reach each other's memory"))
     );
+}
+
+#[test]
+fn more_devices_than_one_may_reach_at_a_time_are_joined_pair_by_pair() {
+    let found = of(&fake("crowd", "sm=90,devices=3,peers=1"), &["--only", "peer/uint32/*", "--footprint", "1MiB"], 0);
+    assert_eq!(found.len(), 9, "each of three both ways with each of the others, and at once");
+    assert!(found.values().all(|entry| passed(entry) && entry.workload.variant == "copy-engine"), "{found:?}");
+    let rates: Vec<f64> = found
+        .iter()
+        .filter(|(name, _)| name.contains("/to/"))
+        .map(|(_, entry)| entry.rate.as_ref().and_then(|rate| rate.burst).expect("a burst").value)
+        .collect();
+    let (least, most) = rates.iter().fold((f64::MAX, 0.0f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
+    assert!(rates.len() == 6 && least > 0.99 * most, "none goes through the host: {rates:?}");
 }
 
 #[test]

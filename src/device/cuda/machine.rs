@@ -12,7 +12,8 @@ use super::{
     library::Library,
     loaded::{Action, Loaded},
     lt::Lt,
-    nccl, peers,
+    nccl,
+    peers::Links,
     prepared::Ready,
     product, sparse,
     sparse_lt::SparseLt,
@@ -27,7 +28,7 @@ use crate::{
 use cudarc::driver::{CudaContext, CudaStream};
 use std::{
     cell::{OnceCell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
 };
@@ -39,8 +40,7 @@ const RESERVE_BYTES: u64 = 64 << 20;
 pub struct Cuda {
     devices: Vec<Device>,
     opened: Vec<Opened>,
-    /// Pairs of opened devices of which what runs on the first reaches the memory of the second.
-    joined: BTreeSet<(usize, usize)>,
+    links: Links,
     clock: Monotonic,
 }
 
@@ -76,7 +76,7 @@ impl Cuda {
     /// # Errors
     /// [`Fault`] with the driver's words.
     pub fn open(chosen: Vec<(usize, Device)>) -> Result<Self, Fault> {
-        let mut machine = Self { devices: Vec::new(), opened: Vec::new(), joined: BTreeSet::new(), clock: Monotonic::default() };
+        let mut machine = Self { devices: Vec::new(), opened: Vec::new(), links: Links::default(), clock: Monotonic::default() };
         for (ordinal, mut device) in chosen {
             let context = launch::open(ordinal)?;
             let (free, _) = context.mem_get_info().map_err(|error| fault("asking for free memory", error))?;
@@ -93,12 +93,7 @@ impl Cuda {
             });
             machine.devices.push(device);
         }
-        let count = machine.opened.len();
-        for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(from, to)| from != to) {
-            if peers::join(&machine.opened[from].context, &machine.opened[to].context)? {
-                machine.joined.insert((from, to));
-            }
-        }
+        machine.links = Links::find(&machine.contexts())?;
         Ok(machine)
     }
 
@@ -117,10 +112,8 @@ impl Cuda {
         }
     }
 
-    /// Whether each device of the plan reaches the memory of all others.
-    fn are_joined(&self, places: &[usize]) -> bool {
-        let all = |from: &usize| places.iter().all(|to| from == to || self.joined.contains(&(*from, *to)));
-        places.iter().all(all)
+    fn contexts(&self) -> Vec<&Arc<CudaContext>> {
+        self.opened.iter().map(|opened| &opened.context).collect()
     }
 
     /// The devices of a plan, as opened.
@@ -142,7 +135,7 @@ impl Machine for Cuda {
     fn supports(&self, plan: &Plan) -> Result<(), Unsupported> {
         let (places, seats) = (self.places(plan)?, self.seats(plan)?);
         shape(plan)?;
-        if !copies(plan) && !self.are_joined(&places) {
+        if !copies(plan) && !self.links.connect(&places) {
             return Err(Unsupported::Other("these devices do not reach each other's memory".into()));
         }
         for step in plan.program.iter().filter(|step| !matches!(step.op, Op::Copy { .. })) {
@@ -164,7 +157,7 @@ impl Machine for Cuda {
         let (Ok(places), Ok(seats)) = (self.places(plan), self.seats(plan)) else { return Vec::new() };
         if copies(plan) {
             // Without a link of their own the driver takes the bytes through the host's memory.
-            return vec![Variant::own(if self.are_joined(&places) { "copy-engine" } else { "staged" })];
+            return vec![Variant::own(if self.links.connect(&places) { "copy-engine" } else { "staged" })];
         }
         let of = |step: &Step| seats.get(plan.device_of(step.stream))?.candidates(plan, step).ok();
         let own: Vec<Variant> = plan.program.iter().find_map(of).unwrap_or_default().iter().map(Candidate::variant).collect();
@@ -190,7 +183,9 @@ impl Machine for Cuda {
     }
 
     fn prepare(&self, plan: &Plan, variants: &[Variant]) -> Result<Box<dyn Prepared + '_>, Fault> {
-        let seats = self.seats(plan).map_err(|reason| Fault::failed("preparing", reason))?;
+        let places = self.places(plan).map_err(|reason| Fault::failed("preparing", reason))?;
+        self.links.join(&self.contexts(), &places)?;
+        let seats: Vec<&Opened> = places.into_iter().map(|index| &self.opened[index]).collect();
         let on = |buffer: &Buffer| if let Place::Device(place) = buffer.place { place } else { 0 };
         let buffers: Vec<Storage> =
             plan.buffers.iter().map(|buffer| Storage::allocate(&seats[on(buffer)].context, buffer)).collect::<Result<_, _>>()?;

@@ -15,8 +15,8 @@ pub struct Chip {
     pub l2_bytes: u64,
     pub memory_bytes: u64,
     pub name: String,
-    /// Whether devices reach each other's memory.
-    pub linked: bool,
+    /// How many others' memory a device may reach at a time; none are not linked.
+    pub peers: usize,
     /// Work is done when it is waited for, not when it is asked for.
     pub deferred: bool,
     /// Launches end before the call that asks for them does, as CUDA_LAUNCH_BLOCKING and profilers make them.
@@ -36,7 +36,7 @@ pub struct Chip {
 impl FromStr for Chip {
     type Err = String;
 
-    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,submit=3000,driver=12080,mig=2,schedule=5,link=no`; what is not
+    /// `90`, or `sm=90,devices=2,sms=4,l2=256KiB,memory=64MiB,name=...,mode=deferred,submit=3000,driver=12080,mig=2,schedule=5,peers=0`; what is not
     /// given has its default.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut chip = Self {
@@ -46,7 +46,7 @@ impl FromStr for Chip {
             l2_bytes: 256 * KIB,
             memory_bytes: 64 * MIB,
             name: String::new(),
-            linked: true,
+            peers: 8,
             deferred: false,
             blocking: false,
             submit_nanoseconds: 0.0,
@@ -68,7 +68,7 @@ impl FromStr for Chip {
                 "name" => chip.name = value.into(),
                 "mig" => chip.mig = number()?,
                 "driver" => chip.driver = number()? as i32,
-                "link" => chip.linked = value == "yes",
+                "peers" => chip.peers = number()? as usize,
                 "mode" => (chip.deferred, chip.blocking) = mode(value)?,
                 "submit" => chip.submit_nanoseconds = number()?.into(),
                 _ => return Err(format!("{pair}: no such key")),

@@ -24,6 +24,8 @@ impl Status {
     pub const NOT_READY: Self = Self(600);
     pub const ILLEGAL_ADDRESS: Self = Self(700);
     pub const PEER_ACCESS_ALREADY_ENABLED: Self = Self(704);
+    pub const PEER_ACCESS_NOT_ENABLED: Self = Self(705);
+    pub const TOO_MANY_PEERS: Self = Self(711);
     pub const LAUNCH_FAILED: Self = Self(719);
     pub const NOT_SUPPORTED: Self = Self(801);
     pub const CAPTURE_UNSUPPORTED: Self = Self(900);
@@ -62,6 +64,8 @@ const KNOWN: &[(i32, &CStr, &CStr)] = &[
     (701, c"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", c"too many resources requested for launch"),
     (702, c"CUDA_ERROR_LAUNCH_TIMEOUT", c"the launch timed out and was terminated"),
     (704, c"CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", c"peer access is already enabled"),
+    (705, c"CUDA_ERROR_PEER_ACCESS_NOT_ENABLED", c"peer access has not been enabled"),
+    (711, c"CUDA_ERROR_TOO_MANY_PEERS", c"peer mapping resources exhausted"),
     (715, c"CUDA_ERROR_ILLEGAL_INSTRUCTION", c"an illegal instruction was encountered"),
     (716, c"CUDA_ERROR_MISALIGNED_ADDRESS", c"misaligned address"),
     (719, c"CUDA_ERROR_LAUNCH_FAILED", c"unspecified launch failure"),

@@ -65,6 +65,8 @@ pub enum Work {
         to: u64,
         from: u64,
         bytes: usize,
+        /// Whether the sender reaches the receiver's memory.
+        joined: bool,
     },
     /// A vendor's library at work, or making an input ready for that.
     Product(Product),
@@ -257,11 +259,11 @@ impl Driver {
                 self.memory.write(*to, *bytes)?.copy_from_slice(&copied);
                 Ok(within(2 * bytes, bandwidth))
             }
-            Work::Across { to, from, bytes } => {
+            Work::Across { to, from, bytes, joined } => {
                 let copied = self.memory.read(*from, *bytes)?.to_vec();
                 self.memory.write(*to, *bytes)?.copy_from_slice(&copied);
                 // Through the host it crosses two links.
-                Ok(LAUNCH_NANOSECONDS + moved(*bytes) * if self.chip.linked { 1.0 } else { 2.0 })
+                Ok(LAUNCH_NANOSECONDS + moved(*bytes) * if *joined { 1.0 } else { 2.0 })
             }
             Work::Sum(ranks, elements) => self.sum(ranks, *elements).map(|()| LAUNCH_NANOSECONDS + moved(8 * elements)),
             Work::Record(event) => {

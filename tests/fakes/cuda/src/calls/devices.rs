@@ -67,7 +67,7 @@ export! {
         give(minor, driver.chip.sm as c_int % 10)
     }
     fn cuDeviceCanAccessPeer[Start](driver, can: *mut c_int, device: c_int, peer: c_int) {
-        let linked = known(driver, device)? != known(driver, peer)? && driver.chip.linked;
+        let linked = known(driver, device)? != known(driver, peer)? && driver.chip.peers > 0;
         give(can, c_int::from(linked))
     }
     fn cuDevicePrimaryCtxRetain[Start](driver, out: *mut Pointer, device: c_int) {
@@ -98,10 +98,21 @@ export! {
     fn cuCtxGetDevice[Start](_driver, out: *mut c_int) { give(out, driver::device()? as c_int) }
     fn cuCtxEnablePeerAccess[Context](driver, peer: Pointer, _flags: c_uint) {
         let (device, peer) = (driver::device()?, device_of(driver, peer)?.ok_or(Status::INVALID_CONTEXT)?);
-        if device == peer || !driver.chip.linked {
+        if device == peer || driver.chip.peers == 0 {
             return Err(Status::PEER_ACCESS_UNSUPPORTED);
         }
-        if driver.joined.insert((device, peer)) { Ok(()) } else { Err(Status::PEER_ACCESS_ALREADY_ENABLED) }
+        if driver.joined.contains(&(device, peer)) {
+            return Err(Status::PEER_ACCESS_ALREADY_ENABLED);
+        }
+        if driver.joined.iter().filter(|(from, _)| *from == device).count() >= driver.chip.peers {
+            return Err(Status::TOO_MANY_PEERS);
+        }
+        driver.joined.insert((device, peer));
+        Ok(())
+    }
+    fn cuCtxDisablePeerAccess[Context](driver, peer: Pointer) {
+        let (device, peer) = (driver::device()?, device_of(driver, peer)?.ok_or(Status::INVALID_CONTEXT)?);
+        if driver.joined.remove(&(device, peer)) { Ok(()) } else { Err(Status::PEER_ACCESS_NOT_ENABLED) }
     }
     fn cuCtxSynchronize[Context](driver) {
         let device = driver::device()?;

@@ -148,7 +148,9 @@ export! {
                 return Err(Status::INVALID_VALUE);
             }
         }
-        driver.enqueue(stream, Work::Across { to, from, bytes })
+        let [sender, receiver] = [from, to].map(|address| driver.memory.device_of(address));
+        let joined = sender.zip(receiver).is_some_and(|pair| driver.joined.contains(&pair));
+        driver.enqueue(stream, Work::Across { to, from, bytes, joined })
     }
     fn cuMemsetD8_v2[Context](driver, address: u64, value: u8, count: usize) {
         let stream = null()?;

@@ -10,9 +10,11 @@ use crate::{
 const BLOCK: Nanos = Nanos(250_000_000);
 /// The burst is sought within the first three seconds …
 const BURST_WITHIN: Nanos = Nanos(3_000_000_000);
-/// … in windows of a second, made of bins of a twentieth.
-const BIN: Nanos = Nanos(50_000_000);
-const BINS_A_WINDOW: usize = 20;
+/// … as a stretch of a second or a little more, made of bins fine enough that a tenth of that still has an interval.
+const BURST: Nanos = Nanos(1_000_000_000);
+const BIN: Nanos = Nanos(10_000_000);
+/// Bins without which there is no variance worth the name.
+const FEWEST: usize = 3;
 /// Busy time is kept this finely, to be joined to readings of the sensors.
 const SLOT: Nanos = Nanos(10_000_000);
 
@@ -222,12 +224,12 @@ impl Series {
     #[must_use]
     pub fn burst(&self) -> Option<Estimate> {
         let bins: Vec<Bin> = self.bins.iter().copied().filter(|bin| bin.launches > 0).collect();
-        let length = BINS_A_WINDOW.min(bins.len());
-        let cost = |window: &[Bin]| {
-            let launches: u64 = window.iter().map(|bin| bin.launches).sum();
-            window.iter().map(|bin| bin.elapsed.seconds()).sum::<f64>() / launches as f64
+        let cost = |stretch: &[Bin]| {
+            let launches: u64 = stretch.iter().map(|bin| bin.launches).sum();
+            stretch.iter().map(|bin| bin.elapsed.seconds()).sum::<f64>() / launches as f64
         };
-        let best = bins.windows(length.max(1)).min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        let stretches = (0..bins.len()).filter_map(|from| second(&bins[from..]));
+        let best = stretches.min_by(|a, b| cost(a).total_cmp(&cost(b))).or_else(|| (!bins.is_empty()).then_some(&bins[..]));
         let Some(best) = best else {
             // A single launch outlasted the three seconds.
             return (self.launches > 0).then(|| self.overall());
@@ -243,7 +245,17 @@ impl Series {
     }
 }
 
-/// With fewer than three bins there is no variance worth the name: the interval is the range seen.
+/// The first bins that hold a second of launches; nothing where there is less.
+fn second(bins: &[Bin]) -> Option<&[Bin]> {
+    let mut elapsed = Nanos(0);
+    let end = bins.iter().enumerate().position(|(index, bin)| {
+        elapsed += bin.elapsed;
+        elapsed >= BURST && index + 1 >= FEWEST
+    });
+    end.map(|end| &bins[..=end])
+}
+
+/// With fewer than three bins the interval is the range seen.
 fn widest(times: &[f64]) -> f64 {
     let (low, high) = times.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), &t| (low.min(t), high.max(t)));
     (high - low).max(0.0)
@@ -287,6 +299,15 @@ mod tests {
         assert!((burst.mean - 3e-3).abs() < 1e-9);
         assert!(series([]).burst().is_none());
         assert!((series([4_000_000_000]).burst().expect("one launch").mean - 4.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_tenth_of_a_second_has_an_interval_and_long_launches_have_a_best_second() {
+        let short = series((0..150).map(|i| 1_000_000 + i % 7 * 1_000)).burst().expect("launches");
+        assert!(short.effective > 10.0 && short.half < 1e-2 * short.mean, "{short:?}");
+        // Launches of 0.2 s: a second holds five of them, and the best five are not all fifteen.
+        let long = series((0..15).map(|i| if (5..10).contains(&i) { 190_000_000 } else { 200_000_000 })).burst().expect("launches");
+        assert!(long.mean > 0.189 && long.mean < 0.1925, "{long:?}");
     }
 
     #[test]

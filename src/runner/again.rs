@@ -3,12 +3,14 @@
 
 use crate::plan::{Plan, Variant, VariantKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kernels of a workload that are given up, at the most: each has taken its deadline, and the device may be to blame.
 pub const MOST: usize = 3;
 /// Configurations of one kernel that are given up before the kernel is.
 const MOST_OF_ONE: usize = 2;
+/// Workloads of which a kernel did not finish before it is given up for all of them: else it would cost each its deadline.
+const MOST_WORKLOADS: usize = 2;
 
 /// Variants that did not finish, by workload, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,14 @@ pub struct Hung(BTreeMap<String, Vec<String>>);
 /// The kernel of a variant: `mma` of `mma/t128x256`; of the step's own kernel nothing is said.
 fn kernel(variant: &str) -> &str {
     variant.split_once('/').map_or("", |(kernel, _)| kernel)
+}
+
+/// What a variant has in common with those of other workloads; nothing of the step's own kernel, which is another one elsewhere.
+fn shared(variant: &Variant) -> Option<&str> {
+    match variant.kind {
+        VariantKind::Vendor => Some(&variant.name),
+        _ => Some(kernel(&variant.name)).filter(|kernel| !kernel.is_empty()),
+    }
 }
 
 impl Hung {
@@ -37,8 +47,15 @@ impl Hung {
     pub fn left(&self, workload: &str, mut variants: Vec<Variant>) -> Vec<Variant> {
         let hung = self.of(workload);
         let given_up = |name: &str| hung.iter().filter(|other| kernel(other) == kernel(name)).count() >= MOST_OF_ONE;
-        variants.retain(|variant| !hung.contains(&variant.name) && !given_up(&variant.name));
+        let at_all = |variant: &Variant| shared(variant).is_some_and(|kernel| self.is_given_up(kernel));
+        variants.retain(|variant| !hung.contains(&variant.name) && !given_up(&variant.name) && !at_all(variant));
         variants
+    }
+
+    /// Whether a kernel, or a library, is not tried any more, whatever the workload.
+    fn is_given_up(&self, of: &str) -> bool {
+        let lost = |hung: &&Vec<String>| hung.iter().any(|name| name == of || kernel(name) == of);
+        self.0.values().filter(lost).count() >= MOST_WORKLOADS
     }
 
     /// Whether a kernel of ours may still be tried should this variant, too, not finish.
@@ -48,11 +65,15 @@ impl Hung {
         with.of(workload).len() < MOST && with.left(workload, variants).iter().any(|variant| variant.kind == VariantKind::Own)
     }
 
-    /// In words, for what is measured in the place of those that did not finish.
-    #[must_use]
-    pub fn said(&self, workload: &str) -> Option<String> {
+    /// In words, for what is measured in the place of those that did not finish: here, or where they were tried.
+    fn said(&self, workload: &str, variants: &[Variant]) -> Option<String> {
         let hung = self.of(workload);
-        (!hung.is_empty()).then(|| format!("measured in the place of {}, which did not finish", hung.join(", ")))
+        if !hung.is_empty() {
+            return Some(format!("measured in the place of {}, which did not finish", hung.join(", ")));
+        }
+        let given_up: BTreeSet<&str> = variants.iter().filter_map(shared).filter(|kernel| self.is_given_up(kernel)).collect();
+        let names = given_up.into_iter().collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| format!("{names} did not finish of {MOST_WORKLOADS} workloads and is not tried any more"))
     }
 }
 
@@ -62,6 +83,8 @@ pub struct Tries<'a> {
     id: String,
     /// Those that did not yet fail to finish, the preferred one first; the vendor's library is not among them.
     pub left: Vec<Variant>,
+    /// What became of the others.
+    said: Option<String>,
     /// Nothing is tried again where others began with it.
     together: bool,
 }
@@ -69,7 +92,8 @@ pub struct Tries<'a> {
 impl<'a> Tries<'a> {
     pub fn new(hung: &'a Hung, plan: &Plan, variants: Vec<Variant>, together: bool) -> Self {
         let id = plan.key.id();
-        Self { hung, left: hung.left(&id, variants), id, together }
+        let said = hung.said(&id, &variants);
+        Self { hung, left: hung.left(&id, variants), said, id, together }
     }
 
     /// Whether the workload is measured by another one should this variant not finish.
@@ -84,9 +108,10 @@ impl<'a> Tries<'a> {
         self.hung.left(&self.id, vec![vendor]).pop()
     }
 
+    /// In words, what became of those that are not left.
     #[must_use]
     pub fn said(&self) -> Option<String> {
-        self.hung.said(&self.id)
+        self.said.clone()
     }
 }
 
@@ -108,14 +133,33 @@ mod tests {
     fn the_next_of_a_kernel_is_tried_and_then_another_kernel() {
         let all = ["tcgen05/a", "tcgen05/b", "tcgen05/c", "mma/a", "mma/b"];
         let mut hung = Hung::default();
-        assert_eq!((left(&hung, &all).len(), hung.said(WORKLOAD)), (5, None));
+        assert_eq!((left(&hung, &all).len(), hung.said(WORKLOAD, &[])), (5, None));
         hung.add(WORKLOAD, "tcgen05/a");
         hung.add(WORKLOAD, "tcgen05/a");
         assert_eq!(left(&hung, &all)[0], "tcgen05/b", "told twice, it counts once");
-        assert!(hung.said(WORKLOAD).is_some_and(|said| said.contains("of tcgen05/a, which did not finish")));
+        assert!(hung.said(WORKLOAD, &[]).is_some_and(|said| said.contains("of tcgen05/a, which did not finish")));
         hung.add(WORKLOAD, "tcgen05/b");
         assert_eq!(left(&hung, &all), ["mma/a", "mma/b"]);
         assert_eq!(hung.left("another", variants(&all)).len(), 5);
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_finish_of_two_workloads_is_not_tried_of_any() {
+        let all = ["wgmma/a", "mma/a", "a"];
+        let mut hung = Hung::default();
+        hung.add("one", "wgmma/a");
+        hung.add("one", "wgmma/b");
+        hung.add("one", "a");
+        assert_eq!((left(&hung, &all).len(), hung.said(WORKLOAD, &variants(&all))), (3, None), "of one alone it may be the shape");
+        hung.add("two", "wgmma/b");
+        hung.add("two", "a");
+        assert_eq!(left(&hung, &all), ["mma/a", "a"], "a step's own kernel is another one elsewhere");
+        assert!(hung.said(WORKLOAD, &variants(&all)).is_some_and(|said| said.starts_with("wgmma did not finish of 2 workloads")));
+        let vendor = Variant { name: "vendor".into(), kind: VariantKind::Vendor };
+        assert_eq!(hung.left(WORKLOAD, vec![vendor.clone()]).len(), 1);
+        hung.add("one", "vendor");
+        hung.add("two", "vendor");
+        assert_eq!(hung.left(WORKLOAD, vec![vendor]), []);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Listing a backend takes this long at the most.
-const LISTING: Duration = Duration::from_secs(10);
+/// Listing a backend takes this long at the most: a driver that nobody uses begins anew with each process, 1 to 3 s for each GPU.
+const LISTING: Duration = Duration::from_secs(30);
 /// Names by UUID the devices that the driver shows to a process.
 const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
 /// Fact of a device that only a process sees which is told so, with what it is told.

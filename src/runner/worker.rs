@@ -14,7 +14,7 @@ use crate::{
     device::BACKENDS,
     measure::{self, Context, Launching, Phase, Profile, Readings},
     plan::{Plan, Variant},
-    record::{Device, Entry, Kind, Outcome, RateUnit},
+    record::{Device, Entry, Outcome, RateUnit},
     telemetry::{Sampler, Sources},
     units::{Celsius, Nanos},
     workload::Suite,
@@ -121,9 +121,7 @@ fn carry_out(job: &Job) -> Result<(), String> {
     let backend = backend(&job.backend).ok_or_else(|| format!("no backend `{}`", job.backend))?;
     let suite = job.suite().ok_or_else(|| format!("no suite `{}`", job.suite))?;
     let machine = (backend.open)(&job.devices).map_err(|fault| fault.to_string())?;
-    // What verifies is the host; where that is also what is measured, or stands in for it, its time is not held to an accelerator's.
-    let is_accelerator = machine.devices()[0].kind == Kind::Gpu;
-    let suite = Suite { setup: suite.setup.filter(|_| is_accelerator), ..suite };
+    let suite = suite.on(machine.devices()[0].kind);
     let mut plans = job.plans(suite, machine.devices());
     let sources = Sources::open(job.options.nvml_library.as_deref().map(Path::new));
     let mut device = machine.devices()[0].clone();
@@ -212,7 +210,8 @@ impl Worker<'_> {
             return vec![lost];
         }
         let Some(variant) = contention.variants.first() else {
-            let reason = self.machine.supports(plan).err().map_or_else(|| "no kernel for it".into(), |why| why.to_string());
+            let unsupported = self.machine.supports(plan).err().map(|why| why.to_string());
+            let reason = unsupported.or_else(|| tries.said()).unwrap_or_else(|| "no kernel for it".into());
             let workload = plan.key.with(&Variant::own("none"));
             return vec![Entry::without(device, workload, plan.work, Outcome::Skipped, reason)];
         };

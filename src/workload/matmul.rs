@@ -82,7 +82,9 @@ pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
         .take_while(|n| *n <= largest)
         .map(|n| (n, n, n))
         .chain(TRANSFORMER.into_iter().take(transformer));
-    let shapes: Vec<_> = shapes.collect();
+    let mut shapes: Vec<_> = shapes.collect();
+    // What a decision hangs on comes first of each precision, should time run out.
+    shapes.sort_by_key(|shape| *shape != (decisive, decisive, decisive));
     let tensor = if device.backend == "cuda" { TENSOR } else { &[] };
     let sustains = &inputs_sustained(device, choice);
     let of = |row: &'static Row| {

@@ -18,6 +18,7 @@ use crate::{
     record::{Device, Kind},
     units::Nanos,
 };
+use std::collections::BTreeMap;
 
 /// A row a family.
 pub struct Family {
@@ -87,6 +88,18 @@ pub struct Suite {
     pub thorough: bool,
 }
 
+impl Suite {
+    /// The suite as a device takes it. Where time is short, an accelerator has thrice a CPU's workloads, launches a hundredth as long, and
+    /// takes half the time for each. On others the host verifies, which is also what is measured or stands in for it: its time is its own.
+    #[must_use]
+    pub fn on(self, kind: Kind) -> Self {
+        match (kind, self.setup) {
+            (Kind::Gpu, Some(_)) => Self { burst: Nanos(self.burst.0 / 2), ..self },
+            _ => Self { setup: None, ..self },
+        }
+    }
+}
+
 const SECOND: u64 = 1_000_000_000;
 
 /// Every suite; `soak` takes its time from the command line.
@@ -129,12 +142,20 @@ pub struct Choice {
     pub seed: u32,
 }
 
-/// Plans of a suite for a device: those that a decision hangs on first, then chains of launches, so that a spent budget costs the others.
+/// Plans of a suite for a device: those that a decision hangs on first, then chains of launches, so that a spent budget costs the others;
+/// and of these the first of each family and precision before the second of any, so that it costs none of them all.
 #[must_use]
 pub fn plans(device: &Device, choice: &Choice) -> Vec<Plan> {
-    let mut plans: Vec<Plan> = FAMILIES.iter().flat_map(|family| (family.plans)(device, choice)).collect();
+    let mut before: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    let place = |plan: Plan| {
+        let place = before.entry((plan.key.family, plan.key.precision.clone())).or_default();
+        *place += 1;
+        (*place, plan)
+    };
+    let mut placed: Vec<_> = FAMILIES.iter().flat_map(|family| (family.plans)(device, choice)).map(place).collect();
     // The fixed time is a rate that units are made of, and takes less time than any other.
-    plans.sort_by_key(|plan| (!plan.sustained, plan.key.family != "launch"));
+    placed.sort_by_key(|(place, plan)| (!plan.sustained, plan.key.family != "launch", *place));
+    let mut plans: Vec<Plan> = placed.into_iter().map(|(_, plan)| plan).collect();
     if choice.suite.name == "soak" {
         plans.retain(|plan| plan.sustained);
     }
@@ -182,6 +203,7 @@ fn supports(device: &Device, precision: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use crate::record::Cache;
 
     fn device(kind: Kind, memory: u64, cache: u64) -> Device {
@@ -229,6 +251,23 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), plans.len());
+    }
+
+    #[test]
+    fn a_spent_budget_costs_no_family_all_of_its_entries() {
+        let plans = plans(&device(Kind::Cpu, 24 << 30, 32 << 20), &choice(1));
+        let bursts: Vec<_> = plans.iter().filter(|plan| !plan.sustained && plan.key.family != "launch").collect();
+        let lines: BTreeSet<_> = bursts.iter().map(|plan| (plan.key.family, &plan.key.precision)).collect();
+        let first: BTreeSet<_> = bursts[..lines.len()].iter().map(|plan| (plan.key.family, &plan.key.precision)).collect();
+        assert!(lines.len() >= 6 && first == lines, "{first:?}");
+    }
+
+    #[test]
+    fn the_quick_suite_halves_its_bursts_on_an_accelerator_alone() {
+        let quick = SUITES[0];
+        assert_eq!((quick.on(Kind::Gpu).burst, quick.on(Kind::Gpu).setup), (Nanos(SECOND * 3 / 20), quick.setup));
+        assert_eq!((quick.on(Kind::Cpu).burst, quick.on(Kind::Cpu).setup), (quick.burst, None));
+        assert_eq!(SUITES[1].on(Kind::Gpu), SUITES[1]);
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn while_launches_are_timed() {
 
 #[test]
 fn while_devices_are_listed() {
-    for (end, words) in [("kill", "SIGKILL"), ("stop", "did not answer within 10 s")] {
+    for (end, words) in [("kill", "SIGKILL"), ("stop", "did not answer within 30 s")] {
         let script = format!("{end}@cuInit:1");
         let fake = Fake::new(&format!("end-list-{end}"), "87").failing(&script);
         let output = fake.run(&THREE);

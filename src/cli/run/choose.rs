@@ -73,6 +73,7 @@ fn task(arguments: &Arguments, suite: Suite, device: &Device, all: &[Device]) ->
         let (needed, usable) = (Bytes(footprint.saturating_mul(3)), Bytes(usable));
         bail!("--footprint: three arrays need {needed}, {usable} are free on {}; choose a smaller one", device.id);
     }
+    let suite = suite.on(device.kind);
     let choice = Choice { suite, footprint: arguments.footprint, seed: arguments.seed };
     let mut plans = workload::plans(device, &choice);
     // One that is alone says of what takes several that it is.

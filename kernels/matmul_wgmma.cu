@@ -60,7 +60,7 @@ constexpr u32 DYNAMIC = EMPTY + 8 * STAGES + 1024;  // 1024 for the alignment of
 static_assert(DYNAMIC == SHARED && SHARED <= 227 * 1024, "the host grants what it takes, and a multiprocessor has it");
 
 __device__ __forceinline__ void produce(u32 base, const TensorMap* a, const TensorMap* b, const Work& work) {
-    Ring<STAGES> ring, last;
+    Ring<STAGES> ring;
     for (u32 turn = blockIdx.x / CLUSTER; turn < work.turns(); turn += gridDim.x / CLUSTER) {
         const Tile tile = work.tile(turn);
         for (u32 slab = 0; slab < work.slabs; slab++) {
@@ -74,13 +74,13 @@ __device__ __forceinline__ void produce(u32 base, const TensorMap* a, const Tens
             } else {
                 copy_box(part, b, slab * SLAB, tile.column, full);
             }
-            last = ring;
             ring.advance();
         }
     }
-    // The peer's consumers still arrive at this block's barriers: the block ends when all of them have released its last slab.
-    if (blockIdx.x / CLUSTER < work.turns()) {
-        mbarrier_wait(base + EMPTY + 8 * last.place, last.parity);
+    // The peer's consumers still arrive at this block's barriers: the block ends when they have released every slab.
+    for (u32 last = 0; CLUSTER > 1 && last < STAGES; last++) {
+        mbarrier_wait(base + EMPTY + 8 * ring.place, ring.parity ^ 1);
+        ring.advance();
     }
 }
 

@@ -118,8 +118,10 @@ impl Room {
         let size = usize::try_from(bytes)?;
         // SAFETY: the context is current on this thread.
         let address = unsafe { result::malloc_sync(size) }.map_err(said).with_context(|| format!("allocating {bytes} bytes"))?;
-        // SAFETY: the allocation is that long. What nobody wrote may not lie in memory at all.
-        unsafe { result::memset_d8_sync(address, 0x3f, size) }.map_err(said)?;
+        // What nobody wrote may not lie in memory at all. It is set in the order of the default stream, for which others do not wait.
+        // SAFETY: the allocation is that long; no stream at all is the default one.
+        unsafe { result::memset_d8_sync(address, 0x3f, size).and_then(|()| result::stream::synchronize(std::ptr::null_mut())) }
+            .map_err(said)?;
         Ok(Self { address })
     }
 }

@@ -2,8 +2,13 @@
 //!
 //! The floors from the ground up; imports run down only (`tests/tidy` holds them).
 
-// 0: words
+// Said and printed by `console` alone: the macros panic where nobody reads.
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
+
+// 0: words; what is read, written and said
+pub mod console;
 pub mod dtype;
+pub mod files;
 pub mod units;
 // 1: what a run leaves behind
 pub mod record;

@@ -1,6 +1,7 @@
 //! Published figures beside what the model says of them.
 
 use super::{Constants, Engine, Gpu, MIXTURE, Model, Serving, TRTLLM, Weights, Wrong, engine, limit, named_engine};
+use crate::files;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
 
@@ -77,7 +78,8 @@ pub struct Pair {
 pub fn rows(path: &Path) -> Result<Vec<Row>, Wrong> {
     let at =
         |error: &dyn std::fmt::Display| Wrong(format!("{}: {error}; it needs the columns of published figures", path.display()));
-    let mut reader = csv::Reader::from_path(path).map_err(|error| at(&error))?;
+    let text = files::text(path).map_err(|error| at(&error))?;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
     let rows: Vec<Row> = reader.deserialize().collect::<Result<_, _>>().map_err(|error| at(&error))?;
     let bad =
         |row: &&Row| !(row.published_value > 0.0 && row.published_value.is_finite() && row.gpus >= 1.0 && row.gpus.is_finite());

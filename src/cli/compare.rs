@@ -1,17 +1,15 @@
 //! `assay compare`: two sides of runs against each other.
 
-use super::{Ending, Printed, Terms, baseline, document, own_numbers};
+use super::{Ending, Printed, Terms, baseline, document, each_once, own_numbers};
 use crate::{
+    console,
     judge::{self, Measured, pair},
     record::Unreadable,
     report,
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 /// Compares runs with runs: ok, improved, regressed, inconclusive or incomparable
 #[derive(Debug, Args)]
@@ -58,30 +56,31 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let terms = arguments.terms.terms();
     let compared = judge::sides(&before, &after, &terms, arguments.terms.across, known.as_ref());
     if compared.is_empty() {
-        eprintln!("assay: the two sides have no metric in common that both measured");
+        console::tell("assay: the two sides have no metric in common that both measured");
     }
     let verdict = compared.iter().map(|compared| compared.judged.verdict).max().unwrap_or(pair::Verdict::Incomparable);
     if arguments.printed.json {
-        writeln!(std::io::stdout().lock(), "{}", report::compare_json(&compared, verdict, &terms)?)?;
+        console::print(report::compare_json(&compared, verdict, &terms)? + "\n")?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::compare(&compared, verdict, &terms, arguments.printed.paper()))?;
+        console::print_styled(report::compare(&compared, verdict, &terms, arguments.printed.paper()))?;
     }
     Ok(arguments.terms.ending(verdict))
 }
 
 fn side(paths: &[PathBuf]) -> Result<Vec<Measured>> {
-    let mut runs = Vec::new();
+    let (mut runs, mut records) = (Vec::new(), Vec::new());
     for path in paths {
-        runs.extend(measured(path)?);
+        match document(path) {
+            Ok(document) => {
+                runs.extend(judge::measured(&document));
+                records.push((document.header.id, path.as_path()));
+            }
+            Err(error) if matches!(error.downcast_ref(), Some(Unreadable::Foreign { .. })) => {
+                runs.extend(own_numbers(path)?.ok_or(error)?);
+            }
+            Err(error) => return Err(error),
+        }
     }
+    each_once(records.iter().map(|(id, path)| (id.as_str(), *path)))?;
     Ok(runs)
-}
-
-/// Of a record, or of somebody's own numbers.
-fn measured(path: &Path) -> Result<Vec<Measured>> {
-    match document(path) {
-        Ok(document) => Ok(judge::measured(&document)),
-        Err(error) if matches!(error.downcast_ref(), Some(Unreadable::Foreign { .. })) => own_numbers(path)?.ok_or(error),
-        Err(error) => Err(error),
-    }
 }

@@ -1,10 +1,10 @@
 //! `assay completions`: what a shell needs to complete a command line.
 
 use super::Ending;
+use crate::console;
 use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
-use std::io::Write;
 
 /// Prints completions for a shell
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub struct Arguments {
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
-    std::io::stdout().lock().write_all(&script(arguments.shell))?;
+    console::print(String::from_utf8_lossy(&script(arguments.shell)))?;
     Ok(Ending::Good)
 }
 

@@ -2,6 +2,7 @@
 
 use super::Ending;
 use crate::{
+    console,
     contract::{Library, Listing},
     judge::{self, Health, Verdict},
     record::{Device, Kind, Xid},
@@ -13,7 +14,7 @@ use crate::{
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use std::{collections::BTreeMap, io::Write, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 /// Lists accelerators, backend by backend, or says why there are none
 #[derive(Debug, Args)]
@@ -59,13 +60,10 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     if arguments.health {
         return health(arguments, &listings);
     }
-    let mut output = std::io::stdout().lock();
     if arguments.json {
-        writeln!(output, "{}", serde_json::to_string_pretty(&listings)?)?;
+        console::print_json(&listings)?;
     } else {
-        for line in lines(&listings) {
-            writeln!(output, "{line}")?;
-        }
+        console::print(lines(&listings).into_iter().map(|line| line + "\n").collect::<String>())?;
     }
     let found = listings.iter().any(|listing| !listing.devices.is_empty());
     Ok(if found { Ending::Good } else { Ending::Nothing })
@@ -92,17 +90,16 @@ fn health(arguments: &Arguments, listings: &[Listing]) -> Result<Ending> {
     }
     let log = KernelLog::past(Path::new(arguments.kernel_log.as_deref().unwrap_or(KERNEL_LOG)));
     let judged: Vec<Judged> = devices.iter().zip(&seen).map(|(device, seen)| judged(device, seen, &log)).collect();
-    let mut output = anstream::stdout().lock();
     if arguments.json {
-        writeln!(output, "{}", serde_json::to_string_pretty(&judged)?)?;
+        console::print_json(&judged)?;
+    } else if judged.is_empty() {
+        console::print("no card to judge; assay devices says what was looked for\n")?;
     } else {
-        for one in &judged {
+        let of = |one: &Judged| {
             let absent = one.seen.absent.as_ref().map(|why| format!("  {why}\n")).unwrap_or_default();
-            write!(output, "{}{absent}", report::health(one.device, &one.health, Paper::of_environment()))?;
-        }
-        if judged.is_empty() {
-            writeln!(output, "no card to judge; assay devices says what was looked for")?;
-        }
+            report::health(one.device, &one.health, Paper::of_environment()) + &absent
+        };
+        console::print_styled(judged.iter().map(of).collect::<String>())?;
     }
     let any = |verdict| judged.iter().any(|one| one.health.verdict == verdict);
     Ok(if any(Verdict::Fail) {

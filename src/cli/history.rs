@@ -2,12 +2,13 @@
 
 use super::{Ending, Gathered, Printed, documents};
 use crate::{
+    console,
     judge::{self, Difference, Figure, Measured, history},
     report::{self, Changed, Line},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// Finds since when a metric runs at another level, and what else changed there
 #[derive(Debug, Args)]
@@ -34,12 +35,12 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     };
     let judged = lines.iter().any(|line| line.values.len() >= history::FEWEST);
     if !judged {
-        eprintln!("assay: no series has the {} points that a judgement needs", history::FEWEST);
+        console::tell(format_args!("assay: no series has the {} points that a judgement needs", history::FEWEST));
     }
     if arguments.printed.json {
-        writeln!(std::io::stdout().lock(), "{}", report::history_json(&lines)?)?;
+        console::print(report::history_json(&lines)? + "\n")?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::history(&lines, arguments.printed.paper()))?;
+        console::print_styled(report::history(&lines, arguments.printed.paper()))?;
     }
     Ok(if judged { Ending::Good } else { Ending::Nothing })
 }

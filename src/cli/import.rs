@@ -1,7 +1,8 @@
 //! `assay import`: another tool's output as a record.
 
-use super::{Ending, now, unwritable, writable};
+use super::{Ending, apart, now, unwritable, writable};
 use crate::{
+    console,
     import::{self, MAX_BYTES, TOOLS},
     record::{Document, End, Entry, Header, Line, Outcome, SCHEMA, Software, Writer},
     report::{self, Paper},
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, builder::PossibleValuesParser};
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -42,6 +43,7 @@ pub struct Arguments {
 /// Output that cannot be read or that no tool wrote, before anything is written; a disk that fails.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     if let Some(path) = &arguments.output {
+        apart(&[("--output", path)], &[&arguments.file])?;
         writable(path, arguments.force)?;
     }
     let name = arguments.file.display();
@@ -61,11 +63,11 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let document = Document { header, end: Some(end), entries: imported.entries, warnings: Vec::new() };
     let path = write(arguments, &document)?;
     if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", report::json(&document)?)?;
+        console::print(report::json(&document)? + "\n")?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::sheet(&document, Paper::of_environment()))?;
+        console::print_styled(report::sheet(&document, Paper::of_environment()))?;
     }
-    eprintln!("record: {}", path.display());
+    console::tell(format_args!("record: {}", path.display()));
     Ok(ending(&document.entries))
 }
 

@@ -1,12 +1,12 @@
 //! `assay man`: manual pages from the same words that `--help` shows.
 
 use super::Ending;
+use crate::console;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     } else {
         let mut page = Vec::new();
         Man::new(super::Arguments::command()).render(&mut page)?;
-        std::io::stdout().lock().write_all(&page)?;
+        console::print(String::from_utf8_lossy(&page))?;
     }
     Ok(Ending::Good)
 }

@@ -21,6 +21,7 @@ mod watch;
 mod worker;
 
 use crate::{
+    console, files,
     judge::{self, Baseline, pair},
     record::{self, Document},
     report::Paper,
@@ -29,6 +30,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
+    collections::BTreeMap,
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -189,6 +191,24 @@ fn writable(path: &Path, force: bool) -> Result<()> {
     }
 }
 
+/// Refuses to write over what is read, or to two outputs in one place, before anything is done.
+fn apart(outputs: &[(&str, &Path)], inputs: &[&Path]) -> Result<()> {
+    for (index, (name, path)) in outputs.iter().enumerate() {
+        let same = |other: &Path| files::place(other) == files::place(path);
+        if inputs.iter().any(|input| same(input)) {
+            bail!("{name} {}: that file is read; name another one", path.display());
+        }
+        // A device or a pipe takes several.
+        if let Some((other, _)) = outputs[..index].iter().find(|(_, other)| same(other) && (path.is_file() || !path.exists())) {
+            bail!("{name} {}: {other} is written there; name another file", path.display());
+        }
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            bail!("{name} {}: there is no folder {}; make it, or name another file", path.display(), folder.display());
+        }
+    }
+    Ok(())
+}
+
 fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::AlreadyExists => anyhow!("{}: exists; name another file, or overwrite it with --force", path.display()),
@@ -196,18 +216,9 @@ fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     }
 }
 
-/// Most bytes of a table or a file of somebody's own numbers.
-const MAX_OWN: u64 = 256 << 20;
-
 /// The text of a file that is no record.
 fn own_text(path: &Path) -> Result<String> {
-    let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_OWN + 1).read_to_string(&mut text));
-    read.with_context(|| path.display().to_string())?;
-    if text.len() as u64 > MAX_OWN {
-        bail!("{}: larger than {} MB", path.display(), MAX_OWN >> 20);
-    }
-    Ok(text)
+    files::text(path).with_context(|| path.display().to_string())
 }
 
 /// A baseline of a node of eight cards with twenty runs of each metric is about 5 MB.
@@ -236,7 +247,7 @@ fn own_numbers(path: &Path) -> Result<Option<Vec<judge::Measured>>> {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_OWN).read_to_end(&mut bytes));
+    let read = std::fs::File::open(path).and_then(|file| file.take(files::MOST_BYTES).read_to_end(&mut bytes));
     read.with_context(|| path.display().to_string())?;
     let Some(text) = String::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with(['{', '['])) else {
         return Ok(None);
@@ -248,7 +259,7 @@ fn own_numbers(path: &Path) -> Result<Option<Vec<judge::Measured>>> {
 /// A record, with its warnings told.
 fn document(path: &Path) -> Result<Document> {
     let document = record::read(path)?;
-    document.warnings.iter().for_each(|warning| eprintln!("assay: warning: {warning}"));
+    document.warnings.iter().for_each(|warning| console::tell(format_args!("assay: warning: {warning}")));
     Ok(document)
 }
 
@@ -270,8 +281,20 @@ fn documents(paths: &[PathBuf]) -> Result<Vec<Document>> {
         }
     }
     let mut documents = files.iter().map(|file| document(file)).collect::<Result<Vec<_>>>()?;
+    each_once(documents.iter().zip(&files).map(|(document, file)| (document.header.id.as_str(), file.as_path())))?;
     documents.sort_by(|a, b| (&a.header.started_at, &a.header.id).cmp(&(&b.header.started_at, &b.header.id)));
     Ok(documents)
+}
+
+/// Refuses a record that is named twice, or whose copy is: a run is evidence once.
+fn each_once<'a>(records: impl IntoIterator<Item = (&'a str, &'a Path)>) -> Result<()> {
+    let mut known: BTreeMap<&str, &Path> = BTreeMap::new();
+    for (id, file) in records {
+        if let Some(other) = known.insert(id, file) {
+            bail!("{} and {} are the same run; name it once", other.display(), file.display());
+        }
+    }
+    Ok(())
 }
 
 /// The path of a library that is there; none where a variable is set to nothing.
@@ -316,11 +339,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     match ending {
         Ok(ending) => ExitCode::from(ending as u8),
         Err(error) => {
-            // A reader that went away (`assay show … | head`) is no error of ours.
+            // Whoever shows something again and again ends when nobody looks any more.
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("assay: {error:#}");
+            console::tell(format_args!("assay: {error:#}"));
             ExitCode::from(2)
         }
     }

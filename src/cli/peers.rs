@@ -2,6 +2,7 @@
 
 use super::{Ending, Gathered, Printed, documents};
 use crate::{
+    console,
     judge::{self, Measured, pair, peers},
     report::{self, Fleet},
 };
@@ -9,7 +10,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    io::Write,
     path::PathBuf,
 };
 
@@ -50,9 +50,9 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         })
         .collect();
     if arguments.printed.json {
-        writeln!(std::io::stdout().lock(), "{}", report::peers_json(&fleets)?)?;
+        console::print(report::peers_json(&fleets)? + "\n")?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::peers(&fleets, arguments.printed.paper()))?;
+        console::print_styled(report::peers(&fleets, arguments.printed.paper()))?;
     }
     let slow = fleets.iter().filter_map(|fleet| fleet.judged.as_ref()).any(|judged| !judged.outliers.is_empty());
     Ok(if slow {
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     } else if fleets.iter().any(|fleet| fleet.judged.is_some()) {
         Ending::Good
     } else {
-        eprintln!("assay: a fleet needs {} nodes to have peers", peers::FEWEST);
+        console::tell(format_args!("assay: a fleet needs {} nodes to have peers", peers::FEWEST));
         Ending::Nothing
     })
 }

@@ -2,6 +2,7 @@
 
 use super::Ending;
 use crate::{
+    console,
     measure::{CAP, PRECISION},
     plan::Plan,
     record::{Device, Entry, Outcome},
@@ -14,7 +15,6 @@ use anyhow::{Context, Error, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -105,7 +105,7 @@ impl Waits {
     fn begin(doing: String, plain: bool) -> Self {
         let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         if bar.is_hidden() {
-            eprintln!("assay: {doing}");
+            console::tell(format_args!("assay: {doing}"));
         } else if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {elapsed}") {
             bar.set_style(style);
             bar.set_message(doing);
@@ -124,16 +124,15 @@ impl Drop for Waits {
 fn told(arguments: &Arguments, entry: &Entry) -> Result<()> {
     if entry.outcome != Outcome::Measured {
         let reason = entry.reason.as_deref().unwrap_or("no reason is known");
-        eprintln!("assay: no trace was written: {reason}");
+        console::tell(format_args!("assay: no trace was written: {reason}"));
     }
-    let mut output = std::io::stdout().lock();
     if arguments.json {
-        writeln!(output, "{}", report::entry_json(entry)?)?;
+        console::print(report::entry_json(entry)? + "\n")?;
     } else if entry.outcome == Outcome::Measured {
         let rate = entry.rate.as_ref();
         let rate = rate.and_then(|rate| Some(scaled(rate.best()?.value, rate.unit.symbol()))).unwrap_or_default();
         let launches = entry.sampling.as_ref().map_or(0, |sampling| sampling.launches);
-        writeln!(output, "{}: {launches} launches of {}, {rate}", arguments.output.display(), entry.workload.id)?;
+        console::print(format_args!("{}: {launches} launches of {}, {rate}\n", arguments.output.display(), entry.workload.id))?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! `assay schema`: the JSON Schema of records, as it is committed; a test holds it to the very types that write them.
 
 use super::Ending;
+use crate::console;
 use anyhow::Result;
 use clap::Args;
-use std::io::Write;
 
 /// Prints the JSON Schema of a record
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ const LINE: &str = include_str!("../../docs/assay.run-1.line.schema.json");
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
-    std::io::stdout().lock().write_all(if arguments.line { LINE } else { DOCUMENT }.as_bytes())?;
+    console::print(if arguments.line { LINE } else { DOCUMENT })?;
     Ok(Ending::Good)
 }
 

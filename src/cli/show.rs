@@ -2,12 +2,12 @@
 
 use super::Ending;
 use crate::{
-    record,
+    console, record,
     report::{self, Paper},
 };
 use anyhow::Result;
 use clap::Args;
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// Shows a record that `assay run` wrote
 #[derive(Debug, Args)]
@@ -28,13 +28,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     let document = record::read(&arguments.file)?;
     for warning in &document.warnings {
-        eprintln!("assay: warning: {warning}");
+        console::tell(format_args!("assay: warning: {warning}"));
     }
     if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", report::json(&document)?)?;
+        console::print(report::json(&document)? + "\n")?;
     } else {
         let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
-        write!(anstream::stdout().lock(), "{}", report::sheet(&document, paper))?;
+        console::print_styled(report::sheet(&document, paper))?;
     }
     Ok(Ending::Good)
 }

@@ -25,13 +25,13 @@ pub struct Arguments {
     /// From one look to the next, for example 200ms or 10s
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
     interval: Nanos,
-    /// Looks to take; without end by default, one with --prometheus
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Looks to take; without end by default
+    #[arg(long, value_name = "N", conflicts_with = "prometheus", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Print one JSON object a look
     #[arg(long, conflicts_with = "prometheus")]
     json: bool,
-    /// Print Prometheus' text format
+    /// Print Prometheus' text format: one look at the GPUs
     #[arg(long)]
     prometheus: bool,
     /// NVML library to load instead of the driver's own
@@ -83,7 +83,7 @@ fn devices(arguments: &Arguments) -> Result<Vec<Device>> {
     let listings = runner::list();
     let all: Vec<&Device> = listings.iter().flat_map(|listing| &listing.devices).collect();
     if !arguments.device.is_empty() {
-        return arguments.device.iter().map(|name| Device::named(name, &all).cloned().map_err(Error::msg)).collect();
+        return Device::all_named(&arguments.device, &all).map_err(Error::msg);
     }
     let distinct = |device: &&&Device| device.twin(&all).is_none() && device.kind != Kind::Software;
     let distinct: Vec<Device> = all.iter().filter(distinct).map(|device| (*device).clone()).collect();

@@ -304,6 +304,15 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Why no measurement gives this, or nothing: a rate is above zero.
+    #[must_use]
+    pub fn impossible(&self) -> Option<String> {
+        let rate = self.rate.as_ref()?;
+        let values = [rate.burst.map(|burst| burst.value), rate.sustained.map(|sustained| sustained.value)];
+        let wrong = values.into_iter().flatten().find(|value| !(*value > 0.0 && value.is_finite()))?;
+        Some(format!("a rate of {wrong:e}, which nothing has"))
+    }
+
     /// An entry without a measurement.
     #[must_use]
     pub fn without(device: Device, workload: Workload, work: Work, outcome: Outcome, reason: String) -> Self {

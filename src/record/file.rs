@@ -122,7 +122,7 @@ pub struct Document {
 /// Why a record cannot be read.
 #[derive(Debug, Error)]
 pub enum Unreadable {
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: not a record of assay ({why}). Records are written by `assay run -o FILE`.", path.display())]
     Foreign { path: PathBuf, why: String },
@@ -240,7 +240,10 @@ fn parse(path: &Path, mut reader: impl BufRead) -> Result<Document, Unreadable> 
     while let Some((bytes, whole)) = next_line(&mut reader).map_err(io)? {
         number += 1;
         match serde_json::from_slice::<Line>(&bytes) {
-            Ok(Line::Entry(entry)) => document.entries.push(*entry),
+            Ok(Line::Entry(entry)) => match entry.impossible() {
+                Some(why) => return Err(Unreadable::Damaged { path: path.to_owned(), line: number, why }),
+                None => document.entries.push(*entry),
+            },
             Ok(Line::End(end)) => document.end = Some(end),
             Ok(Line::Run(_)) => {
                 return Err(Unreadable::Damaged { path: path.to_owned(), line: number, why: "a second run begins".into() });

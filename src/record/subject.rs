@@ -145,6 +145,21 @@ impl Device {
         })
     }
 
+    /// Those of these names, each once however often it is named.
+    ///
+    /// # Errors
+    /// As [`Self::named`].
+    pub fn all_named(names: &[String], all: &[&Self]) -> Result<Vec<Self>, String> {
+        let mut found: Vec<Self> = Vec::new();
+        for name in names {
+            let device = Self::named(name, all)?;
+            if found.iter().all(|other| other.id != device.id) {
+                found.push(device.clone());
+            }
+        }
+        Ok(found)
+    }
+
     /// Memory that can be planned with: what is free now, else what there is.
     #[must_use]
     pub fn usable_bytes(&self) -> Option<u64> {

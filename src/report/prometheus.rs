@@ -96,7 +96,19 @@ pub fn prometheus(devices: &[(&Device, &Vitals)]) -> Result<String, fmt::Error> 
     }
     let mut text = String::new();
     encode(&mut text, &registry)?;
-    Ok(text)
+    Ok(in_order(&text))
+}
+
+/// The same exposition with the lines of each metric in order: the library keeps them in none, and a file that is written again and again
+/// should change where figures do.
+pub(super) fn in_order(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.chunk_by_mut(|a, b| a.starts_with('#') == b.starts_with('#')).for_each(|group| {
+        if !group[0].starts_with('#') {
+            group.sort_unstable();
+        }
+    });
+    lines.into_iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn described(device: &Device) -> Labels {

@@ -203,8 +203,8 @@ fn supports(device: &Device, precision: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
     use crate::record::Cache;
+    use std::collections::BTreeSet;
 
     fn device(kind: Kind, memory: u64, cache: u64) -> Device {
         Device {

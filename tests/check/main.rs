@@ -2,6 +2,7 @@
 
 mod forms;
 mod junit;
+mod outputs;
 mod pipeline;
 mod records;
 mod refused;

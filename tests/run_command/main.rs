@@ -5,7 +5,7 @@ mod violence;
 use assay::record::{self, Outcome};
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 /// A quick selection: three operations of the stream family on small arrays, a third of a second each.
@@ -41,6 +41,30 @@ fn refused(arguments: &[&str], words: &[&str]) {
     assert!(output.stdout.is_empty(), "{arguments:?}");
     assert!(words.iter().all(|word| stderr.contains(word)), "{arguments:?}: {stderr} lacks one of {words:?}");
     assert!(!stderr.contains("panicked") && !stderr.contains('\u{1b}'), "{stderr}");
+}
+
+#[test]
+fn a_measurement_goes_on_when_nobody_reads_what_it_says() {
+    let path = folder("unread").join("run.jsonl");
+    let (reader, closed) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    for (stdout, stderr) in [(closed.try_clone().expect("a handle").into(), closed.into()), (Stdio::null(), Stdio::from(full))] {
+        let ended = assay().arg("run").args(SMALL).arg("--force").arg("-o").arg(&path).stdout(stdout).stderr(stderr).status();
+        assert_eq!(ended.expect("starts").code(), Some(0));
+        let document = record::read(&path).expect("own record");
+        assert!(document.end.is_some() && document.entries.len() == 3, "{:?}", document.end);
+    }
+}
+
+#[test]
+fn a_device_that_is_named_twice_is_measured_once_and_one_of_another_backend_is_refused() {
+    let path = folder("named-twice").join("run.jsonl");
+    let path = path.to_str().expect("utf-8");
+    let output = run(&[&SMALL[..], &["--device", "cpu:0", "--device", "cpu:0", "-o", path, "--json"]].concat());
+    let printed: record::Document = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(printed.entries.len(), 3);
+    refused(&["--device", "cpu:0", "--backend", "wgpu"], &["cpu:0", "--backend wgpu"]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `assay check`: runs against a baseline, for a pipeline to pass or fail by.
 
+mod keep;
 mod rerun;
 
-use super::{Ending, FailOn, Printed, Terms, baseline, now, own_numbers};
+use super::{Ending, FailOn, Printed, Terms, apart, each_once, now, own_numbers};
 use crate::{
+    console, files,
     judge::{self, Baseline, Candidate, Check, Rules, Taken, pair},
     record::{self, Document, Unreadable},
     report::{self, Around},
@@ -13,7 +15,7 @@ use clap::Args;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -75,16 +77,35 @@ struct Runs {
     documents: Vec<Document>,
 }
 
+impl Arguments {
+    fn outputs(&self) -> Vec<(&'static str, &Path)> {
+        let all = [
+            ("--junit", &self.junit),
+            ("--markdown", &self.markdown),
+            ("--bencher", &self.bencher),
+            ("--bigger-is-better", &self.bigger_is_better),
+        ];
+        all.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?))).collect()
+    }
+
+    fn inputs(&self) -> Vec<&Path> {
+        self.runs.iter().chain([&self.baseline]).map(PathBuf::as_path).collect()
+    }
+}
+
 /// # Errors
 /// Runs or a baseline that cannot be read, before anything is written; files that cannot be written.
 pub fn run(arguments: &Arguments) -> Result<Ending> {
+    apart(&arguments.outputs(), &arguments.inputs())?;
     let mut runs = read(&arguments.runs)?;
-    let Some(baseline) = baseline(&arguments.baseline)? else {
+    let kept = keep::kept(&arguments.baseline, arguments.update_baseline)?;
+    let Some(baseline) = kept.baseline else {
         if !arguments.update_baseline {
             bail!("{}: no such baseline; begin one with --update-baseline", arguments.baseline.display());
         }
         let (begun, taken) = judge::update(&Baseline::begun(&now()), &runs.candidate, None, arguments.include_unsteady);
-        return begin(arguments, &begun, &taken);
+        // Where another process has begun it meanwhile, it is renewed.
+        return begin(arguments, &begun, &taken)?.map_or_else(|| run(arguments), Ok);
     };
     warn_of_age(&arguments.baseline, &baseline);
     let terms = arguments.terms.terms().with_looks(if arguments.rerun { LOOKS } else { 1 });
@@ -102,18 +123,19 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let baseline_name = arguments.baseline.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let strict = arguments.terms.fail_on == Some(FailOn::Inconclusive);
     let around = Around { baseline: &baseline_name, terms: &rules.terms, looks, at: &now(), strict };
-    files(arguments, &check, &around, runs.documents.first())?;
+    if arguments.printed.json {
+        console::print(report::check_json(&check, &around)? + "\n")?;
+    } else {
+        console::print_styled(report::check(&check, &around, arguments.printed.paper()))?;
+    }
+    write_files(arguments, &check, &around, runs.documents.first())?;
     if arguments.update_baseline {
         let (next, taken) = judge::update(&baseline, &runs.candidate, Some(&check), arguments.include_unsteady);
         if taken.runs > 0 {
-            write_baseline(&arguments.baseline, &Baseline { updated_at: now(), ..next })?;
+            let text = Baseline { updated_at: now(), ..next }.text()?;
+            write_whole(&arguments.baseline, &text)?;
         }
-        eprintln!("{}: {}", arguments.baseline.display(), sentence(&taken));
-    }
-    if arguments.printed.json {
-        writeln!(std::io::stdout().lock(), "{}", report::check_json(&check, &around)?)?;
-    } else {
-        write!(anstream::stdout().lock(), "{}", report::check(&check, &around, arguments.printed.paper()))?;
+        console::tell(format_args!("{}: {}", arguments.baseline.display(), sentence(&taken)));
     }
     Ok(arguments.terms.ending(check.verdict))
 }
@@ -121,11 +143,13 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
 /// Records, and files of somebody's own numbers.
 fn read(paths: &[PathBuf]) -> Result<Runs> {
     let mut runs = Runs { candidate: Candidate::default(), documents: Vec::new() };
+    let mut records = Vec::new();
     for path in paths {
         match record::read(path) {
             Ok(document) => {
-                document.warnings.iter().for_each(|warning| eprintln!("assay: warning: {warning}"));
+                document.warnings.iter().for_each(|warning| console::tell(format_args!("assay: warning: {warning}")));
                 runs.candidate.add(&document);
+                records.push((document.header.id.clone(), path.as_path()));
                 runs.documents.push(document);
             }
             Err(error @ Unreadable::Foreign { .. }) => {
@@ -136,6 +160,7 @@ fn read(paths: &[PathBuf]) -> Result<Runs> {
             Err(error) => return Err(error.into()),
         }
     }
+    each_once(records.iter().map(|(id, path)| (id.as_str(), *path)))?;
     Ok(runs)
 }
 
@@ -143,12 +168,15 @@ fn warn_of_age(path: &Path, baseline: &Baseline) {
     let Ok(updated) = baseline.updated_at.parse::<jiff::Timestamp>() else { return };
     let days = jiff::Timestamp::now().duration_since(updated).as_hours() / 24;
     if days > i64::from(baseline.expires_after_days) {
-        eprintln!("assay: warning: {}: last renewed {days} days ago; renew it with --update-baseline", path.display());
+        console::tell(format_args!(
+            "assay: warning: {}: last renewed {days} days ago; renew it with --update-baseline",
+            path.display()
+        ));
     }
 }
 
-/// A baseline that there was not.
-fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<Ending> {
+/// A baseline that there was not; nothing where there is one by now.
+fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<Option<Ending>> {
     #[derive(Serialize)]
     struct Update<'a> {
         schema: &'static str,
@@ -162,24 +190,24 @@ fn begin(arguments: &Arguments, baseline: &Baseline, taken: &Taken) -> Result<En
         if let Some(fault) = faults.first() {
             bail!("{}: these runs make no baseline: {fault}", arguments.baseline.display());
         }
-        write_baseline(&arguments.baseline, baseline)?;
+        if !keep::begin(&arguments.baseline, &baseline.text()?)? {
+            return Ok(None);
+        }
     }
     let begun = taken.runs > 0;
     if !arguments.include_unsteady && taken.left_out.keys().any(|why| why.starts_with(judge::NOT_STEADY)) {
-        eprintln!(
-            "assay: what is not steady is left out; measure longer with `assay run --suite standard`, or take it in with --include-unsteady"
+        console::tell(
+            "assay: what is not steady is left out; measure longer with `assay run --suite standard`, or take it in with --include-unsteady",
         );
     }
-    let mut output = std::io::stdout().lock();
+    let metrics = baseline.metrics.len();
     if arguments.printed.json {
-        let metrics = baseline.metrics.len();
-        let begun = Update { schema: "assay.begun/1", begun, metrics, runs: taken.runs, left_out: &taken.left_out };
-        writeln!(output, "{}", serde_json::to_string_pretty(&begun)?)?;
+        console::print_json(&Update { schema: "assay.begun/1", begun, metrics, runs: taken.runs, left_out: &taken.left_out })?;
     } else {
         let word = if begun { "begun" } else { "not begun" };
-        writeln!(output, "{} {word}: {}, {} metrics", arguments.baseline.display(), sentence(taken), baseline.metrics.len())?;
+        console::print(format_args!("{} {word}: {}, {metrics} metrics\n", arguments.baseline.display(), sentence(taken)))?;
     }
-    Ok(if begun { Ending::Good } else { Ending::Nothing })
+    Ok(Some(if begun { Ending::Good } else { Ending::Nothing }))
 }
 
 fn sentence(taken: &Taken) -> String {
@@ -187,21 +215,13 @@ fn sentence(taken: &Taken) -> String {
     std::iter::once(format!("{} figures taken in", taken.runs)).chain(left).collect::<Vec<_>>().join(", ")
 }
 
-/// Under its name only when it is whole.
-fn write_baseline(path: &Path, baseline: &Baseline) -> Result<()> {
-    let name = path.file_name().with_context(|| format!("{}: no name for a file", path.display()))?;
-    let hidden = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = fs::write(&hidden, baseline.text()?).and_then(|()| fs::rename(&hidden, path));
-    if written.is_err() {
-        // What was written of it is of no use; the first error is the one to tell.
-        let _ = fs::remove_file(&hidden);
-    }
-    written.with_context(|| path.display().to_string())
+fn write_whole(path: &Path, text: &str) -> Result<()> {
+    files::write_whole(path, text).with_context(|| path.display().to_string())
 }
 
 /// Every form that was asked for.
-fn files(arguments: &Arguments, check: &Check, around: &Around, first: Option<&Document>) -> Result<()> {
-    let write = |path: &Path, text: String| fs::write(path, text).with_context(|| path.display().to_string());
+fn write_files(arguments: &Arguments, check: &Check, around: &Around, first: Option<&Document>) -> Result<()> {
+    let write = |path: &Path, text: String| write_whole(path, &text);
     if let Some(path) = &arguments.junit {
         let hostname = first.and_then(|document| document.header.node.hostname.as_deref()).unwrap_or("localhost");
         write(path, report::junit(check, around, hostname)?)?;

@@ -1,6 +1,7 @@
 //! Another look: what was inconclusive is measured again, by `assay run` itself, so that nothing differs from the look before.
 
 use crate::{
+    console,
     judge::{Check, pair},
     record::{self, Document},
     store,
@@ -29,7 +30,7 @@ pub fn again(check: &Check, last: Option<&Document>, look: usize, quiet: bool) -
         return Ok(None);
     }
     if !quiet {
-        eprintln!("look {look}: {} workloads are measured again", workloads.len());
+        console::tell(format_args!("look {look}: {} workloads are measured again", workloads.len()));
     }
     let path = store::new_record(&super::now(), &uuid::Uuid::now_v7().to_string())?;
     let mut command = Command::new(std::env::current_exe().context("finding this program")?);

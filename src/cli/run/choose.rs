@@ -157,7 +157,12 @@ fn devices(arguments: &Arguments, listings: &[Listing]) -> Result<Vec<Device>> {
         |name: &'static str| listings.iter().filter(move |listing| listing.backend == name).flat_map(|listing| &listing.devices);
     let all: Vec<&Device> = listings.iter().flat_map(|listing| &listing.devices).collect();
     if !arguments.device.is_empty() {
-        return arguments.device.iter().map(|name| Device::named(name, &all).cloned().map_err(Error::msg)).collect();
+        let named = Device::all_named(&arguments.device, &all).map_err(Error::msg)?;
+        let wanted = format!("{:?}", arguments.backend).to_lowercase();
+        if let Some(other) = named.iter().find(|device| arguments.backend != Backend::Auto && device.backend != wanted) {
+            bail!("--device {} is no device of --backend {wanted}; leave one of them out", other.id);
+        }
+        return Ok(named);
     }
     let chosen: Vec<&Device> = match arguments.backend {
         Backend::Cuda => backend("cuda").collect(),

@@ -6,7 +6,7 @@ mod replay;
 
 use super::{Ending, now, unwritable, writable};
 use crate::{
-    capacity,
+    capacity, console,
     measure::CAP,
     record::{Device, Document, End, Entry, Header, Line, Node, Outcome, SCHEMA, Software, Writer},
     report::{self, Paper},
@@ -19,7 +19,6 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use progress::Progress;
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -278,16 +277,14 @@ fn ending(entries: &[Entry]) -> Ending {
 
 fn show(arguments: &Arguments, document: &Document, path: &Path) -> Result<()> {
     if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", report::json(document)?)?;
+        console::print(report::json(document)? + "\n")?;
     } else {
         let paper = Paper::of_environment();
-        let mut out = anstream::stdout().lock();
-        write!(out, "{}", report::sheet(document, paper))?;
         // A replay, and an adapter that is software, is worth nothing, and says so when it is asked.
-        if let Ok(worth) = capacity::appraise(document, &capacity::Question::default()) {
-            write!(out, "{}", report::unit_lines(&worth, paper))?;
-        }
+        let worth = capacity::appraise(document, &capacity::Question::default()).ok();
+        let worth = worth.map(|worth| report::unit_lines(&worth, paper)).unwrap_or_default();
+        console::print_styled(report::sheet(document, paper) + &worth)?;
     }
-    eprintln!("record: {}", path.display());
+    console::tell(format_args!("record: {}", path.display()));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::{Item, Task};
 use crate::{
+    console,
     record::{Decline, Entry, Workload},
     report,
     units::Nanos,
@@ -115,7 +116,7 @@ impl Progress {
     fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None if self.lines => eprintln!("{line}"),
+            None if self.lines => console::tell(line),
             None => {}
         }
     }

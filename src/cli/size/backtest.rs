@@ -3,7 +3,7 @@
 use super::{Form, Progress, draw, input as read};
 use crate::{
     cli::Ending,
-    report,
+    files, report,
     reserve::{self, input},
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -114,7 +114,8 @@ fn name(method: Method) -> String {
 
 fn history(path: &Path, column: Option<&str>) -> Result<Vec<f64>> {
     let name = path.display();
-    let mut reader = csv::Reader::from_path(path).with_context(|| format!("{name} cannot be read"))?;
+    let text = files::text(path).with_context(|| format!("{name} cannot be read"))?;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().with_context(|| format!("{name}, line 1"))?.clone();
     let at = match column {
         Some(wanted) => header.iter().position(|column| column.trim() == wanted).ok_or_else(|| {

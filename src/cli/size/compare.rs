@@ -3,7 +3,7 @@
 use super::{Form, Progress, draw, input};
 use crate::{
     cli::Ending,
-    report,
+    files, report,
     reserve::{self, ANSWER, Case, Contender, Effort, Line, Problem},
 };
 use anyhow::{Context, Result, anyhow};
@@ -75,7 +75,7 @@ impl Given {
 }
 
 fn read(path: &Path) -> Result<Given> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = files::text(path).with_context(|| format!("{} cannot be read", path.display()))?;
     match serde_json::from_str::<Answered>(&text) {
         Ok(answer) if answer.schema == ANSWER => Ok(Given::Plan(answer.plan)),
         _ => Ok(Given::Case(Box::new(input::given(path)?.case))),

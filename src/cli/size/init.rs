@@ -1,16 +1,14 @@
 //! `assay size init`: a plan to begin with, which solves as it stands.
 
 use crate::{
-    cli::{Ending, unwritable, writable},
+    cli::{Ending, apart, unwritable, writable},
+    console, files,
     reserve::input,
 };
 use anyhow::Result;
 use clap::Args;
 use input::{Card, TEMPLATE};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Writes a plan to begin with: every key with its unit, and figures that solve as they stand
 #[derive(Debug, Args)]
@@ -34,10 +32,15 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Ending> {
     let Arguments { output, prices, force } = arguments;
     let Some(output) = output else {
-        std::io::stdout().lock().write_all(TEMPLATE.as_bytes())?;
+        console::print(TEMPLATE)?;
         return Ok(Ending::Good);
     };
-    std::iter::once(output).chain(prices).try_for_each(|path| writable(path, *force))?;
+    let outputs: Vec<(&str, &Path)> = std::iter::once(("--output", output))
+        .chain(prices.iter().map(|path| ("--prices", path)))
+        .map(|(name, path)| (name, path.as_path()))
+        .collect();
+    apart(&outputs, &[])?;
+    outputs.iter().try_for_each(|(_, path)| writable(path, *force))?;
     let mut plan = TEMPLATE.to_owned();
     if let Some(prices) = prices {
         write(prices, Card::shipped_text())?;
@@ -50,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+    files::write_whole(path, text).map_err(|error| unwritable(path, &error))
 }
 
 /// The card's path as the plan must name it: by itself where both lie in one folder, else from the root.

@@ -1,6 +1,9 @@
 //! Reading what `assay size` is given, a plan or a case, with the line of whatever is wrong.
 
-use crate::reserve::{Case, Problem, Wrong, input};
+use crate::{
+    console, files,
+    reserve::{Case, Problem, Wrong, input},
+};
 use anyhow::{Context, Result, anyhow};
 use input::Planned;
 use std::path::Path;
@@ -23,7 +26,7 @@ pub fn given(path: &Path) -> Result<Given> {
 
 fn plan(path: &Path) -> Result<Given> {
     let planned = input::plan(path)?;
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = files::text(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let problem = planned.case.problem().map_err(|wrong| anyhow!("{}{}: {wrong}", path.display(), line(&text, &wrong)))?;
     Ok(Given { case: planned.case.clone(), problem, planned: Some(planned) })
 }
@@ -31,7 +34,7 @@ fn plan(path: &Path) -> Result<Given> {
 /// Fields that are not known are told on stderr: a misspelt constraint must not pass in silence.
 fn case(path: &Path) -> Result<Given> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+    let text = files::text(path).with_context(|| format!("{name} cannot be read"))?;
     let mut unknown = Vec::new();
     let mut json = serde_json::Deserializer::from_str(&text);
     let case: Case = serde_ignored::deserialize(&mut json, |field| unknown.push(field.to_string()))
@@ -39,7 +42,7 @@ fn case(path: &Path) -> Result<Given> {
     json.end().map_err(|error| anyhow!("{name}, line {}: {error}", error.line()))?;
     let problem = case.problem().map_err(|wrong| anyhow!("{name}{}: {wrong}", line(&text, &wrong)))?;
     for field in unknown {
-        eprintln!("assay: warning: {name}: field {field} is not known and does nothing");
+        console::tell(format_args!("assay: warning: {name}: field {field} is not known and does nothing"));
     }
     Ok(Given { case, problem, planned: None })
 }

@@ -9,6 +9,7 @@ mod progress;
 
 use super::Ending;
 use crate::{
+    console, files,
     report::{self, Paper},
     reserve::{self, Answer, Case, Effort, Failure, Figures, Problem, Shape, Solved, Swing},
 };
@@ -17,10 +18,7 @@ use clap::{Args, Subcommand};
 use input::Given;
 use progress::Progress;
 use serde::Serialize;
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Solutions that swings take about.
 const SWINGS: u64 = 180;
@@ -103,11 +101,11 @@ impl Form {
     /// Prints leaves, or the document that says the same.
     fn print(&self, leaves: &[report::Leaf], document: &impl Serialize) -> Result<()> {
         if self.json {
-            writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(document)?)?;
+            console::print_json(document)?;
         } else if self.markdown {
-            write!(std::io::stdout().lock(), "{}", report::as_markdown(leaves))?;
+            console::print(report::as_markdown(leaves))?;
         } else {
-            write!(anstream::stdout().lock(), "{}", report::as_text(leaves, self.paper()))?;
+            console::print_styled(report::as_text(leaves, self.paper()))?;
         }
         Ok(())
     }
@@ -124,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     }
     if let Some((types, periods, scenarios)) = arguments.generate {
         let case = reserve::generate(arguments.seed, Shape { types, periods, scenarios, fleet: arguments.fleet as usize });
-        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&case)?)?;
+        console::print_json(&case)?;
         return Ok(Ending::Good);
     }
     let file = arguments.file.as_deref().context("name a plan or a sizing case")?;
@@ -200,7 +198,7 @@ fn draw(folder: &Path, pictures: &[(&str, String)]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     for (name, picture) in pictures {
         let path = folder.join(name);
-        std::fs::write(&path, picture).with_context(|| format!("{} cannot be written", path.display()))?;
+        files::write_whole(&path, picture).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
 }

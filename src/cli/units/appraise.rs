@@ -2,16 +2,14 @@
 
 use crate::{
     capacity::{self, Appraisal, Class, Question, Wrong},
+    console,
     record::Document,
     report::{self, Export, Paper, Shown, Statistic},
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 // Else it is a group of the same name as that of the command that it is part of.
 #[derive(Debug, Args)]
@@ -149,7 +147,7 @@ fn print(arguments: &Arguments, all: &[Appraisal]) -> Result<()> {
             several => json!({ "schema": "assay.units/1", "runs": several }),
         };
         value["currency"] = currency.map_or(Value::Null, Into::into);
-        return Ok(writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&value)?)?);
+        return console::print_json(&value);
     }
     let shown = match (arguments.typical, arguments.firm) {
         (true, _) => Shown::Typical,
@@ -158,7 +156,7 @@ fn print(arguments: &Arguments, all: &[Appraisal]) -> Result<()> {
     };
     let paper = if arguments.plain { Paper { unicode: false } } else { Paper::of_environment() };
     let texts: Vec<String> = all.iter().map(|one| report::units(one, currency, shown, paper)).collect();
-    Ok(write!(anstream::stdout().lock(), "{}", texts.join("\n"))?)
+    console::print_styled(texts.join("\n"))
 }
 
 /// One form of everything: devices of records with those of records, and nothing published among them.
@@ -184,12 +182,14 @@ fn export(arguments: &Arguments, form: Form, all: &[Appraisal], document: Option
     let hour = [at.as_str(), &an_hour_later(&at)?];
     match report::export(&whole, form, statistic, price, hour) {
         Ok(text) => {
-            write!(std::io::stdout().lock(), "{text}")?;
+            console::print(text)?;
             Ok(super::Ending::Good)
         }
         Err(why) if why.starts_with("which class") => bail!("--export: {why}"),
         Err(why) => {
-            eprintln!("assay: nothing to export: {why}. --allow-degraded hands it on all the same, with the reason");
+            console::tell(format_args!(
+                "assay: nothing to export: {why}. --allow-degraded hands it on all the same, with the reason"
+            ));
             Ok(super::Ending::Nothing)
         }
     }

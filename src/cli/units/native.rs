@@ -2,6 +2,7 @@
 
 use crate::{
     capacity::{self, Demand, Gpu, Load, Model, Origin, Rates, Train, Weights},
+    console,
     record::{self, Kind},
     report::{self, Paper},
 };
@@ -9,7 +10,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::{
     collections::BTreeMap,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -99,9 +99,9 @@ pub fn run(arguments: &Arguments) -> Result<super::Ending> {
     };
     let found = capacity::native(&demand, &gpu)?;
     if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&found)?)?;
+        console::print_json(&found)?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::native(&found, Paper::of_environment()))?;
+        console::print_styled(report::native(&found, Paper::of_environment()))?;
     }
     let told = found.figures.iter().any(|figure| figure.value.is_some());
     Ok(if told { super::Ending::Good } else { super::Ending::Nothing })

@@ -2,12 +2,13 @@
 
 use crate::{
     capacity::{self, Answer},
+    console,
     report::{self, Paper},
 };
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// Says what the model predicts of each row of a file of published figures, and how wrong it is
 #[derive(Debug, Args)]
@@ -28,9 +29,9 @@ pub fn validate(arguments: &Arguments) -> Result<super::Ending> {
     let groups = capacity::summary(&answers, &pairs);
     if arguments.json {
         let document = json!({ "rows": answers, "pairs": pairs, "errors": groups, "constants": engines });
-        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&document)?)?;
+        console::print_json(&document)?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::validation(&answers, &groups, Paper::of_environment()))?;
+        console::print_styled(report::validation(&answers, &groups, Paper::of_environment()))?;
     }
     let answered = answers.iter().any(|answer| answer.predicted.is_some());
     Ok(if answered { super::Ending::Good } else { super::Ending::Nothing })
@@ -43,9 +44,9 @@ pub fn calibrate(arguments: &Arguments) -> Result<super::Ending> {
     let day = now.split('T').next().unwrap_or_default();
     let calibration = capacity::calibrate(&capacity::rows(&arguments.file)?, day)?;
     if arguments.json {
-        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&calibration)?)?;
+        console::print_json(&calibration)?;
     } else {
-        write!(anstream::stdout().lock(), "{}", report::calibration(&calibration, Paper::of_environment()))?;
+        console::print_styled(report::calibration(&calibration, Paper::of_environment()))?;
     }
     Ok(super::Ending::Good)
 }

@@ -1,6 +1,7 @@
 //! The trace format `assay.trace/1`: JSON Lines, a header and then launches and readings in order of time.
 
 use crate::{
+    files,
     record::{Device, Kind, Reading},
     units::{Bytes, Celsius, Flops, Joules, Megahertz, Milliwatts, Nanos},
 };
@@ -13,8 +14,7 @@ use thiserror::Error;
 
 pub(super) const SCHEMA: &str = "assay.trace/1";
 const FAMILY: &str = "assay.trace/";
-/// A larger file is no trace of a measurement that lasts 30 s.
-const MAX_BYTES: u64 = 256 << 20;
+
 /// A trace ends within this after its clock's zero: time is kept in slots, and memory must stay bounded.
 const LONGEST: Nanos = Nanos(24 * 3_600 * 1_000_000_000);
 /// More launches than this are no measurement that lasts 30 s.
@@ -107,11 +107,7 @@ impl Trace {
     pub fn read(path: &Path) -> Result<Self, BadTrace> {
         let place = path.display().to_string();
         let bad = |why: String| BadTrace { place: place.clone(), why };
-        let bytes = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?.len();
-        if bytes > MAX_BYTES {
-            return Err(bad(format!("{bytes} bytes; a trace is at most {MAX_BYTES}")));
-        }
-        Self::parse(&place, &std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?)
+        Self::parse(&place, &files::text(path).map_err(|error| bad(error.to_string()))?)
     }
 
     /// A trace from its text; `place` is what errors call it.

@@ -2,7 +2,10 @@
 //!
 //! docs/units.md names the page that each form is from.
 
-use crate::capacity::{Appraisal, Cell, Origin, Unit, Valued};
+use crate::{
+    capacity::{Appraisal, Cell, Origin, Unit, Valued},
+    report::prometheus::in_order,
+};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{family::Family, gauge::Gauge},
@@ -250,7 +253,7 @@ fn prometheus(appraisal: &Appraisal) -> Result<String, fmt::Error> {
     registry.register("capacity_units_per_kilowatt", "Firm capacity units of a class a kilowatt of the board", a_kilowatt);
     let mut text = String::new();
     encode(&mut text, &registry)?;
-    Ok(text)
+    Ok(in_order(&text))
 }
 
 #[cfg(test)]

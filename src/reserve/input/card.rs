@@ -4,6 +4,7 @@
 //! letters; or `hourly` beside a column `currency`), as_of, source. Of several rows of one offer the newest counts.
 
 use super::{amount::currency, text::Refused};
+use crate::files;
 use std::{collections::BTreeSet, path::Path};
 
 /// The card that is shipped: published list prices, each with its source.
@@ -131,7 +132,7 @@ impl Card {
     /// When the file cannot be read, with the line where it is no card.
     pub fn read(path: &Path) -> Result<Self, Refused> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Refused {
+        let text = files::text(path).map_err(|error| Refused {
             file: name.clone(),
             line: None,
             says: format!("cannot be read: {error}"),

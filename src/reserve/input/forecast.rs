@@ -5,7 +5,7 @@
 //! gives the same forecast.
 
 use super::{file::Method, month::Date, text::Refused};
-use crate::reserve::normal_quantile;
+use crate::{files, reserve::normal_quantile};
 use augurs::{Fit, Forecast as Fitted, Predict, ets::AutoETS, mstl::MSTLModel};
 use std::path::Path;
 
@@ -33,7 +33,7 @@ impl History {
     /// With the line, when it is not that.
     pub fn read(path: &Path) -> Result<Self, Refused> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Refused {
+        let text = files::text(path).map_err(|error| Refused {
             file: file.clone(),
             line: None,
             says: format!("cannot be read: {error}"),

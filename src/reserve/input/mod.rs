@@ -31,7 +31,10 @@ use super::{
     compile::HOURS,
     terms::Tail,
 };
-use crate::capacity::{self, Class, Wrong, definition};
+use crate::{
+    capacity::{self, Class, Wrong, definition},
+    files,
+};
 use demand::Draw;
 use file::File;
 use month::{Horizon, Month};
@@ -161,8 +164,7 @@ fn distinct<'a>(text: &Text, what: &str, names: impl Iterator<Item = &'a At<Stri
 fn own_classes(text: &Text, folder: &Path, file: &File) -> Result<Option<Vec<Class>>, Refused> {
     let Some(name) = &file.classes else { return Ok(None) };
     let place = folder.join(name.get_ref());
-    let read =
-        |path: &Path| std::fs::read_to_string(path).map_err(|error| Wrong(format!("{} cannot be read: {error}", path.display())));
+    let read = |path: &Path| files::text(path).map_err(|error| Wrong(format!("{} cannot be read: {error}", path.display())));
     let beside = |file: &Path| read(&place.parent().unwrap_or(Path::new("")).join(file));
     let known = read(&place).and_then(|classes| capacity::own_classes(&classes, beside));
     known.map(Some).map_err(|Wrong(says)| text.refuse(name, format!("classes of {}: {says}", name.get_ref())))

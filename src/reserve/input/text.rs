@@ -1,5 +1,6 @@
 //! A file's text, and errors that say where in it: file, line, what is wrong, the way out.
 
+use crate::files;
 use serde::{
     Deserialize, Deserializer,
     de::{IntoDeserializer, SeqAccess, Visitor, value},
@@ -30,7 +31,7 @@ impl Text {
     /// When the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, Refused> {
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match files::text(path) {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => Err(Refused { file: name, line: None, says: format!("cannot be read: {error}") }),
         }

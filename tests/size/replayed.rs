@@ -103,6 +103,13 @@ fn a_history_is_replayed_by_the_command() {
     let refused = size(&arguments);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
     assert!(text(&refused.stderr).contains("line 7") && text(&refused.stderr).contains("many"), "{}", text(&refused.stderr));
+    for (from, to) in [("\n6,", "\n5,"), ("\n6,", "\n\n8,"), ("\n6,", "\nJune,")] {
+        fs::write(&history, rows.replace(from, to)).expect("a temporary file");
+        let refused = size(&arguments);
+        let line = if to.starts_with("\n\n") { "line 9: " } else { "line 8: " };
+        let stderr = text(&refused.stderr);
+        assert!(refused.status.code() == Some(2) && stderr.contains(line) && stderr.contains("month"), "{stderr}");
+    }
 }
 
 #[test]

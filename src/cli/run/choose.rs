@@ -10,6 +10,7 @@ use crate::{
     workload::{self, Choice, FAMILIES, SHARED, Suite},
 };
 use anyhow::{Error, Result, bail};
+use std::collections::BTreeSet;
 
 /// A task for each chosen device, and those of what several do at once.
 ///
@@ -20,8 +21,13 @@ pub fn tasks(arguments: &Arguments, suite: Suite, listings: &[Listing]) -> Resul
     let mut tasks = devices.iter().map(|device| task(arguments, suite, device, &devices)).collect::<Result<Vec<_>>>()?;
     let shared = shared(arguments, &tasks);
     if tasks.iter().chain(&shared).all(|task| task.workloads.is_empty()) {
+        let plans = |device: &Device| {
+            let choice = Choice { suite: suite.on(device.kind), footprint: arguments.footprint, seed: arguments.seed };
+            [workload::plans(device, &choice), workload::shared(std::slice::from_ref(device), &choice)].concat()
+        };
+        let there: BTreeSet<&str> = devices.iter().flat_map(plans).map(|plan| plan.key.family).collect();
         let names = FAMILIES.iter().map(|family| family.name).chain(SHARED.iter().map(|family| family.name));
-        let families: Vec<_> = names.map(|name| format!("'{name}/*'")).collect();
+        let families: Vec<_> = names.filter(|name| there.contains(name)).map(|name| format!("'{name}/*'")).collect();
         bail!(
             "--only {} matches no workload of the {} suite on {}; there are {}",
             arguments.only.join(" --only "),

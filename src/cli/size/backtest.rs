@@ -108,6 +108,18 @@ fn asked(wanted: Method, known: &[f64], history: &Path) -> Result<Option<input::
     Ok(Some(method))
 }
 
+/// A month, by its number or of the calendar, as a number of which the next is due after it.
+fn following(month: &str, due: Option<i64>) -> Result<i64, String> {
+    let number = month.parse().ok().or_else(|| input::Date::parse(month).map(input::Date::index));
+    match number {
+        None => Err(format!("`{month}` is no month; write its number, or for example 2027-03")),
+        Some(number) if due.is_some_and(|due| due != number) => {
+            Err(format!("{month} is not the month after the one before; a history has every month once, in order"))
+        }
+        Some(number) => Ok(number + 1),
+    }
+}
+
 fn name(method: Method) -> String {
     method.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
@@ -124,13 +136,24 @@ fn history(path: &Path, column: Option<&str>) -> Result<Vec<f64>> {
         })?,
         None => header.len().saturating_sub(1),
     };
-    let mut history = Vec::new();
-    for (row, record) in reader.records().enumerate() {
-        let line = row + 2;
-        let record = record.map_err(|error| anyhow!("{name}, line {line}: {error}"))?;
-        let text = record.get(at).unwrap_or_default().trim();
-        let cu = text.parse::<f64>().ok().filter(|cu| cu.is_finite() && *cu >= 0.0);
-        history.push(cu.ok_or_else(|| anyhow!("{name}, line {line}: `{text}` is no demand in CU"))?);
+    let months = header.iter().position(|column| column.trim() == "month");
+    let (mut history, mut due) = (Vec::new(), None);
+    for record in reader.records() {
+        let record = record.map_err(|error| anyhow!("{name}: {error}"))?;
+        let line = line(&text, &record);
+        if let Some(month) = months.and_then(|at| record.get(at)) {
+            due = Some(following(month.trim(), due).map_err(|why| anyhow!("{name}, line {line}: {why}"))?);
+        }
+        let demand = record.get(at).unwrap_or_default().trim();
+        let cu = demand.parse::<f64>().ok().filter(|cu| cu.is_finite() && *cu >= 0.0);
+        history.push(cu.ok_or_else(|| anyhow!("{name}, line {line}: `{demand}` is no demand in CU"))?);
     }
     Ok(history)
+}
+
+/// Where a row stands. The library's position lies before the blank lines that it passes over.
+fn line(text: &str, record: &csv::StringRecord) -> usize {
+    let begin = record.position().map_or(0, |position| position.byte() as usize);
+    let blank = text[begin..].len() - text[begin..].trim_start_matches(['\r', '\n']).len();
+    1 + text[..begin + blank].matches('\n').count()
 }

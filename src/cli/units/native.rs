@@ -16,7 +16,7 @@ use std::{
 /// Says what devices do in tokens per second, requests at a time and days, each with its error
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  assay units native --gpu h200_sxm --gpus 8 --model llama-3-70b --dtype fp8 --tpot 20ms\n  assay units native node.jsonl --model llama-3-8b --input 1024 --output 256 --batch 64\n  assay units native --rates mine.json --model qwen3-32b --dtype fp8\n  assay units native --gpu b200_sxm --gpus 1024 --width 8 --model llama-3-405b --train-tokens 15.6e12"
+    after_help = "Examples:\n  assay units native --gpu h200_sxm --gpus 8 --width 4 --model llama-3-70b --dtype fp8 --tpot 20ms\n  assay units native node.jsonl --model llama-3-8b --input 1024 --output 256 --batch 64\n  assay units native --rates mine.json --model qwen3-32b --dtype fp8\n  assay units native --gpu b200_sxm --gpus 1024 --width 8 --model llama-3-405b --train-tokens 15.6e12"
 )]
 pub struct Arguments {
     /// Record of `assay run`, whose first GPU's rates are taken
@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = seconds)]
     tpot: Option<f64>,
     /// Tokens of a training run
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = tokens)]
     train_tokens: Option<f64>,
     /// Tokens of a sequence of the training run
     #[arg(long, default_value = "8192", value_parser = count, requires = "train_tokens")]
@@ -67,8 +67,17 @@ pub struct Arguments {
 }
 
 fn count(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|number| *number >= 1.0 && number.is_finite() && number.fract() == 0.0);
-    number.ok_or_else(|| format!("`{text}` is no count; write a whole number from 1 on"))
+    whole(text, 1e9)
+}
+
+/// The largest training runs take some 1e14 tokens.
+fn tokens(text: &str) -> Result<f64, String> {
+    whole(text, 1e18)
+}
+
+fn whole(text: &str, most: f64) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (1.0..=most).contains(number) && number.fract() == 0.0);
+    number.ok_or_else(|| format!("`{text}` is no count; write a whole number from 1 to {most:e}"))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -162,7 +171,7 @@ mod tests {
     fn times_and_counts_need_their_units_and_be_whole() {
         assert_eq!([seconds("20ms"), seconds("0.5 s"), seconds("300us")], [Ok(0.02), Ok(0.5), Ok(300e-6)]);
         assert!(["20", "-1ms", "nan s", "0ms", "ms"].iter().all(|text| seconds(text).is_err()));
-        assert_eq!(count("15.6e12"), Ok(15.6e12));
+        assert_eq!(tokens("15.6e12"), Ok(15.6e12));
         assert!(["0", "-3", "1.5", "NaN", "inf"].iter().all(|text| count(text).is_err()));
     }
 }

@@ -12,6 +12,12 @@ use std::path::PathBuf;
 
 /// Says what the model predicts of each row of a file of published figures, and how wrong it is
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  assay units validate published.csv
+  assay units validate published.csv --json
+  assay units calibrate own.csv
+
+Exit codes: 0 answered, 2 bad input, 3 no row could be answered")]
 pub struct Arguments {
     /// CSV with the columns id, hardware, gpus, model, dtype, setting, metric, published_value, unit
     file: PathBuf,

@@ -65,12 +65,13 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let mut drawn = 0;
     runner::watch(&look, &mut |seen| {
         nothing &= seen.iter().all(|one| one.absent.is_some());
-        let text = text(arguments, &devices, &seen)?;
+        let mut text = text(arguments, &devices, &seen)?;
         let mut output = anstream::stdout().lock();
         if output.is_terminal() && !arguments.json && !arguments.prometheus {
-            // The table stands where the one before stood.
-            write!(output, "{}", if drawn > 0 { format!("\x1b[{drawn}A\x1b[J") } else { String::new() })?;
+            // The table stands where the one before stood. Lines end at the terminal's edge: those that go on below could not be counted.
+            let back = if drawn > 0 { format!("\x1b[{drawn}A\x1b[J") } else { String::new() };
             drawn = text.lines().count();
+            text = format!("{back}\x1b[?7l{text}\x1b[?7h");
         }
         write!(output, "{text}")?;
         Ok(output.flush()?)

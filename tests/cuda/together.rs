@@ -48,7 +48,7 @@ fn a_device_that_never_comes_to_the_gate_is_not_waited_for() {
 
 #[test]
 fn a_device_that_is_lost_after_the_start_costs_its_own_entry() {
-    let (_, mut together, code) = of_three("lost", "kill@cuGraphLaunch:3#2/2");
+    let (_, mut together, code) = of_three("lost", "kill@cuGraphLaunch:2#2/2");
     together.sort_by(|a, b| a.device.id.cmp(&b.device.id));
     let outcomes: Vec<_> = together.iter().map(|entry| entry.outcome).collect();
     assert_eq!((outcomes, code), (vec![Outcome::Measured, Outcome::Measured, Outcome::Failed], Some(1)));

@@ -89,8 +89,23 @@ fn section(valued: &Valued, shown: Shown, paper: Paper) -> String {
     for reason in reasons(valued, shown) {
         let _ = writeln!(text, "{}", folded(&paper.text(reason), WIDTH));
     }
+    if let Some(caution) = caution(valued).filter(|_| shown != Shown::Typical) {
+        let _ = writeln!(text, "{}", folded(&caution, WIDTH));
+    }
     text.push_str(&sources(valued, paper));
     text
+}
+
+/// What a firm figure does not hold, where there is one.
+fn caution(valued: &Valued) -> Option<String> {
+    let firm = valued.units.iter().filter(|unit| unit.firm.value.is_some_and(|firm| firm > 0.0));
+    let modelled = firm.map(|unit| unit.structural).reduce(f64::max)?;
+    let mut text = "firm is of the rates of this one device: others of its name may do less".to_owned();
+    if modelled > 0.0 {
+        let _ =
+            write!(text, "; and a class that stands for a model may be off by {:.0} %, which is in its interval", 100.0 * modelled);
+    }
+    Some(text)
 }
 
 /// Why figures are withheld, each reason once.
@@ -221,6 +236,21 @@ mod tests {
         assert_eq!(bar(&shares(&[("hbm.read", 0.5), ("mm.bf16", 0.25), ("launch.dep", 0.25)]), plain), "PPPPMMMMMMMMllll");
         assert_eq!(bar(&shares(&[("hbm.triad", 1.0)]), Paper { unicode: true }), "▒".repeat(BAR));
         assert_eq!(bar(&BTreeMap::new(), plain), "");
+    }
+
+    #[test]
+    fn a_firm_figure_says_what_it_leaves_out() {
+        let shown = |also: &str, shown| {
+            let rates =
+                format!(r#"{{"name": "x:0", "architecture": "9.0", {also} "hbm.triad": {{"typical": 3.3e12, "firm": 3e12}}}}"#);
+            let vectors = capacity::given(&rates, "x").expect("a vector");
+            let question = Question::default();
+            units(&capacity::appraise_rates(&vectors, &question), None, shown, Paper { unicode: false })
+        };
+        let products = r#""mm.bf16": {"typical": 8e14, "firm": 7e14}, "hbm.read": {"typical": 4e12, "firm": 3e12},"#;
+        assert!(shown("", Shown::Both).contains("others of its name may do less\n"));
+        assert!(shown(products, Shown::Firm).replace("\n ", "").contains("may be off by 7 %"), "{}", shown(products, Shown::Firm));
+        assert!(!shown(products, Shown::Typical).contains("others of its name"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Figures in native units: what fits, what waits, what meets a target, and their bounds.
 
 use super::*;
-use crate::capacity::{calibrate, rows};
+use crate::capacity::{answer, calibrate, rows};
 use std::path::Path;
 
 fn demand(model: &str) -> Demand {
@@ -94,7 +94,7 @@ fn bounds_of_what_meets_a_target_are_found_at_times_that_are_as_far_off() {
 fn bounds_of_a_training_run_hold_every_published_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/validation/throughput.csv");
     let rows = rows(&path).expect("committed");
-    let answers = rows.iter().filter(|row| row.setting.contains("train")).map(|row| super::super::answer(row, &shipped()));
+    let answers = rows.iter().filter(|row| row.setting.contains("train")).map(|row| answer(row, &shipped()));
     let known: Vec<_> = answers.filter(|answer| answer.predicted.is_some()).collect();
     assert_eq!(known.len(), 18);
     assert!(known.iter().all(|row| row.low <= Some(row.published) && Some(row.published) <= row.high), "{known:?}");

@@ -113,11 +113,10 @@ pub fn forecast(values: &[f64], skip: usize, months: usize, method: Method, seas
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     let long = season >= 2 && logs.len() >= 2 * season;
     let seasons = match method {
-        Method::Ets => None,
         Method::Mstl if !long => return Err(format!("MSTL needs two seasons of {season} months; the history has {}", logs.len())),
         Method::Mstl => Some(seasonal(&logs, season, 0.0)?.ok_or("no seasons were found")?),
         Method::Auto if long => seasonal(&logs, season, SEASONAL)?,
-        Method::Auto => None,
+        Method::Auto | Method::Ets => None,
     };
     let (mut middle, mut variance) = match &seasons {
         Some(seasons) => {
@@ -142,8 +141,8 @@ fn seasonal(logs: &[f64], season: usize, least: f64) -> Result<Option<Vec<f64>>,
     let mut years = MstlParams::new();
     years.seasonal_lengths(&[10 * logs.len() + 1]);
     // Growth from year to year is taken off first: at the ends of a short history the decomposition mistakes it for a season.
-    let last = logs.len() - season;
-    let yearly = logs[season..].iter().zip(logs).map(|(later, earlier)| later - earlier).sum::<f64>() / last as f64;
+    let pairs = logs.len() - season;
+    let yearly = logs[season..].iter().zip(logs).map(|(later, earlier)| later - earlier).sum::<f64>() / pairs as f64;
     let level: Vec<f64> = logs.iter().enumerate().map(|(at, log)| log - yearly * at as f64 / season as f64).collect();
     let fitted = MSTLModel::naive(vec![season])
         .mstl_params(years)
@@ -157,7 +156,7 @@ fn seasonal(logs: &[f64], season: usize, least: f64) -> Result<Option<Vec<f64>>,
     };
     let both: Vec<f32> = seasons.iter().zip(parts.remainder()).map(|(season, rest)| season + rest).collect();
     // Twelve seasons explain half of two years of mere noise: each variance counts by the months that are free in it.
-    let free = (logs.len() - 1) as f64 / last as f64;
+    let free = (logs.len() - 1) as f64 / pairs as f64;
     let explained = 1.0 - free * variance(parts.remainder()) / variance(&both).max(f64::MIN_POSITIVE);
     Ok((explained >= least).then(|| seasons.iter().map(|value| f64::from(*value)).collect()))
 }

@@ -304,7 +304,7 @@ mod tests {
         let processes: [(&str, Process); 4] = [("walk", walk), ("trend", trend), ("local", local), ("seasons", seasons)];
         for (name, process) in processes {
             for known in [24, 36, 60] {
-                let found = above(process, known, 500);
+                let found = above(process, known, 1000);
                 println!("{name} {known}: {found:.1?}");
                 assert!(found.iter().all(|[middle, _]| (42.0..58.0).contains(middle)), "{name} {known}: {found:?}");
                 assert!(found.iter().all(|[_, high]| *high <= 13.0), "{name} {known}: {found:?}");

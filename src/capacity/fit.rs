@@ -231,7 +231,7 @@ mod tests {
                     for batch in [1.0, 8.0, 64.0] {
                         let (model, gpu) = (Model::named(model).expect("known").clone(), Gpu::named(gpu).expect("known").clone());
                         let group = format!("{}{width}", model.name);
-                        let serving = Serving { model, gpu, weights, reserves: false, cache: 1.0, width, prompt, answer };
+                        let serving = Serving { model, gpu, weights, engine: "vllm", cache: 1.0, width, prompt, answer };
                         let seconds = serving.per_token(planted, batch) * error(rows.len());
                         rows.push(Observed { serving, batch, engine: "mine".into(), seconds, group });
                     }

@@ -34,9 +34,9 @@ pub use gpus::{Gpu, Published};
 pub use model::{KERNELS, Model};
 pub use native::{Demand, Figure, Load, Native, Train, native};
 pub use node::{Together, slowest};
-pub use published::{Answer, Errors, FACTOR, KEPT, Pair, Row, TRAINING, answer, pairs, rows, summary};
+pub use published::{Answer, Errors, FACTOR, KEPT, Pair, Row, TRAINING, TRAINING_FACTOR, answer, pairs, rows, summary};
 pub use rates::{Measured, Origin, Rates, rates};
-pub use serve::{Constants, MIXTURE, Serving, TRTLLM, Weights, limit};
+pub use serve::{Constants, MIXTURE, SGLANG, Serving, TRTLLM, Weights, limit};
 pub use sheet::Sheet;
 pub use unit::{Cell, Question, Subject, Time, Unit, time, unit, units};
 
@@ -79,7 +79,7 @@ pub fn named_engine(name: &str) -> &'static str {
     match () {
         () if begins(&["trt", "tensorrt", "nim"]) => TRTLLM,
         () if begins(&["vllm"]) => "vllm",
-        () if begins(&["sglang"]) => "sglang",
+        () if begins(&["sglang"]) => SGLANG,
         () => ANY,
     }
 }

@@ -3,8 +3,15 @@
 use super::{Gpu, KERNELS, Model, Wrong};
 use serde::{Deserialize, Serialize};
 
-/// Share of memory that an engine gives to weights and cache.
-const USABLE: f64 = 0.9;
+/// Share of the memory that is free once the weights are loaded which TensorRT-LLM takes for the cache
+/// (`free_gpu_memory_fraction` of its `KvCacheConfig`).
+const OF_FREE: f64 = 0.9;
+/// Share of all memory that vLLM takes for weights, activations and cache (`gpu_memory_utilization`).
+const OF_ALL: f64 = 0.9;
+const GIB: f64 = 1_073_741_824.0;
+/// Bytes of a card that vLLM's activations and libraries take of that: 1.3 to 4.8 GiB in its own logs of 8 B on one and two cards
+/// (vllm-project/vllm#10511).
+const VLLM_KEEPS: f64 = 2.0 * GIB;
 
 /// What an engine adds to the hardware's own time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +102,20 @@ impl Weights {
 pub const MIXTURE: &str = "mixture of experts: the constants are fitted on dense models";
 
 pub const TRTLLM: &str = "trtllm";
+pub const SGLANG: &str = "sglang";
+
+/// Bytes of a card that SGLang leaves to activations unless told otherwise: half a GiB, 1.5 MiB a token of a stretch of prompt, and an
+/// eighth of a GiB for each card that splits the model; no less than 10 GiB of a large card (`server_args.py`,
+/// sgl-project/sglang#10975). What graphs of steps take, half a GiB to one, is left out.
+fn sglang_keeps(memory: f64, width: f64) -> f64 {
+    let stretch = match memory / GIB {
+        ..35.0 => 2048.0,
+        ..160.0 => 8192.0,
+        _ => 16384.0,
+    };
+    let keeps = GIB * (0.5 + 1.5 * stretch / 1024.0 + width / 8.0);
+    if memory > 60.0 * GIB { keeps.max(10.0 * GIB) } else { keeps }
+}
 
 /// Requests at a time that an engine takes unless told otherwise: `max_batch_size` of TensorRT-LLM's `LlmArgs`, `max_num_seqs` of vLLM's
 /// server on a card of 70 GiB or more. Of an engine that we have no rows of, the smaller.
@@ -109,9 +130,8 @@ pub struct Serving {
     pub model: Model,
     pub gpu: Gpu,
     pub weights: Weights,
-    /// TensorRT-LLM admits a request only when its whole answer fits beside the others', so that no more than [`Serving::most`] run at a
-    /// time; other engines admit it and put some off again, which takes as long as if all ran.
-    pub reserves: bool,
+    /// As [`super::named_engine`] names it.
+    pub engine: &'static str,
     /// Bytes a value of the cache of keys and values.
     pub cache: f64,
     pub width: f64,
@@ -132,16 +152,42 @@ impl Serving {
             return Err(Wrong(format!("missing: link.ar_bw, the rate of {}'s link, which splitting a model needs", self.gpu.name)));
         }
         if self.most() < 1.0 {
-            return Err(Wrong("no-fit: weights and one sequence exceed the memory".into()));
+            return Err(Wrong(format!("no-fit: weights and one sequence exceed the {}", self.rule())));
         }
         Ok(())
+    }
+
+    /// Bytes for keys and values beside the weights, by the engine's own rule; of an engine that we do not know by vLLM's.
+    fn room(&self) -> f64 {
+        let (all, weights) = (self.width * self.gpu.memory, self.model.parameters * self.weights.bytes());
+        match self.engine {
+            TRTLLM => OF_FREE * (all - weights),
+            SGLANG => all - weights - self.width * sglang_keeps(self.gpu.memory, self.width),
+            _ => OF_ALL * all - weights - self.width * VLLM_KEEPS,
+        }
+    }
+
+    /// That rule in words.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        let whose = match self.engine {
+            TRTLLM => format!("{OF_FREE} of what the weights leave, as TensorRT-LLM takes"),
+            SGLANG => {
+                let keeps = sglang_keeps(self.gpu.memory, self.width) / GIB;
+                format!("what weights and {keeps:.1} GiB a card for activations leave, as SGLang takes")
+            }
+            _ => {
+                let keeps = VLLM_KEEPS / GIB;
+                format!("{OF_ALL} of the whole less weights and {keeps} GiB a card for activations, as vLLM takes")
+            }
+        };
+        format!("memory: {whose}; a cache for whole answers")
     }
 
     /// Sequences whose cache fits beside the weights, room for a whole answer reserved.
     #[must_use]
     pub fn most(&self) -> f64 {
-        let free = USABLE * (self.width * self.gpu.memory - self.model.parameters * self.weights.bytes());
-        free / (self.model.kept() * self.cache * (self.prompt + self.answer))
+        self.room() / (self.model.kept() * self.cache * (self.prompt + self.answer))
     }
 
     /// Seconds in which `tokens` are summed over the GPUs, twice in each layer: `2 (n - 1) / n` of the bytes pass each GPU's link.
@@ -191,17 +237,24 @@ impl Serving {
         (dense / narrow + scores + self.exchange(self.prompt)) / constants.prefill
     }
 
-    /// Seconds per output token at `batch` requests at a time: a step, and its share of the others' prompts.
+    /// Requests of `batch` that run at a time; the others wait until there is room.
+    fn running(&self, batch: f64) -> f64 {
+        batch.min(self.most()).max(1.0)
+    }
+
+    /// Seconds per output token at `batch` requests at a time: a step, and its share of the others' prompts. TensorRT-LLM admits a
+    /// request only when its whole answer fits beside the others'; other engines admit it and put some off again, which takes a request as
+    /// long as if all ran.
     #[must_use]
     pub fn per_token(&self, constants: &Constants, batch: f64) -> f64 {
-        let batch = if self.reserves { batch.min(self.most()).max(1.0) } else { batch };
+        let batch = if self.engine == TRTLLM { self.running(batch) } else { batch };
         self.step(constants, batch) + (batch - 1.0) * self.read(constants) / self.answer
     }
 
-    /// Output tokens a second at `batch` requests at a time.
+    /// Output tokens a second at `batch` requests at a time, of which no more run than fit.
     #[must_use]
     pub fn tokens(&self, constants: &Constants, batch: f64) -> f64 {
-        let batch = if self.reserves { batch.min(self.most()).max(1.0) } else { batch };
+        let batch = self.running(batch);
         batch * self.answer / (self.answer * self.step(constants, batch) + batch * self.read(constants))
     }
 
@@ -234,7 +287,7 @@ mod tests {
     fn serving(width: f64, cache: f64) -> Serving {
         let (model, gpu) = (Model::named("llama-3-70b").expect("known"), Gpu::named("h100_sxm").expect("known"));
         let (model, gpu) = (model.clone(), gpu.clone());
-        Serving { model, gpu, weights: Weights::Fp8, reserves: false, cache, width, prompt: 1024.0, answer: 1024.0 }
+        Serving { model, gpu, weights: Weights::Fp8, engine: "vllm", cache, width, prompt: 1024.0, answer: 1024.0 }
     }
 
     #[test]
@@ -274,11 +327,40 @@ mod tests {
 
     #[test]
     fn an_engine_that_reserves_room_runs_no_more_than_fits() {
-        let free = serving(1.0, 1.0);
-        let reserving = Serving { reserves: true, ..free.clone() };
-        let (most, constants) = (free.most(), super::super::shipped()[0].constants);
-        assert!((reserving.per_token(&constants, 4.0 * most) - free.per_token(&constants, most)).abs() < 1e-15);
-        assert!(reserving.tokens(&constants, 4.0 * most) < free.tokens(&constants, 4.0 * most));
+        let reserving = Serving { engine: TRTLLM, ..serving(2.0, 1.0) };
+        let (most, constants) = (reserving.most(), super::super::shipped()[0].constants);
+        let (at, beyond) = (reserving.per_token(&constants, most), reserving.per_token(&constants, 4.0 * most));
+        assert!((beyond - at).abs() < 1e-15 && serving(2.0, 1.0).per_token(&constants, 4.0 * most) > at);
+    }
+
+    #[test]
+    fn more_requests_than_fit_add_no_tokens() {
+        let constants = super::super::shipped()[0].constants;
+        for engine in [TRTLLM, SGLANG, "vllm"] {
+            let serving = Serving { engine, ..serving(2.0, 1.0) };
+            let (most, saturated) = (serving.most(), serving.saturated(&constants, 1e9));
+            assert!((serving.tokens(&constants, 100.0 * most) / saturated - 1.0).abs() < 1e-12, "{engine}");
+            assert!(serving.tokens(&constants, 0.5 * most) < saturated, "{engine}");
+        }
+    }
+
+    #[test]
+    fn each_engine_divides_the_memory_by_its_own_rule() {
+        // Llama-3 70B in fp8 on two cards of 80 GB, a cache of two bytes: 327,680 bytes a token, 2048 tokens a request.
+        let of = |engine| Serving { engine, ..serving(2.0, 2.0) }.most() * 327_680.0 * 2048.0;
+        let (all, weights) = (160e9, 70.55e9);
+        for (engine, room) in [
+            (TRTLLM, 0.9 * (all - weights)),
+            ("vllm", 0.9 * all - weights - 2.0 * 2.0 * GIB),
+            ("any", 0.9 * all - weights - 2.0 * 2.0 * GIB),
+            (SGLANG, all - weights - 2.0 * 12.75 * GIB),
+        ] {
+            assert!((of(engine) / room - 1.0).abs() < 2e-3, "{engine}: {} {room}", of(engine));
+        }
+        // On one card next to nothing is left for vLLM's cache, where TensorRT-LLM's rule leaves room for twenty.
+        assert!(serving(1.0, 2.0).possible().is_err_and(|wrong| wrong.0.contains("no-fit")));
+        assert!(Serving { engine: TRTLLM, ..serving(1.0, 2.0) }.most() > 12.0);
+        assert!((sglang_keeps(24e9, 1.0) / GIB - 3.625).abs() < 1e-9 && (sglang_keeps(180e9, 8.0) / GIB - 25.5).abs() < 1e-9);
     }
 
     #[test]

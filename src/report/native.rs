@@ -42,6 +42,9 @@ pub fn native(found: &Native, paper: Paper) -> String {
 
 /// Three digits.
 fn short(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     let digits = (2.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
     format!("{value:.digits$}")
 }
@@ -52,6 +55,6 @@ mod tests {
 
     #[test]
     fn figures_have_three_digits_or_all_before_the_point() {
-        assert_eq!([0.012_34, 1.234_5, 56.78, 12_345.6].map(short), ["0.0123", "1.23", "56.8", "12346"]);
+        assert_eq!([0.0, 0.012_34, 1.234_5, 56.78, 12_345.6].map(short), ["0", "0.0123", "1.23", "56.8", "12346"]);
     }
 }

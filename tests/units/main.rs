@@ -22,7 +22,7 @@ fn a_record_is_valued_in_a_table_and_in_json() {
     let table = units(&[CPU, "--allow-degraded", "--plain", "--class", "stream", "--price", "0.1", "--currency", "EUR"]);
     let text = String::from_utf8_lossy(&table.stdout);
     assert_eq!(table.status.code(), Some(0), "{}", String::from_utf8_lossy(&table.stderr));
-    assert!(text.contains("0.0203 unsteady") && text.contains("EUR") && !text.contains("portable"), "{text}");
+    assert!(text.contains("0.020 unsteady") && text.contains("EUR") && !text.contains("portable"), "{text}");
     let json = units(&[CPU, "--json", "--allow-degraded"]);
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one document");
     let triad = value["devices"][0]["rates"]["measured"]["hbm.triad"]["typical"].as_f64().expect("stored beside the units");

@@ -89,8 +89,23 @@ fn section(valued: &Valued, shown: Shown, paper: Paper) -> String {
     for reason in reasons(valued, shown) {
         let _ = writeln!(text, "{}", folded(&paper.text(reason), WIDTH));
     }
+    if let Some(caution) = caution(valued).filter(|_| shown != Shown::Typical) {
+        let _ = writeln!(text, "{}", folded(&caution, WIDTH));
+    }
     text.push_str(&sources(valued, paper));
     text
+}
+
+/// What a firm figure does not hold, where there is one.
+fn caution(valued: &Valued) -> Option<String> {
+    let firm = valued.units.iter().filter(|unit| unit.firm.value.is_some_and(|firm| firm > 0.0));
+    let modelled = firm.map(|unit| unit.structural).reduce(f64::max)?;
+    let mut text = "firm is of the rates of this one device: others of its name may do less".to_owned();
+    if modelled > 0.0 {
+        let _ =
+            write!(text, "; and a class that stands for a model may be off by {:.0} %, which is in its interval", 100.0 * modelled);
+    }
+    Some(text)
 }
 
 /// Why figures are withheld, each reason once.
@@ -224,6 +239,21 @@ mod tests {
     }
 
     #[test]
+    fn a_firm_figure_says_what_it_leaves_out() {
+        let shown = |also: &str, shown| {
+            let rates =
+                format!(r#"{{"name": "x:0", "architecture": "9.0", {also} "hbm.triad": {{"typical": 3.3e12, "firm": 3e12}}}}"#);
+            let vectors = capacity::given(&rates, "x").expect("a vector");
+            let question = Question::default();
+            units(&capacity::appraise_rates(&vectors, &question), None, shown, Paper { unicode: false })
+        };
+        let products = r#""mm.bf16": {"typical": 8e14, "firm": 7e14}, "hbm.read": {"typical": 4e12, "firm": 3e12},"#;
+        assert!(shown("", Shown::Both).contains("others of its name may do less\n"));
+        assert!(shown(products, Shown::Firm).replace("\n ", "").contains("may be off by 7 %"), "{}", shown(products, Shown::Firm));
+        assert!(!shown(products, Shown::Typical).contains("others of its name"));
+    }
+
+    #[test]
     fn a_withheld_figure_shows_its_reason_in_its_place() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/amd-epyc-2-cores.cpu.standard.jsonl");
         let document = crate::record::read(&path).expect("committed");
@@ -234,7 +264,7 @@ mod tests {
         let line = |text: &str| text.lines().find(|line| line.starts_with("stream")).map(str::to_owned).expect("a class");
         let (strict, degraded) = (line(&shown(false)), line(&shown(true)));
         assert!(strict.contains("unsteady") && !strict.contains("0.0"), "{strict}");
-        assert!(degraded.contains("0.0203 unsteady") && degraded.contains(&"M".repeat(BAR)), "{degraded}");
+        assert!(degraded.contains("0.020 unsteady") && degraded.contains(&"M".repeat(BAR)), "{degraded}");
         let text = shown(true);
         assert!(text.contains("cu/1@REF-0 (provisional)") && text.contains("unsteady: hbm.triad varies by 16.8 %"), "{text}");
     }

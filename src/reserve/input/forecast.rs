@@ -1,18 +1,28 @@
 //! What a history says of the months to come: exponential smoothing of its logarithm, with or without seasons, and the spread.
 //!
-//! `augurs` fits the models: AutoETS with additive errors, and MSTL with AutoETS for what is left of the seasons. Logarithms keep
-//! demand positive and make growth a straight line; additive errors have a spread in closed form, so that the same history always
-//! gives the same forecast.
+//! A short history does not tell how fast its level and its growth change, nor what both are now; an interval of the one model that
+//! fits best leaves that out, and is far too narrow. So models are averaged, each weighed by how well it foretold the months that are
+//! known, and each with the error of where it started from (docs/sizing.md has how often that holds). Logarithms keep demand positive
+//! and make growth a straight line. All of it is in closed form, so that the same history always gives the same forecast.
 
 use super::{file::Method, month::Date, text::Refused};
-use crate::{files, reserve::normal_quantile};
-use augurs::{Fit, Forecast as Fitted, Predict, ets::AutoETS, mstl::MSTLModel};
+use crate::files;
+use augurs::{
+    Fit,
+    mstl::{MSTLModel, stlrs::MstlParams},
+};
 use std::path::Path;
 
 /// Months below which a history is too short to say how demand varies.
 pub const LEAST: usize = 24;
-/// Probability of the interval that the spread is read from.
-const LEVEL: f64 = 0.95;
+/// How much of a month's surprise is taken to last: nothing of it, up to all.
+const LEVELS: [f64; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+/// How much of it changes the growth of every month after, where that changes at all; no more than what lasts.
+const GROWTHS: [f64; 2] = [0.1, 0.2];
+/// Weight, before the history is looked at, of growth that changes; the rest is of growth that does not.
+const CHANGES: f64 = 0.5;
+/// Square of a relative error below which months differ by rounding alone.
+const ROUNDING: f64 = 1e-24;
 /// Share of what varies beside the trend that seasons must explain to be taken for such (Wang, Smith and Hyndman, 2006, as in
 /// R's `nsdiffs`).
 const SEASONAL: f64 = 0.64;
@@ -103,39 +113,42 @@ pub fn forecast(values: &[f64], skip: usize, months: usize, method: Method, seas
     }
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     let long = season >= 2 && logs.len() >= 2 * season;
-    let found = match method {
-        Method::Ets => (plain(&logs, skip + months)?, "ETS"),
+    let seasons = match method {
         Method::Mstl if !long => return Err(format!("MSTL needs two seasons of {season} months; the history has {}", logs.len())),
-        Method::Mstl => (seasonal(&logs, season, skip + months, 0.0)?.ok_or("no seasons were found")?, "MSTL"),
-        Method::Auto => match long.then(|| seasonal(&logs, season, skip + months, SEASONAL)).transpose()?.flatten() {
-            Some(found) => (found, "MSTL"),
-            None => (plain(&logs, skip + months)?, "ETS"),
-        },
+        Method::Mstl => Some(seasonal(&logs, season, 0.0)?.ok_or("no seasons were found")?),
+        Method::Auto if long => seasonal(&logs, season, SEASONAL)?,
+        Method::Auto | Method::Ets => None,
     };
-    let (Fitted { point, intervals }, method) = found;
-    let intervals = intervals.ok_or("the model gives no interval")?;
-    let width = 2.0 * normal_quantile(f64::midpoint(1.0, LEVEL));
-    let spread: Vec<f64> = intervals.upper.iter().zip(&intervals.lower).map(|(upper, lower)| (upper - lower) / width).collect();
-    if point.len() != skip + months || spread.iter().chain(&point).any(|value| !value.is_finite()) {
+    let (mut middle, mut variance) = match &seasons {
+        Some(seasons) => {
+            let rest: Vec<f64> = logs.iter().zip(seasons).map(|(log, season)| log - season).collect();
+            average(&rest, skip + months, season)
+        }
+        None => average(&logs, skip + months, 1),
+    };
+    for (month, middle) in middle.iter_mut().enumerate() {
+        *middle += seasons.as_ref().map_or(0.0, |seasons| seasons[logs.len() - season + month % season]);
+    }
+    if middle.iter().chain(&variance).any(|value| !value.is_finite()) {
         return Err("no model fits this history; give `growth` as quantiles instead".into());
     }
-    Ok(Forecast { middle: point[skip..].to_vec(), spread: spread[skip..].to_vec(), method })
+    let spread = variance.split_off(skip).into_iter().map(f64::sqrt).collect();
+    Ok(Forecast { middle: middle.split_off(skip), spread, method: if seasons.is_some() { "MSTL" } else { "ETS" } })
 }
 
-/// The search: additive errors, with or without trend, damped or not.
-fn search() -> Result<AutoETS, String> {
-    AutoETS::new(1, "AZN").map_err(|error| error.to_string())
-}
-
-fn plain(logs: &[f64], months: usize) -> Result<Fitted, String> {
-    let fitted = search()?.fit(logs).map_err(|error| format!("no model fits this history ({error})"))?;
-    fitted.predict(months, LEVEL).map_err(|error| error.to_string())
-}
-
-/// Seasons apart from the rest; nothing where they explain less than `least` of what varies beside the trend.
-fn seasonal(logs: &[f64], season: usize, months: usize, least: f64) -> Result<Option<Fitted>, String> {
-    let trend = search()?.into_trend_model();
-    let fitted = MSTLModel::new(vec![season], trend).fit(logs).map_err(|error| format!("no seasons fit this history ({error})"))?;
+/// What each month's season adds; nothing where seasons explain less than `least` of what varies beside the trend.
+fn seasonal(logs: &[f64], season: usize, least: f64) -> Result<Option<Vec<f64>>, String> {
+    // So wide a window makes the seasons the same every year.
+    let mut years = MstlParams::new();
+    years.seasonal_lengths(&[10 * logs.len() + 1]);
+    // Growth from year to year is taken off first: at the ends of a short history the decomposition mistakes it for a season.
+    let pairs = logs.len() - season;
+    let yearly = logs[season..].iter().zip(logs).map(|(later, earlier)| later - earlier).sum::<f64>() / pairs as f64;
+    let level: Vec<f64> = logs.iter().enumerate().map(|(at, log)| log - yearly * at as f64 / season as f64).collect();
+    let fitted = MSTLModel::naive(vec![season])
+        .mstl_params(years)
+        .fit(&level)
+        .map_err(|error| format!("no seasons fit this history ({error})"))?;
     let parts = fitted.fit();
     let Some(seasons) = parts.seasonal().first() else { return Ok(None) };
     let variance = |values: &[f32]| {
@@ -143,9 +156,171 @@ fn seasonal(logs: &[f64], season: usize, months: usize, least: f64) -> Result<Op
         values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>()
     };
     let both: Vec<f32> = seasons.iter().zip(parts.remainder()).map(|(season, rest)| season + rest).collect();
-    let explained = 1.0 - variance(parts.remainder()) / variance(&both).max(f64::MIN_POSITIVE);
-    if explained < least {
-        return Ok(None);
+    // Twelve seasons explain half of two years of mere noise: each variance counts by the months that are free in it.
+    let free = (logs.len() - 1) as f64 / pairs as f64;
+    let explained = 1.0 - free * variance(parts.remainder()) / variance(&both).max(f64::MIN_POSITIVE);
+    Ok((explained >= least).then(|| seasons.iter().map(|value| f64::from(*value)).collect()))
+}
+
+/// Middle and variance of the months ahead by all models together, where `season` months of a year had to be told apart first.
+fn average(logs: &[f64], months: usize, season: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut models = Vec::new();
+    for level in LEVELS {
+        let growths: Vec<f64> = GROWTHS.into_iter().filter(|growth| *growth <= level).collect();
+        let changes = if growths.is_empty() { 0.0 } else { CHANGES };
+        models.push((1.0 - changes, Smoothed::of(logs, (level, 0.0), months, season)));
+        let each = changes / growths.len().max(1) as f64;
+        models.extend(growths.iter().map(|growth| (each, Smoothed::of(logs, (level, *growth), months, season))));
     }
-    fitted.predict(months, LEVEL).map(Some).map_err(|error| error.to_string())
+    let best = models.iter().map(|(_, model)| model.likelihood).fold(f64::NEG_INFINITY, f64::max);
+    for (weight, model) in &mut models {
+        *weight *= (model.likelihood - best).exp();
+    }
+    let all: f64 = models.iter().map(|(weight, _)| weight).sum();
+    let mean = |of: &dyn Fn(&Smoothed) -> f64| models.iter().map(|(weight, model)| weight / all * of(model)).sum::<f64>();
+    let middle: Vec<f64> = (0..months).map(|month| mean(&|model| model.middle[month])).collect();
+    let spread = |month: usize| mean(&|model| model.variance[month] + (model.middle[month] - middle[month]).powi(2));
+    let variance = (0..months).map(spread).collect();
+    (middle, variance)
+}
+
+/// Exponential smoothing with a trend and additive errors, ETS(A,A,N) of Hyndman, Koehler, Ord and Snyder (2008): of the surprise of each
+/// month the share `smoothing.0` lasts, and the share `smoothing.1` is added to the growth of each month after.
+struct Smoothed {
+    /// Logarithm of how likely the history is, whatever the level and the growth that it began with.
+    likelihood: f64,
+    middle: Vec<f64>,
+    variance: Vec<f64>,
+}
+
+/// Surprises of a history that began with a level and a growth, and level and growth at its end.
+fn surprises(logs: impl Iterator<Item = f64>, (keeps, changes): (f64, f64), start: (f64, f64)) -> (Vec<f64>, f64, f64) {
+    let (mut level, mut growth) = start;
+    let of = |log: f64| {
+        let surprise = log - level - growth;
+        level += growth + keeps * surprise;
+        growth += changes * surprise;
+        surprise
+    };
+    let all = logs.map(of).collect();
+    (all, level, growth)
+}
+
+impl Smoothed {
+    /// Surprises, and what follows, are linear in the level and the growth that the history began with: these are found by least squares,
+    /// and their error is that of a regression.
+    fn of(logs: &[f64], smoothing: (f64, f64), months: usize, season: usize) -> Self {
+        let n = logs.len();
+        let nothing = || std::iter::repeat_n(0.0, n);
+        let (own, level, growth) = surprises(logs.iter().copied(), smoothing, (0.0, 0.0));
+        let (by_level, level_level, growth_level) = surprises(nothing(), smoothing, (1.0, 0.0));
+        let (by_growth, level_growth, growth_growth) = surprises(nothing(), smoothing, (0.0, 1.0));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (a, b, c) = (dot(&by_level, &by_level), dot(&by_level, &by_growth), dot(&by_growth, &by_growth));
+        let determinant = a * c - b * b;
+        let solve = |x: f64, y: f64| ((c * x - b * y) / determinant, (a * y - b * x) / determinant);
+        let (first, drift) = solve(-dot(&by_level, &own), -dot(&by_growth, &own));
+        let left = (0..n).map(|at| (own[at] + first * by_level[at] + drift * by_growth[at]).powi(2)).sum::<f64>();
+        // Months of a season but one are fitted, too, and each has the error of a mean over the years.
+        let free = (n - 2) as f64 - (season - 1) as f64;
+        let left = left.max(ROUNDING * n as f64);
+        let scale = left / (free - 2.0).max(1.0);
+        let season = if season > 1 { season as f64 / n as f64 } else { 0.0 };
+        let (mut middle, mut variance, mut lasting) = (Vec::with_capacity(months), Vec::with_capacity(months), 0.0);
+        for month in 1..=months {
+            let ahead = month as f64;
+            let (x, y) = (level_level + ahead * growth_level, level_growth + ahead * growth_growth);
+            let (u, v) = solve(x, y);
+            middle.push(level + ahead * growth + x * first + y * drift);
+            variance.push(scale * (1.0 + season + lasting + x * u + y * v));
+            lasting += (smoothing.0 + smoothing.1 * ahead).powi(2);
+        }
+        Self { likelihood: -0.5 * (determinant.ln() + free * left.ln()), middle, variance }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reserve::{generator::Dice, normal_quantile};
+
+    /// Months ahead at which futures are held against the forecast.
+    const AHEAD: [usize; 3] = [3, 12, 24];
+
+    /// Logarithms of demand, of so many months.
+    type Process = fn(&mut dyn FnMut() -> f64, usize) -> Vec<f64>;
+
+    fn walk(normal: &mut dyn FnMut() -> f64, months: usize) -> Vec<f64> {
+        let step = |log: &mut f64, ()| {
+            *log += 0.02 + 0.08 * normal();
+            Some(*log)
+        };
+        std::iter::repeat_n((), months).scan(4.6, step).collect()
+    }
+
+    fn trend(normal: &mut dyn FnMut() -> f64, months: usize) -> Vec<f64> {
+        let step = |off: &mut f64, month: usize| {
+            *off = 0.5 * *off + 0.05 * normal();
+            Some(4.6 + 0.02 * month as f64 + *off)
+        };
+        (0..months).scan(0.0, step).collect()
+    }
+
+    fn local(normal: &mut dyn FnMut() -> f64, months: usize) -> Vec<f64> {
+        let step = |(level, growth): &mut (f64, f64), ()| {
+            *growth += 0.006 * normal();
+            *level += *growth;
+            Some(*level + 0.03 * normal())
+        };
+        std::iter::repeat_n((), months).scan((4.6, 0.02), step).collect()
+    }
+
+    fn seasons(normal: &mut dyn FnMut() -> f64, months: usize) -> Vec<f64> {
+        let wave = |month: usize| 0.3 * (std::f64::consts::TAU * month as f64 / 12.0).sin();
+        walk(normal, months).into_iter().enumerate().map(|(month, log)| log + wave(month)).collect()
+    }
+
+    /// Shares of futures above the middle and above the 95 % quantile, in percent, by months ahead.
+    fn above(process: Process, known: usize, series: u32) -> [[f64; 2]; 3] {
+        let mut dice = Dice(known as u64);
+        let mut normal = || normal_quantile(dice.between(1e-9, 1.0 - 1e-9));
+        let high = normal_quantile(0.95);
+        let mut found = [[0.0; 2]; 3];
+        for _ in 0..series {
+            let logs = process(&mut normal, known + 24);
+            let values: Vec<f64> = logs[..known].iter().map(|log| log.exp()).collect();
+            let forecast = forecast(&values, 0, 24, Method::Auto, 12).expect("long enough");
+            for (found, ahead) in found.iter_mut().zip(AHEAD) {
+                for (found, deviations) in found.iter_mut().zip([0.0, high]) {
+                    let over = logs[known + ahead - 1].exp() > forecast.at(ahead - 1, deviations);
+                    *found += if over { 100.0 / f64::from(series) } else { 0.0 };
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn futures_exceed_the_quantile_about_as_often_as_it_says() {
+        let processes: [(&str, Process); 4] = [("walk", walk), ("trend", trend), ("local", local), ("seasons", seasons)];
+        for (name, process) in processes {
+            for known in [24, 36, 60] {
+                let found = above(process, known, 1000);
+                println!("{name} {known}: {found:.1?}");
+                assert!(found.iter().all(|[middle, _]| (42.0..58.0).contains(middle)), "{name} {known}: {found:?}");
+                assert!(found.iter().all(|[_, high]| *high <= 13.0), "{name} {known}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_that_is_known_to_be_one_has_the_error_of_its_drift() {
+        let logs: Vec<f64> = walk(&mut || 0.0, 36).iter().enumerate().map(|(at, log)| log + 0.01 * (at % 2) as f64).collect();
+        let found = Smoothed::of(&logs, (1.0, 0.0), 12, 1);
+        let changes: Vec<f64> = logs.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let drift = changes.iter().sum::<f64>() / 35.0;
+        let spread = changes.iter().map(|change| (change - drift).powi(2)).sum::<f64>() / 32.0;
+        assert!((found.middle[11] - logs[35] - 12.0 * drift).abs() < 1e-9);
+        assert!((found.variance[11] / (spread * (12.0 + 144.0 / 35.0)) - 1.0).abs() < 1e-9, "{}", found.variance[11]);
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     month::Horizon,
     text::{Refused, Text},
 };
-use crate::capacity::{self, Gpu, Model, TRAINING, TRTLLM, Weights, Wrong, definition, engine, limit, shipped};
+use crate::capacity::{self, Gpu, Model, TRAINING, Weights, Wrong, definition, engine, limit, named_engine, shipped};
 
 /// Devices over which a model may be split, where the plan does not say.
 const WIDTHS: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
@@ -49,8 +49,8 @@ pub fn served(text: &Text, serving: &Serving) -> Result<(f64, String), Refused> 
     let gpu = reference();
     let cache = weights.cache_bytes(wanted);
     let with = |width: f64| {
-        let (model, gpu, reserves) = (model.clone(), gpu.clone(), wanted == TRTLLM);
-        capacity::Serving { model, gpu, weights, reserves, cache, width, prompt, answer }
+        let (model, gpu, engine) = (model.clone(), gpu.clone(), named_engine(wanted));
+        capacity::Serving { model, gpu, weights, engine, cache, width, prompt, answer }
     };
     let split = match &serving.devices {
         Some(devices) => text.within("devices", devices, 1.0, 64.0)?,

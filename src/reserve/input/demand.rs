@@ -5,10 +5,10 @@
 //! forecast's spread varies from month to month, from a seed.
 
 use super::{
-    file::{Demand, Growth, Regime, Unit},
+    file::{Demand, Growth, Regime},
     forecast::{Forecast, History, forecast},
     month::Horizon,
-    native,
+    native::{self, Native},
     regimes::Names,
     sources::{Grade, Source},
     text::{At, Refused, Text},
@@ -36,6 +36,8 @@ pub struct Draw<'a> {
     pub seconds: f64,
     pub scenarios: Option<&'a At<usize>>,
     pub seed: u64,
+    /// What demand in tokens is of, by class.
+    pub natives: &'a BTreeMap<String, Native>,
 }
 
 /// Paths of a class: one, or as many as there are scenarios.
@@ -63,7 +65,7 @@ impl Draw<'_> {
         };
         let (mut fans, mut scales, mut sources) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for (number, class) in classes.iter().enumerate() {
-            let (scale, how) = self.scale(class)?;
+            let (scale, how) = self.scale(class);
             scales.insert(class.class.get_ref().as_str(), scale);
             if let Some((fan, source)) = self.fan(class, (scale, &how), count, number as u64, regimes)? {
                 fans.insert(class.class.get_ref().as_str(), fan);
@@ -79,25 +81,11 @@ impl Draw<'_> {
         Ok((drawn, sources))
     }
 
-    /// What one of the class's own unit is in CU.
-    fn scale(&self, class: &Demand) -> Result<(f64, String), Refused> {
-        let name = class.class.get_ref();
-        match (class.unit.as_ref().map(|unit| *unit.get_ref()).unwrap_or_default(), &class.serving) {
-            (Unit::Units, None) => Ok((1.0, String::new())),
-            (Unit::Units, Some(serving)) => {
-                Err(self.text.refuse(serving, format!("class {name}: `serving` goes with `unit = \"tokens/s\"`")))
-            }
-            (Unit::TokensPerSecond, None) => {
-                let says = format!("class {name}: tokens/s of which model? say `serving = {{ model, dtype, prompt, answer }}`");
-                Err(class
-                    .unit
-                    .as_ref()
-                    .map_or_else(|| self.text.refuse(&class.class, &*says), |unit| self.text.refuse(unit, &*says)))
-            }
-            (Unit::TokensPerSecond, Some(serving)) => {
-                let (scale, how) = native::served(self.text, serving.get_ref())?;
-                Ok((scale, format!(", times {scale:.6} CU for a token/s: {how}")))
-            }
+    /// What one of the class's own unit is in CU; training is in CU already.
+    fn scale(&self, class: &Demand) -> (f64, String) {
+        match self.natives.get(class.class.get_ref()).filter(|_| class.training.is_none()) {
+            Some(native) => (1.0 / native.each, format!(", times {:.6} CU for a token/s: {}", 1.0 / native.each, native.how)),
+            None => (1.0, String::new()),
         }
     }
 
@@ -140,8 +128,8 @@ impl Draw<'_> {
             (paths, self.text.line(growth.span().start), Grade::Stated, how)
         } else if let Some(path) = &class.path {
             (vec![self.path(name, path)?], self.text.line(path.span().start), Grade::Stated, "as stated by month".into())
-        } else if let Some(training) = &class.training {
-            let (path, how) = native::trained(self.text, self.horizon, self.seconds, training.get_ref())?;
+        } else if let Some((training, native)) = class.training.as_ref().zip(self.natives.get(name)) {
+            let (path, how) = native::trained(self.text, self.horizon, self.seconds, training.get_ref(), native)?;
             (vec![path], self.text.line(training.span().start), Grade::Stated, how)
         } else {
             return Ok(None);

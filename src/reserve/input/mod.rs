@@ -12,6 +12,7 @@ mod losses;
 mod month;
 mod native;
 mod offers;
+mod records;
 mod regimes;
 mod sources;
 mod text;
@@ -35,9 +36,13 @@ use crate::capacity::{self, Class, Wrong, definition};
 use demand::Draw;
 use file::File;
 use month::{Horizon, Month};
+use native::Native;
 use offers::Terms;
 use regimes::Names;
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 use text::{At, Text};
 use worth::Given;
 
@@ -94,7 +99,9 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     }
     let own = own_classes(text, folder, &file)?;
     let known = own.as_deref().unwrap_or(&definition().classes);
-    let given = Given { text, folder, known, classes: file.classes.as_ref().map(|name| name.get_ref().as_str()) };
+    let natives = natives(text, &classes, known)?;
+    let named = file.classes.as_ref().map(|name| name.get_ref().as_str());
+    let given = Given { text, folder, known, classes: named, natives: &natives };
     let types = types(&given, &file, (&classes, horizon), &card, &mut sources)?;
     let terms = Terms { text, file: &file, horizon, currency: &currency, hours, card: &card };
     let mut options = Vec::new();
@@ -106,7 +113,8 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     let regimes: Vec<&file::Regime> = file.regimes.iter().map(toml::Spanned::get_ref).collect();
     distinct(text, "scenario", regimes.iter().map(|regime| &regime.name))?;
     let seed = file.seed.unwrap_or(1);
-    let draw = Draw { text, folder, horizon, seconds: hours * 3600.0, scenarios: file.scenarios.as_ref(), seed };
+    let seconds = hours * 3600.0;
+    let draw = Draw { text, folder, horizon, seconds, scenarios: file.scenarios.as_ref(), seed, natives: &natives };
     let (demand, drawn) = draw.scenarios(&classes, &regimes, &names(&file))?;
     sources.extend(drawn);
     let discount = file.discount_rate.as_ref().map_or(Ok(0.0), |rate| text.within("discount_rate", rate, -0.5, 1.0))?;
@@ -155,6 +163,17 @@ fn distinct<'a>(text: &Text, what: &str, names: impl Iterator<Item = &'a At<Stri
         }
     }
     Ok(())
+}
+
+/// What demand in tokens is of, by class.
+fn natives(text: &Text, classes: &[&file::Demand], known: &[Class]) -> Result<BTreeMap<String, Native>, Refused> {
+    let mut natives = BTreeMap::new();
+    for class in classes {
+        if let Some(native) = Native::of(text, class, known)? {
+            natives.insert(class.class.get_ref().clone(), native);
+        }
+    }
+    Ok(natives)
 }
 
 /// The classes that are shipped and those of the file that the plan names.

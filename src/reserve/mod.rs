@@ -45,7 +45,7 @@ pub use lp::Failure;
 pub use money::Micros;
 pub use outcome::{ANSWER, Answer, Line, answer, answer_with, lines};
 pub use problem::{Flex, Kind, Problem, Risk, Scenario, Side};
-pub use redundancy::spares;
+pub use redundancy::{enough_up, spares};
 pub use replay::{Foresight, Replay, Strategy, backtest};
 pub use solver::{Effort, Solved, solve};
 pub use swings::{Driver, Explained, Flip, Swing, drivers, explain};

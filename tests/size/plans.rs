@@ -1,7 +1,7 @@
 //! Plan files: what `size init` writes solves as it stands, figures are those of a hand, and every one says where it comes from.
 
 use super::support::{folder, run, size, text, utf8, written};
-use assay::reserve::{Case, Effort, answer, input};
+use assay::reserve::{Case, Effort, Failures, answer, input};
 use input::{Grade, Planned};
 use serde_json::Value;
 use std::path::Path;
@@ -87,6 +87,29 @@ fn one_type_and_one_offer_cost_what_a_hand_reckons() {
     let failing = SMALL.replace("source =", "failures = { per_node_day = 0.1, repair_days = 2.5 }\nsource =");
     assert!(near(planned("failing", &failing).case.types[0].cu["mine"], 4.0 / 1.25));
     assert!(near(cost(&planned("failing", &failing).case), 3.0 * year + 12.0 * 0.4 * 1000.0));
+}
+
+#[test]
+fn a_job_waits_for_a_node_that_is_missing_or_has_spares_for_it() {
+    let job = SMALL
+        .replace(
+            "class = \"mine\"",
+            "class = \"mine\"\nsynchronous = { nodes = 64, checkpoint_seconds = 30, restart_seconds = 600 }",
+        )
+        .replace("source =", "failures = { per_node_day = 0.0065, repair_days = 5 }\nsource =");
+    let spared = job.replace("source =", "spares = { nodes = 64, assurance = 0.999 }\nsource =");
+    let worth = |name: &str, plan: &str| planned(name, plan).case.types[0].cu["mine"] / 4.0;
+    let goodput = assay::reserve::goodput(Failures::of_nodes(64, 0.0065, 30.0, 600.0)).share;
+    // All of 64 nodes, each down a share 0.0325 / 1.0325; or 64 of 72.
+    assert!(near(worth("waits", &job), goodput * 1.0325_f64.powi(-64)), "{}", worth("waits", &job));
+    let found = worth("spared", &spared) / (goodput * 64.0 / 72.0);
+    assert!((0.999..1.0).contains(&found), "{found}");
+    let many = job.replace("nodes = 64", "nodes = 2048");
+    let refused = input::plan(&written("many", &many)).expect_err("never all up").to_string();
+    assert!(refused.contains("line 13") && refused.contains("spares = { nodes = 2048"), "{refused}");
+    let few = spared.replace("spares = { nodes = 64", "spares = { nodes = 8");
+    let refused = input::plan(&written("few", &few)).expect_err("too few").to_string();
+    assert!(refused.contains("spares are for 8 nodes") && refused.contains("needs 64 at once"), "{refused}");
 }
 
 #[test]

@@ -90,6 +90,41 @@ fn one_type_and_one_offer_cost_what_a_hand_reckons() {
 }
 
 #[test]
+fn what_is_owed_after_the_horizon_stands_beside_a_cost_that_leaves_it_out() {
+    let two = SMALL
+        .replace("cu = { mine = 4.0 }", "cu = { mine = 1.0 }")
+        .replace("hourly = 2.0\nterm_months = 12\nupfront = 500", "hourly = 7.0\nterm_months = 12")
+        .replace("shortfall_per_cu_month = 1000", "shortfall_per_cu_month = 100000")
+        + "\n[[offer]]\nid = \"long\"\ntype = \"box\"\nkind = \"commitment\"\nhourly = 5.0\nterm_months = 36\n";
+    let (month, path) = (10.0 * 730.0, written("owed", &two));
+    let document: Value = serde_json::from_str(&run(&["size", utf8(&path), "--json"], Some(0))).expect("one document");
+    let figure = |at: &str| document.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("{at}: {document}"));
+    assert!(near(figure("/optimal_cost"), 12.0 * 5.0 * month) && document["plan"][0]["option"] == "long");
+    // It runs for two years more, which a year of the dearer offer would not: all counted, that is cheaper.
+    assert_eq!(figure("/figures/orders/0/active_to"), 36.0);
+    assert!(near(figure("/figures/orders/0/owed_after_horizon"), 24.0 * 5.0 * month));
+    assert!(near(figure("/figures/after_horizon/owed"), 24.0 * 5.0 * month));
+    assert!(near(figure("/figures/after_horizon/cost_if_counted"), 36.0 * 5.0 * month));
+    assert!(near(figure("/figures/after_horizon/least_if_counted"), 12.0 * 7.0 * month));
+    let sheet = run(&["size", utf8(&path), "--plain"], Some(0));
+    for word in
+        ["2029-12", "owed after the horizon", "876,000", "not in the cost above", "another plan is cheaper: it costs 613,200"]
+    {
+        assert!(sheet.contains(word), "{word} is missing in\n{sheet}");
+    }
+    let full = written("full", &two.replace("hours_per", "tail = \"full\"\nhours_per"));
+    let document: Value = serde_json::from_str(&run(&["size", utf8(&full), "--json"], Some(0))).expect("one document");
+    assert!(document["plan"][0]["option"] == "year" && document["figures"]["after_horizon"].is_null(), "{document}");
+    // Half of three years paid at the order: two thirds of that are for later.
+    let ahead = two.replace("term_months = 36", "term_months = 36\nupfront_share = 0.5");
+    let document: Value =
+        serde_json::from_str(&run(&["size", utf8(&written("ahead", &ahead)), "--json"], Some(0))).expect("one document");
+    let told = |at: &str| document.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("{at}: {document}"));
+    assert!(near(told("/figures/after_horizon/paid_ahead"), 12.0 * 5.0 * month), "{document}");
+    assert!(near(told("/figures/after_horizon/owed"), 12.0 * 5.0 * month), "{document}");
+}
+
+#[test]
 fn a_job_waits_for_a_node_that_is_missing_or_has_spares_for_it() {
     let job = SMALL
         .replace(

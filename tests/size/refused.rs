@@ -232,6 +232,27 @@ fn limits_and_paths_that_make_no_sense_are_refused() {
             ("source = \"its maker\"", "source = \"x\"\nowned_until = 3", "owned_until", "goes with `owned`"),
         ],
     );
+    // A floor that is finer than the scenarios of a fan would be met on paper alone.
+    let path = "path = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]";
+    let growth = SMALL.replace(path, "growth = { start = 10, p10 = 0.0, p50 = 0.2, p90 = 0.5 }").replace("upfront = 500", "");
+    for (service, scenarios, words) in [
+        ("0.99", "", &["service is 0.99, which 50 scenarios", "`scenarios = 100` or more", "at most 0.9800"][..]),
+        ("0.9999", "scenarios = 2000\n", &["service is 0.9999", "say a service of at most 0.9995"]),
+        ("1.0", "", &["service is 1, ", "say a service of at most 0.9995"]),
+        ("0.95", "scenarios = 19\n", &["`scenarios = 20` or more"]),
+    ] {
+        let plan =
+            growth.replace(limit, &with(&format!("service = {service}"))).replace("hours_per", &format!("{scenarios}hours_per"));
+        let output = size(&[utf8(&written("fine", &plan))]);
+        let stderr = text(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{stderr}");
+        assert!(stderr.contains("plan.toml, line ") && words.iter().all(|word| stderr.contains(word)), "{stderr} lacks {words:?}");
+    }
+    for (service, scenarios) in [("0.98", ""), ("0.99", "scenarios = 100\n"), ("0.95", "scenarios = 20\n")] {
+        let plan =
+            growth.replace(limit, &with(&format!("service = {service}"))).replace("hours_per", &format!("{scenarios}hours_per"));
+        assert!(assay::reserve::input::plan(&written("coarse", &plan)).is_ok(), "{service} of {scenarios}");
+    }
     let path = written("impossible", &SMALL.replace(limit, &with("service = 1.0\nupfront_budget = 1000")));
     let output = size(&[utf8(&path)]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

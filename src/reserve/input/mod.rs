@@ -114,7 +114,8 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     distinct(text, "scenario", regimes.iter().map(|regime| &regime.name))?;
     let seed = file.seed.unwrap_or(1);
     let seconds = hours * 3600.0;
-    let draw = Draw { text, folder, horizon, seconds, scenarios: file.scenarios.as_ref(), seed, natives: &natives };
+    let (scenarios, service) = (file.scenarios.as_ref(), file.limits.service.as_ref());
+    let draw = Draw { text, folder, horizon, seconds, scenarios, service, seed, natives: &natives };
     let (demand, drawn) = draw.scenarios(&classes, &regimes, &names(&file))?;
     sources.extend(drawn);
     let discount = file.discount_rate.as_ref().map_or(Ok(0.0), |rate| text.within("discount_rate", rate, -0.5, 1.0))?;

@@ -144,7 +144,9 @@ fn tail(after: &After) -> Option<String> {
     let whole = after.cost_if_counted.zip(after.least_if_counted);
     Some(match (whole, after.otherwise()) {
         (Some((own, least)), Some(true)) => format!(
-            "with all counted that is paid for after the horizon (tail = \"full\") another plan is cheaper: it costs {least}, this one {own}"
+            "with all counted that is paid for after the horizon (tail = \"full\") another plan is cheaper: it costs {least}, this one {own}; \
+             its orders of the first month are {}",
+            if after.first_orders_stay == Some(true) { "the same" } else { "others" }
         ),
         (Some((own, _)), _) => format!(
             "with all counted that is paid for after the horizon (tail = \"full\") this plan costs {own}, and no cheaper one was found"

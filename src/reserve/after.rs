@@ -26,6 +26,9 @@ pub struct After {
     pub cost_if_counted: Option<Micros>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least_if_counted: Option<Micros>,
+    /// Whether that plan orders the same in the first month, which is all that binds now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_orders_stay: Option<bool>,
 }
 
 impl After {
@@ -53,18 +56,30 @@ pub fn after(case: &Case, problem: &Problem, solved: &Solved, again: bool, effor
         owed: sum(|slot| slot.owed),
         paid_ahead: sum(|slot| slot.paid_ahead),
         counted,
-        cost_if_counted: both.map(|(own, _)| Micros::total(own)),
-        least_if_counted: both.map(|(_, least)| Micros::total(least)),
+        cost_if_counted: both.map(|whole| Micros::total(whole.own)),
+        least_if_counted: both.map(|whole| Micros::total(whole.least)),
+        first_orders_stay: both.map(|whole| whole.same_first),
     }))
 }
 
-/// With everything counted: what the plan comes to, and the cheapest that is found.
-fn whole(case: &Case, solved: &Solved, effort: Effort) -> Result<Option<(f64, f64)>, Failure> {
+/// With everything counted: what a plan comes to, the cheapest that is found, and whether both order the same in the first month.
+#[derive(Clone, Copy)]
+struct Whole {
+    own: f64,
+    least: f64,
+    same_first: bool,
+}
+
+fn whole(case: &Case, solved: &Solved, effort: Effort) -> Result<Option<Whole>, Failure> {
     let Ok(problem) = (Case { tail: Tail::Full, ..case.clone() }).problem() else { return Ok(None) };
     let own = evaluate(&problem, &solved.plan).objective;
-    match solve(&problem, Effort { work: effort.work / 10, ..effort }) {
-        Ok(other) if other.evaluation.feasible() => Ok(Some((own, own.min(other.evaluation.objective)))),
-        Ok(_) | Err(Failure::Infeasible) => Ok(None),
-        Err(failure) => Err(failure),
-    }
+    let other = match solve(&problem, Effort { work: effort.work / 10, ..effort }) {
+        Ok(other) if other.evaluation.feasible() => other,
+        Ok(_) | Err(Failure::Infeasible) => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let least = other.evaluation.objective;
+    let pairs = problem.slots.iter().zip(solved.plan.iter().zip(&other.plan));
+    let same = pairs.filter(|(slot, _)| slot.period == 0).all(|(_, (own, other))| own == other);
+    Ok(Some(Whole { own, least: least.min(own), same_first: same || own <= least }))
 }

@@ -198,7 +198,8 @@ fn month(problem: &Problem, solved: &Solved, at: usize) -> Month {
         ordered: ordered.map(|(slot, orders)| orders * slot.step).sum(),
         active: units.iter().sum(),
         classes: problem.classes.iter().enumerate().map(|(class, name)| (name.clone(), cover(class))).collect(),
-        flexible_cu: mean(&flexible),
+        // The sum of nothing is -0.
+        flexible_cu: mean(&flexible) + 0.0,
         stranded_cu: mean(&idle),
         expected_recourse: Micros::total(reckoned.cost),
     }

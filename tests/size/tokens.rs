@@ -2,13 +2,14 @@
 
 use super::{
     plans::SMALL,
-    support::{run, size, text, utf8, written},
+    support::{folder, run, size, text, utf8, written},
 };
 use assay::{
     capacity::{self, Gpu, Load, Model, Train, Weights, native},
     reserve::input,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const PATH: &str = "path = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]";
 
@@ -38,6 +39,10 @@ fn refused(name: &str, plan: &str, words: &[&str]) {
 
 /// Tokens a second of so many GPUs that split a copy, by `units native`.
 fn served(model: &str, weights: Weights, gpu: &str, gpus: f64, width: f64) -> f64 {
+    of_gpu(model, weights, Gpu::named(gpu).expect("known"), gpus, width)
+}
+
+fn of_gpu(model: &str, weights: Weights, gpu: &Gpu, gpus: f64, width: f64) -> f64 {
     let demand = capacity::Demand {
         model: Model::named(model).expect("known").clone(),
         weights,
@@ -49,7 +54,7 @@ fn served(model: &str, weights: Weights, gpu: &str, gpus: f64, width: f64) -> f6
         load: Load::Saturated,
         train: None,
     };
-    let found = native(&demand, Gpu::named(gpu).expect("known")).expect("fits");
+    let found = native(&demand, gpu).expect("fits");
     found.figures.iter().find(|figure| figure.unit == "token/s").and_then(|figure| figure.value).expect("dense")
 }
 
@@ -123,4 +128,74 @@ fn a_training_run_takes_the_hours_that_units_native_says() {
     refused("training-class", &box_of("stream"), &["stream", "name the demand otherwise"]);
     let old = box_of("pretrain").replace("bf16\", tokens", "fp8\", tokens").replace("h100_sxm", "a100_sxm");
     refused("no-dtype", &old, &["type box", "no-dtype", "fp8", "h100_sxm"]);
+}
+
+/// A record of two GPUs of 80 GB, from the committed one of a CPU: products and reads at these rates, and at nine tenths of them while
+/// both work.
+fn invented(products: f64, read: f64) -> String {
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
+    let mut lines = Vec::new();
+    for line in std::fs::read_to_string(committed).expect("committed").lines() {
+        let value: Value = serde_json::from_str(line).expect("a line");
+        if value["line"] != "entry" {
+            lines.push(line.to_owned());
+            continue;
+        }
+        if value["workload"]["id"].as_str().is_none_or(|id| !id.starts_with("stream/fp64/triad/")) {
+            continue;
+        }
+        for (id, unit, work, rate) in [
+            ("matmul/bf16.fp32.bf16/512x4096x4096", "FLOP/s", "flops", products),
+            ("stream/uint32/read/4GiB", "B/s", "bytes", read),
+        ] {
+            for (device, load, share) in
+                [("cuda:0", "alone", 1.0), ("cuda:1", "alone", 1.0), ("cuda:0", "together(2)", 0.9), ("cuda:1", "together(2)", 0.9)]
+            {
+                let mut entry = value.clone();
+                entry["device"] = json!({ "id": device, "backend": "cuda", "kind": "gpu", "model": "invented", "memory_bytes": 80e9 as u64,
+                    "memory_free_bytes": 80e9 as u64, "architecture": "9.0", "precisions": ["bf16"] });
+                (entry["workload"]["id"], entry["load"], entry["rate"]["unit"]) = (json!(id), json!(load), json!(unit));
+                entry["work"] = json!({ "flops": 0, "bytes": 0, "items": 0 });
+                entry["work"][work] = json!((rate * share / 1e3) as u64);
+                for block in entry["series"].as_array_mut().expect("blocks") {
+                    block["seconds"] = json!(block["launches"].as_f64().expect("launches") / 1e3);
+                }
+                lines.push(entry.to_string());
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_record_serves_what_its_firm_rates_come_to_while_all_work() {
+    let place = folder("tokens-record");
+    std::fs::write(place.join("node.jsonl"), invented(700e12, 3.0e12)).expect("written");
+    let bought = |devices: u32| {
+        let text = plan("chat", "model = \"llama-3-8b\", dtype = \"bf16\"", "h100_sxm", devices)
+            .replace("published = \"h100_sxm\"", "record = \"node.jsonl\"");
+        std::fs::write(place.join("plan.toml"), text).expect("written");
+        size(&[utf8(&place.join("plan.toml")), "--json"])
+    };
+    let known = |share: f64, gpus: f64| {
+        let rates = BTreeMap::from([("mm.bf16", 700e12 * share), ("hbm.read", 3.0e12 * share), ("mem.free", 80e9)]);
+        let rates = rates.into_iter().map(|(key, rate)| (key.to_owned(), rate)).collect();
+        (20_000.0 / of_gpu("llama-3-8b", Weights::Bf16, &Gpu::of_rates("invented", &rates).expect("whole"), gpus, 1.0)).ceil()
+    };
+    for (devices, known) in [(1, known(1.0, 1.0)), (2, known(0.9, 2.0))] {
+        let output = bought(devices);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+        assert_eq!(document["plan"][0]["units"].as_f64(), Some(known), "{devices}");
+    }
+    let eight = bought(8);
+    assert!(eight.status.code() == Some(2) && text(&eight.stderr).contains("alone: 2 of its devices"), "{}", text(&eight.stderr));
+    // A CPU's rates say nothing of a served model.
+    let cpu = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
+    std::fs::copy(cpu, place.join("node.jsonl")).expect("copied");
+    let refused = bought(1);
+    assert!(
+        refused.status.code() == Some(2) && text(&refused.stderr).contains("backend: rates of cpu"),
+        "{}",
+        text(&refused.stderr)
+    );
 }

@@ -303,6 +303,8 @@ fn standardise(values: &mut [f64]) -> bool {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
-    values.iter_mut().for_each(|value| *value = if deviation > ROUNDING { (*value - mean) / deviation } else { 0.0 });
+    for value in values {
+        *value = if deviation > ROUNDING { (*value - mean) / deviation } else { 0.0 };
+    }
     deviation > ROUNDING
 }

@@ -98,7 +98,10 @@ fn of_job(
         return Err(text.refuse(&job.nodes, says));
     }
     let minutes = found.interval / 60.0;
-    let spared = if extra > 0 { format!(", times {needed} / {} for {extra} spares", needed + extra) } else { String::new() };
+    let spared = match wanted {
+        Some(_) => format!(", times {needed} / {} for {extra} spares", needed + extra),
+        None => ", without `spares`".to_owned(),
+    };
     let how = format!(
         "times goodput {:.4} of {nodes} nodes, checkpoints every {minutes:.1} min, times {up:.4}, the share of the time that {needed} nodes are up{spared}",
         found.share

@@ -50,14 +50,13 @@ impl Records {
             let refuse = |says| text.refuse(record, format!("type {}: record {file}: {says}", kind.id.get_ref()));
             let node = Node { devices: devices.unwrap_or(own.len() as u32), own };
             let from = format!("{file} (run {})", appraisal.record.as_deref().unwrap_or_default());
-            let found = match given.natives.get(wanted.class.get_ref()) {
-                Some(native) => node.native(native, &from).map_err(refuse)?,
-                None => {
-                    let class = given.class(kind, wanted)?;
-                    let (cu, how) = node.firm(class, wanted.synchronous.is_some()).map_err(refuse)?;
-                    let by = format!("{}@{}", given.defined(class, &appraisal.definition), appraisal.reference.name);
-                    Found { cu, grade: Grade::Measured, how: format!("{how} of {from}, {by}") }
-                }
+            let found = if let Some(native) = given.natives.get(wanted.class.get_ref()) {
+                node.native(native, &from).map_err(refuse)?
+            } else {
+                let class = given.class(kind, wanted)?;
+                let (cu, how) = node.firm(class, wanted.synchronous.is_some()).map_err(refuse)?;
+                let by = format!("{}@{}", given.defined(class, &appraisal.definition), appraisal.reference.name);
+                Found { cu, grade: Grade::Measured, how: format!("{how} of {from}, {by}") }
             };
             if least.as_ref().is_none_or(|least| found.cu < least.cu) {
                 least = Some(found);

@@ -4,6 +4,7 @@ use super::{
     plans::SMALL,
     support::{folder, size, text, utf8, written},
 };
+use assay::reserve::input;
 use std::path::Path;
 
 /// Sizes `SMALL` with `from` replaced; the error must name the line of `at`, which stands in the new text, and say the words.
@@ -232,7 +233,17 @@ fn limits_and_paths_that_make_no_sense_are_refused() {
             ("source = \"its maker\"", "source = \"x\"\nowned_until = 3", "owned_until", "goes with `owned`"),
         ],
     );
-    // A floor that is finer than the scenarios of a fan would be met on paper alone.
+    let path = written("impossible", &SMALL.replace(limit, &with("service = 1.0\nupfront_budget = 1000")));
+    let output = size(&[utf8(&path)]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    // Three boxes serve ten CU; their upfronts are 1,500.
+    assert!(text(&output.stdout).contains("upfront budget: by 500"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_floor_finer_than_the_scenarios_of_a_fan_is_refused_as_met_on_paper_alone() {
+    let limit = "shortfall_per_cu_month = 1000\n";
+    let with = |line: &str| format!("{limit}{line}\n");
     let path = "path = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]";
     let growth = SMALL.replace(path, "growth = { start = 10, p10 = 0.0, p50 = 0.2, p90 = 0.5 }").replace("upfront = 500", "");
     for (service, scenarios, words) in [
@@ -251,11 +262,6 @@ fn limits_and_paths_that_make_no_sense_are_refused() {
     for (service, scenarios) in [("0.98", ""), ("0.99", "scenarios = 100\n"), ("0.95", "scenarios = 20\n")] {
         let plan =
             growth.replace(limit, &with(&format!("service = {service}"))).replace("hours_per", &format!("{scenarios}hours_per"));
-        assert!(assay::reserve::input::plan(&written("coarse", &plan)).is_ok(), "{service} of {scenarios}");
+        assert!(input::plan(&written("coarse", &plan)).is_ok(), "{service} of {scenarios}");
     }
-    let path = written("impossible", &SMALL.replace(limit, &with("service = 1.0\nupfront_budget = 1000")));
-    let output = size(&[utf8(&path)]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    // Three boxes serve ten CU; their upfronts are 1,500.
-    assert!(text(&output.stdout).contains("upfront budget: by 500"), "{}", text(&output.stdout));
 }

@@ -5,7 +5,7 @@ use super::{
     support::{folder, run, size, text, utf8, written},
 };
 use assay::{
-    capacity::{self, Gpu, Load, Model, Train, Weights, native},
+    capacity::{self, Gpu, Load, Model, Train, Weights},
     reserve::input,
 };
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn of_gpu(model: &str, weights: Weights, gpu: &Gpu, gpus: f64, width: f64) -> f6
         load: Load::Saturated,
         train: None,
     };
-    let found = native(&demand, gpu).expect("fits");
+    let found = capacity::native(&demand, gpu).expect("fits");
     found.figures.iter().find(|figure| figure.unit == "token/s").and_then(|figure| figure.value).expect("dense")
 }
 
@@ -122,7 +122,7 @@ fn a_training_run_takes_the_hours_that_units_native_says() {
         load: Load::Saturated,
         train: Some(Train { tokens: 1e13, length: 8192.0 }),
     };
-    let found = native(&demand, Gpu::named("h100_sxm").expect("known")).expect("fits");
+    let found = capacity::native(&demand, Gpu::named("h100_sxm").expect("known")).expect("fits");
     let hours = found.figures.iter().find(|figure| figure.unit == "GPU-h").and_then(|figure| figure.value).expect("dense");
     assert_eq!(ordered("training", &box_of("pretrain")) as f64, (hours / (12.0 * 730.0)).ceil());
     refused("training-class", &box_of("stream"), &["stream", "name the demand otherwise"]);

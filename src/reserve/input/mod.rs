@@ -76,13 +76,7 @@ pub fn plan(path: &Path) -> Result<Planned, Refused> {
 
 fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     let file: File = text.toml()?;
-    if file.schema.get_ref() != PLAN {
-        let says = format!("the schema is `{}`; this version reads {PLAN}", file.schema.get_ref());
-        return Err(text.refuse(&file.schema, says));
-    }
-    let currency = amount::currency(file.currency.get_ref()).ok_or_else(|| {
-        text.refuse(&file.currency, format!("`{}` is no currency; write three letters, for example USD", file.currency.get_ref()))
-    })?;
+    let currency = headed(text, &file)?;
     let horizon = horizon(text, &file)?;
     let hours = file.hours_per_month.as_ref().map_or(Ok(HOURS), |hours| text.within("hours_per_month", hours, 672.0, 744.0))?;
     let card = match &file.prices {
@@ -137,6 +131,17 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
         constraints,
     };
     Ok(Planned { case, currency, start: horizon.start, hours, sources, published: published(&file) })
+}
+
+/// The currency of a file that is a plan.
+fn headed(text: &Text, file: &File) -> Result<String, Refused> {
+    if file.schema.get_ref() != PLAN {
+        let says = format!("the schema is `{}`; this version reads {PLAN}", file.schema.get_ref());
+        return Err(text.refuse(&file.schema, says));
+    }
+    amount::currency(file.currency.get_ref()).ok_or_else(|| {
+        text.refuse(&file.currency, format!("`{}` is no currency; write three letters, for example USD", file.currency.get_ref()))
+    })
 }
 
 /// Types that stand on published rates.

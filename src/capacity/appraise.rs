@@ -5,7 +5,7 @@ use super::{
     basis::{Class, Reference, definition},
     given::Vectors,
     mix::mix,
-    node::{Member, Together, nodes},
+    node::{Together, nodes, shared},
     rates::{Origin, Rates, rates},
     unit::{Question, Subject, Unit, unit},
 };
@@ -23,6 +23,9 @@ pub struct Valued {
     pub subject: Subject,
     pub origin: Origin,
     pub rates: Rates,
+    /// As its node has them, while all devices work.
+    #[serde(skip)]
+    pub together: Rates,
     pub units: Vec<Unit>,
 }
 
@@ -55,10 +58,10 @@ fn classes<'a>(question: &Question<'a>) -> Vec<&'a Class> {
     classes
 }
 
-fn valued(subject: Subject, origin: Origin, rates: Rates, classes: &[&Class], question: &Question) -> Valued {
+fn valued(subject: Subject, origin: Origin, (rates, together): (Rates, Rates), classes: &[&Class], question: &Question) -> Valued {
     let mut units: Vec<Unit> = classes.iter().map(|class| unit(class, &subject, &rates, question)).collect();
     units.extend(mix(&units, &rates, question));
-    Valued { subject, origin, rates, units }
+    Valued { subject, origin, rates, together, units }
 }
 
 fn blank(of: String) -> Appraisal {
@@ -99,11 +102,13 @@ pub fn appraise(document: &Document, question: &Question) -> Result<Appraisal, W
         backend: device.backend.clone(),
         architecture: device.architecture.clone(),
     };
-    let alone = |device: &&Device| valued(subject(device), Origin::Measured, rates(document, device, false), &classes, question);
-    let devices: Vec<Valued> = real.iter().map(alone).collect();
-    let members: Vec<Member> =
-        devices.iter().zip(&real).map(|(alone, device)| Member { alone, together: rates(document, device, true) }).collect();
-    let nodes = nodes(&members, question, &classes);
+    let of = |device: &&Device| {
+        let alone = rates(document, device, false);
+        let together = shared(&alone, &rates(document, device, true));
+        valued(subject(device), Origin::Measured, (alone, together), &classes, question)
+    };
+    let devices: Vec<Valued> = real.iter().map(of).collect();
+    let nodes = nodes(&devices, question, &classes);
     Ok(Appraisal {
         record: Some(header.id.clone()),
         suite: Some(header.suite.clone()),
@@ -119,7 +124,8 @@ pub fn appraise(document: &Document, question: &Question) -> Result<Appraisal, W
 #[must_use]
 pub fn appraise_rates(vectors: &Vectors, question: &Question) -> Appraisal {
     let classes = classes(question);
-    let device =
-        |(subject, origin, rates): &(Subject, Origin, Rates)| valued(subject.clone(), *origin, rates.clone(), &classes, question);
+    let device = |(subject, origin, rates): &(Subject, Origin, Rates)| {
+        valued(subject.clone(), *origin, (rates.clone(), rates.clone()), &classes, question)
+    };
     Appraisal { devices: vectors.devices.iter().map(device).collect(), ..blank(vectors.of.clone()) }
 }

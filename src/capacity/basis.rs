@@ -206,6 +206,15 @@ impl Class {
         self.batch.map_or(Some(1.0), |batch| batch.within(memory))
     }
 
+    /// Why fewer devices than its width are worth nothing of it.
+    #[must_use]
+    pub fn unfilled(&self, devices: usize) -> String {
+        format!(
+            "{} splits a model over {} devices, and a unit has {devices}: what fills no group counts nothing",
+            self.name, self.width
+        )
+    }
+
     /// SHA-256 of all that its figure depends on besides reference and rates.
     ///
     /// # Panics

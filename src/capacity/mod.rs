@@ -33,7 +33,7 @@ pub use given::{PUBLISHED, Vectors, given, published, published_names};
 pub use gpus::{Gpu, Published};
 pub use model::{KERNELS, Model};
 pub use native::{Demand, Figure, Load, Native, Train, native};
-pub use node::{Together, slowest};
+pub use node::{Together, grouped, slowest};
 pub use published::{Answer, Errors, FACTOR, KEPT, Pair, Row, TRAINING, TRAINING_FACTOR, answer, pairs, rows, summary};
 pub use rates::{Measured, Origin, Rates, rates};
 pub use serve::{Constants, MIXTURE, SGLANG, Serving, TRTLLM, Weights, limit};

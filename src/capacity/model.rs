@@ -1,6 +1,6 @@
 //! Shapes of models as a table, and the names that people give them.
 
-use super::Wrong;
+use super::{TRAINING, Wrong};
 use serde::Deserialize;
 use std::sync::LazyLock;
 
@@ -49,6 +49,12 @@ impl Model {
     #[must_use]
     pub fn training_flops(&self, length: f64) -> f64 {
         6.0 * self.multiplied() + 6.0 * self.layers * self.heads * self.head * length
+    }
+
+    /// Tokens a second that are trained on at `rate` operations a second of products, faults left out.
+    #[must_use]
+    pub fn training_rate(&self, rate: f64, length: f64) -> f64 {
+        TRAINING * rate / self.training_flops(length)
     }
 
     /// Operations to read a prompt of `length`, its last token alone through the output table.

@@ -26,18 +26,13 @@ pub struct Together {
     pub synchronous_firm: Cell,
 }
 
-/// A device of a node: what was found of it alone, and its rates while all worked.
-pub struct Member<'a> {
-    pub alone: &'a Valued,
-    pub together: Rates,
-}
-
-/// Rates of a member as the node has them: those measured together, else those alone, marked so.
-fn shared(member: &Member) -> Rates {
-    let mut rates = member.alone.rates.clone();
+/// Rates of a device as its node has them: those measured while all worked, else those alone, marked so.
+#[must_use]
+pub fn shared(alone: &Rates, together: &Rates) -> Rates {
+    let mut rates = alone.clone();
     for (key, rate) in &mut rates.measured {
         let shared = definition().sources.iter().any(|source| source.shared && source.key == *key);
-        if let Some(with_others) = member.together.measured.get(key) {
+        if let Some(with_others) = together.measured.get(key) {
             *rate = with_others.clone();
         } else if !shared {
             let why = format!("alone: {key} was measured one device at a time; a longer suite measures it on all at once");
@@ -47,18 +42,29 @@ fn shared(member: &Member) -> Rates {
     rates
 }
 
+/// Units of devices with these rates, by whole groups of the class's width: each group in step with its slowest, or all in step.
+/// What fills no group counts nothing, and so does what lacks the format or the memory.
+#[must_use]
+pub fn grouped(class: &Class, vectors: &[Vector], in_step: bool) -> f64 {
+    let of = |some: &[Vector]| units(class, &slowest(some)).map_or(0.0, |units| some.len() as f64 * units);
+    match in_step {
+        false => vectors.chunks_exact(class.width).map(of).sum(),
+        true if vectors.len().is_multiple_of(class.width) => of(vectors),
+        true => 0.0,
+    }
+}
+
 /// What the devices of each backend, where there are several, are worth of each class.
 #[must_use]
-pub fn nodes(members: &[Member], question: &Question, classes: &[&Class]) -> Vec<Together> {
-    let mut backends: BTreeMap<&str, Vec<&Member>> = BTreeMap::new();
-    for member in members.iter().filter(|member| member.alone.origin == Origin::Measured) {
-        backends.entry(&member.alone.subject.backend).or_default().push(member);
+pub fn nodes(devices: &[Valued], question: &Question, classes: &[&Class]) -> Vec<Together> {
+    let mut backends: BTreeMap<&str, Vec<&Valued>> = BTreeMap::new();
+    for device in devices.iter().filter(|device| device.origin == Origin::Measured) {
+        backends.entry(&device.subject.backend).or_default().push(device);
     }
     backends.retain(|_, group| group.len() > 1);
     let mut all = Vec::new();
     for (backend, group) in backends {
-        let rates: Vec<Rates> = group.iter().map(|member| shared(member)).collect();
-        let each: Vec<Together> = classes.iter().map(|class| together(backend, &group, &rates, class, question)).collect();
+        let each: Vec<Together> = classes.iter().map(|class| together(backend, &group, class, question)).collect();
         let mixed = mixed(&each, question);
         all.extend(each);
         all.extend(mixed);
@@ -66,20 +72,15 @@ pub fn nodes(members: &[Member], question: &Question, classes: &[&Class]) -> Vec
     all
 }
 
-fn together(backend: &str, group: &[&Member], rates: &[Rates], class: &Class, question: &Question) -> Together {
-    let each: Vec<Unit> =
-        group.iter().zip(rates).map(|(member, rates)| unit(class, &member.alone.subject, rates, question)).collect();
+fn together(backend: &str, group: &[&Valued], class: &Class, question: &Question) -> Together {
+    let each: Vec<Unit> = group.iter().map(|device| unit(class, &device.subject, &device.together, question)).collect();
     let n = group.len();
     let cells = |cell: fn(&Unit) -> &Cell, of: fn(&Rates) -> Vector| {
         let reason = each.iter().find_map(|unit| cell(unit).reason.clone());
         let told = each.iter().all(|unit| cell(unit).value.is_some());
-        let vectors: Vec<Vector> = rates.iter().map(of).collect();
-        // Worth nothing where a device lacks the format or the memory.
-        let in_step = |some: &[Vector]| units(class, &slowest(some)).map_or(0.0, |units| some.len() as f64 * units);
-        let groups = || vectors.chunks_exact(class.width).map(in_step).sum::<f64>();
-        let at_once = || if n.is_multiple_of(class.width) { in_step(&vectors) } else { 0.0 };
-        let of = |value: f64| Cell { value: told.then_some(value), reason: reason.clone() };
-        (of(groups()), of(at_once()))
+        let vectors: Vec<Vector> = group.iter().map(|device| of(&device.together)).collect();
+        let of = |in_step: bool| Cell { value: told.then(|| grouped(class, &vectors, in_step)), reason: reason.clone() };
+        (of(false), of(true))
     };
     let (replicas, synchronous) = cells(|unit| &unit.typical, Rates::typical);
     let (replicas_firm, synchronous_firm) = cells(|unit| &unit.firm, Rates::firm);
@@ -192,13 +193,7 @@ mod tests {
     fn devices_that_fill_no_group_count_nothing() {
         let class = definition().class("serve-70b-fp8-tp2").expect("shipped");
         let reference = definition().reference.rates.clone();
-        let in_groups = |n: usize| {
-            let vectors = vec![reference.clone(); n];
-            vectors
-                .chunks_exact(class.width)
-                .map(|some| units(class, &slowest(some)).expect("fits") * some.len() as f64)
-                .sum::<f64>()
-        };
+        let in_groups = |n: usize| grouped(class, &vec![reference.clone(); n], false);
         assert_eq!((in_groups(1), in_groups(2), in_groups(5)), (0.0, 2.0, 4.0));
     }
 }

@@ -201,7 +201,7 @@ fn training(row: &Row, setting: &Setting) -> Result<f64, Wrong> {
     }
     let length = setting.number(&["seq"]).unwrap_or(if model.name == "gpt-175b" { 2048.0 } else { 8192.0 });
     let rate = TRAINING * weights.native(gpu);
-    let each = rate / model.training_flops(length);
+    let each = model.training_rate(weights.native(gpu), length);
     if rate <= 0.0 {
         return Err(Wrong(format!("no-dtype: {} has no such matmul", gpu.name)));
     }

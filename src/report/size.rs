@@ -5,7 +5,7 @@ use super::{
     size_leaves::Leaf,
     table::{Align, Table},
 };
-use crate::reserve::{Answer, Broken, Figures, Flip, Micros, Month, Problem, Sort, Swing};
+use crate::reserve::{After, Answer, Broken, Figures, Flip, Micros, Month, Problem, Sort, Swing};
 
 /// Months that are shown; of longer plans every second, third … is.
 const MONTHS: usize = 14;
@@ -64,10 +64,13 @@ fn orders(problem: &Problem, figures: &Figures, paper: Paper) -> Leaf {
         ("to", right),
         ("decide by", right),
         ("upfront", right),
+        ("owed after", right),
     ];
-    let mut table = Table::new(paper, &columns);
+    // Of use where an order outlives the horizon.
+    let shown = if figures.after_horizon.is_some() { columns.len() } else { columns.len() - 1 };
+    let mut table = Table::new(paper, &columns[..shown]);
     for order in &figures.orders {
-        table.row(&[
+        let cells = [
             order.option.clone(),
             problem.month(order.order_period),
             order.units.to_string(),
@@ -75,7 +78,9 @@ fn orders(problem: &Problem, figures: &Figures, paper: Paper) -> Leaf {
             problem.month(order.active_to),
             order.decide_by.map_or_else(|| "never needed".to_owned(), |month| problem.month(month)),
             order.upfront.to_string(),
-        ]);
+            order.owed_after_horizon.to_string(),
+        ];
+        table.row(&cells[..shown]);
     }
     Leaf::Table(table)
 }
@@ -120,7 +125,36 @@ fn costs(problem: &Problem, answer: &Answer, figures: &Figures, paper: Paper) ->
         row(name, cost, format!("reckoning with scenarios is worth {worth}{floor}"));
     }
     row("upfront, undiscounted", answer.upfront_total, String::new());
+    if let Some(after) = &figures.after_horizon {
+        let counted =
+            if after.counted { "undiscounted; counted, as the tail is full" } else { "undiscounted; not in the cost above" };
+        row("owed after the horizon", after.owed, counted.into());
+        if after.paid_ahead.0 > 0 {
+            row("of upfronts for after it", after.paid_ahead, counted.into());
+        }
+    }
     table
+}
+
+/// What a cost that leaves out the time after the horizon would be with it, and whether another plan would then be cheaper.
+fn tail(after: &After) -> Option<String> {
+    if after.counted {
+        return None;
+    }
+    let whole = after.cost_if_counted.zip(after.least_if_counted);
+    Some(match (whole, after.otherwise()) {
+        (Some((own, least)), Some(true)) => format!(
+            "with all counted that is paid for after the horizon (tail = \"full\") another plan is cheaper: it costs {least}, this one {own}; \
+             its orders of the first month are {}",
+            if after.first_orders_stay == Some(true) { "the same" } else { "others" }
+        ),
+        (Some((own, _)), _) => format!(
+            "with all counted that is paid for after the horizon (tail = \"full\") this plan costs {own}, and no cheaper one was found"
+        ),
+        _ => {
+            "whether another plan is cheaper with all counted that is paid for after the horizon is told by tail = \"full\"".into()
+        }
+    })
 }
 
 /// When demand is likeliest to go unserved, by class, and what is paid for in vain.
@@ -222,12 +256,12 @@ fn notes(figures: &Figures) -> Vec<String> {
     let cheapest = figures.without_forecast.iter().min_by(|a, b| (a.months * b.window).cmp(&(b.months * a.window)));
     let rule = cheapest.map(|rule| {
         format!(
-            "without a forecast: order a unit of {} once it would have been used in {} of the last {} months instead of {}; \
-             with flat prices and no lead that costs at most {} times the best plan with all known ({:.2} if the month is drawn at random)",
+            "without a forecast: order a unit of {} in the month with which it would have been used in {} of the last {} months instead of \
+             {}; with flat prices and no lead that costs at most {} times the best plan with all known ({:.2} if the month is drawn at random)",
             rule.option, rule.months, rule.window, rule.against, rule.at_most, rule.randomised
         )
     });
-    rule.into_iter().collect()
+    figures.after_horizon.as_ref().and_then(tail).into_iter().chain(rule).collect()
 }
 
 /// What the cost hangs on, and where the orders of the first month change.

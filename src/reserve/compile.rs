@@ -271,6 +271,8 @@ impl Case {
                 scenario.orders[at] = paid * (factor[at] - mean);
             }
             slot.cost = paid * mean - slot.salvage;
+            slot.owed *= mean;
+            slot.paid_ahead *= mean;
         }
         factors
     }

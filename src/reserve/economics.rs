@@ -1,6 +1,7 @@
 //! What stands beside a plan: month by month, what it risks, what each term must earn, and what to do without a forecast.
 
 use super::{
+    after::{After, after},
     case::{Case, Sort},
     evaluator::{Evaluation, evaluate},
     lp::Failure,
@@ -33,6 +34,9 @@ pub struct Figures {
     pub mean_plan_feasible: Option<bool>,
     pub vss: Option<Micros>,
     pub without_forecast: Vec<Fallback>,
+    /// Of orders that outlive the horizon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_horizon: Option<After>,
 }
 
 /// How the discounted cost is spread over scenarios, and what it is made of.
@@ -83,11 +87,14 @@ pub struct Decision {
     pub units: u32,
     pub order_period: usize,
     pub active_from: usize,
+    /// The last month of its term, which may lie after the horizon.
     pub active_to: usize,
     /// First month in which the last unit saves anything, and the month by which it must be ordered for that.
     pub needed_from: Option<usize>,
     pub decide_by: Option<usize>,
     pub upfront: Micros,
+    /// Fees that fall due after the horizon, undiscounted.
+    pub owed_after_horizon: Micros,
 }
 
 /// By how much the plan is dearer than the best plan of a scenario, had it been known.
@@ -122,6 +129,7 @@ pub fn figures(case: &Case, problem: &Problem, solved: &Solved, known: Option<&[
         mean_plan_feasible: mean.as_ref().map(|(_, feasible)| *feasible),
         vss: mean.as_ref().map(|(cost, _)| Micros::total(cost - evaluation.objective)),
         without_forecast: case.offers(Sort::Commit).filter_map(|offer| fallback(case, offer)).collect(),
+        after_horizon: after(case, problem, solved, known.is_some(), effort)?,
     })
 }
 
@@ -190,7 +198,8 @@ fn month(problem: &Problem, solved: &Solved, at: usize) -> Month {
         ordered: ordered.map(|(slot, orders)| orders * slot.step).sum(),
         active: units.iter().sum(),
         classes: problem.classes.iter().enumerate().map(|(class, name)| (name.clone(), cover(class))).collect(),
-        flexible_cu: mean(&flexible),
+        // The sum of nothing is -0.
+        flexible_cu: mean(&flexible) + 0.0,
         stranded_cu: mean(&idle),
         expected_recourse: Micros::total(reckoned.cost),
     }
@@ -222,10 +231,11 @@ fn decisions(case: &Case, problem: &Problem, solved: &Solved) -> Vec<Decision> {
                 units: orders * slot.step,
                 order_period: slot.period + 1,
                 active_from: slot.first + 1,
-                active_to: slot.end,
+                active_to: slot.last,
                 needed_from: needed.map(|at| at + 1),
                 decide_by: needed.map(|at| at + 1 - leads[slot.option]),
                 upfront: Micros::total(slot.upfront * f64::from(orders)),
+                owed_after_horizon: Micros::total(slot.owed * f64::from(orders)),
             }
         })
         .collect()

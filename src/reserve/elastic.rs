@@ -53,11 +53,14 @@ fn giving(problem: &Problem) -> Slot {
         period: 0,
         first: 0,
         end: problem.periods,
+        last: problem.periods,
         most: 10_000_000,
         step: 1,
         cost: 1.0,
         salvage: 0.0,
         upfront: 0.0,
+        owed: 0.0,
+        paid_ahead: 0.0,
         spend: Vec::new(),
     }
 }

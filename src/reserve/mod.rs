@@ -3,6 +3,7 @@
 //! A [`Problem`] holds orders that may be placed, flexible use, and demand by scenario; [`solve`] finds a plan and a bound that no
 //! plan beats; [`evaluate`] reckons any plan from the problem alone. `docs/sizing.md` states the problem in full.
 
+mod after;
 mod case;
 mod checkpoints;
 mod compile;
@@ -35,6 +36,7 @@ mod terms;
 mod versus;
 mod worth;
 
+pub use after::After;
 pub use case::{CASE, Case, Constraints, Demand, Offer, Sort, Type, Wrong};
 pub use checkpoints::{Failures, Goodput, goodput};
 pub use economics::{Cover, Decision, Figures, Month, Regret, Spread, figures, quantile, spread};
@@ -45,7 +47,7 @@ pub use lp::Failure;
 pub use money::Micros;
 pub use outcome::{ANSWER, Answer, Line, answer, answer_with, lines};
 pub use problem::{Flex, Kind, Problem, Risk, Scenario, Side};
-pub use redundancy::spares;
+pub use redundancy::{enough_up, spares};
 pub use replay::{Foresight, Replay, Strategy, backtest};
 pub use solver::{Effort, Solved, solve};
 pub use swings::{Driver, Explained, Flip, Swing, drivers, explain};

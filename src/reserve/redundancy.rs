@@ -19,6 +19,13 @@ pub fn spares(needed: u64, failures: f64, repair: f64, assurance: f64) -> Option
     (0..=most).find(|&spares| at_most(needed + spares, spares, down) >= assurance)
 }
 
+/// Share of the time in which at least `needed` of `needed + spares` nodes are up.
+#[must_use]
+pub fn enough_up(needed: u64, spares: u64, failures: f64, repair: f64) -> f64 {
+    let load = failures * repair;
+    at_most(needed.saturating_add(spares), spares, load / (1.0 + load))
+}
+
 /// P(Binomial(n, q) ≤ k), summed from the largest term down so that nothing overflows or vanishes.
 fn at_most(n: u64, k: u64, q: f64) -> f64 {
     if q <= 0.0 || k >= n {
@@ -49,6 +56,15 @@ mod tests {
         assert_eq!(table(6.5e-3, 1.0, NODES), [1, 2, 3, 7, 26].map(Some));
         assert_eq!(table(6.5e-3, 5.0, NODES), [2, 4, 8, 19, 94].map(Some));
         assert_eq!(table(3.79e-3, 1.0, NODES), [1, 2, 3, 5, 18].map(Some));
+    }
+
+    #[test]
+    fn without_spares_all_must_be_up_at_once_and_with_them_as_often_as_was_asked() {
+        // 64 nodes that are each down a share 0.0325 / 1.0325.
+        assert!((enough_up(64, 0, 6.5e-3, 5.0) - 1.0325_f64.powi(-64)).abs() < 1e-12);
+        let extra = spares(64, 6.5e-3, 5.0, 0.999).expect("enough");
+        assert!(enough_up(64, extra, 6.5e-3, 5.0) >= 0.999 && enough_up(64, extra - 1, 6.5e-3, 5.0) < 0.999);
+        assert!((enough_up(64, 0, 0.0, 5.0) - 1.0).abs() < 1e-12);
     }
 
     #[test]

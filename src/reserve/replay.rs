@@ -1,7 +1,7 @@
 //! A history of demand replayed month by month: what planning would have cost with what was known then, against simple rules.
 //!
 //! In each month the orders of that month alone are placed, from a plan over the months ahead whose scenarios a forecast draws from
-//! the months before; then the month happens. Every strategy is reckoned by the same evaluator on what did happen.
+//! the months before, at the prices that are quoted in it; then the month happens. Every strategy is reckoned by the same evaluator on what did happen.
 
 use super::{
     case::{Case, Constraints, Demand, Offer, Sort},
@@ -156,6 +156,14 @@ fn windows(offer: &mut Offer, from: usize, months: usize) {
     offer.max_total = None;
 }
 
+/// The offer at the quotes of its first month throughout: nobody knows then what will be quoted later.
+fn freeze(offer: &mut Offer) {
+    let times = offer.price_path.take().and_then(|path| path.first().copied()).unwrap_or(1.0);
+    offer.upfront *= times;
+    offer.per_period *= times;
+    offer.price_decline_annual = 0.0;
+}
+
 /// What is to be decided in a month: the months ahead as they are forecast, with what is ordered already.
 fn ahead(case: &Case, happened: &Problem, planned: &Plan, month: usize, paths: &[(f64, Vec<f64>)]) -> Result<Problem, Explained> {
     let months = paths.first().map_or(0, |(_, path)| path.len());
@@ -193,7 +201,10 @@ fn ahead(case: &Case, happened: &Problem, planned: &Plan, month: usize, paths: &
         }
         kind.owned = owned;
     }
-    ahead.options.iter_mut().for_each(|offer| windows(offer, month, months));
+    ahead.options.iter_mut().for_each(|offer| {
+        windows(offer, month, months);
+        freeze(offer);
+    });
     // Options that can no longer be ordered only cost time.
     ahead.options.retain(|offer| offer.order_periods.as_ref().is_none_or(|periods| !periods.is_empty()));
     Ok(ahead.problem()?)
@@ -241,8 +252,10 @@ fn all_in(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Pla
     plan
 }
 
-/// The deterministic rule (Wang, Li and Liang, arXiv 1305.5608): a unit more is ordered once it would have been used in so many of
-/// the last months of a term that flexible use of it has cost what ordering it would have.
+/// The deterministic rule (Wang, Li and Liang, arXiv 1305.5608): a unit more is ordered in the month with which flexible use of it
+/// would have cost, in the last months of a term, what ordering it would have. As there, it sees the month's demand before it orders,
+/// so that what it orders serves that month: else it could have paid flexible use and the order for one month more than the bound
+/// allows.
 fn by_rule(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Plan {
     let mut plan = vec![0; problem.slots.len()];
     let dearest = |flex: &&Offer| problem.kinds.iter().find(|kind| kind.id == flex.of).map_or(0.0, |kind| kind.effective[0]);
@@ -262,7 +275,7 @@ fn by_rule(case: &Case, problem: &Problem, history: &[f64], before: usize) -> Pl
         let fee = offer.per_period * term as f64 + offer.upfront - offer.salvage;
         let enough = (fee / (price * cu)).ceil() as usize;
         loop {
-            let window = now.saturating_sub(term)..now;
+            let window = (now + 1).saturating_sub(term)..now + 1;
             let used = window.clone().filter(|&at| history[at] - cover[at] >= cu).count();
             if used < enough.max(1) || month + offer.lead >= problem.periods {
                 break;

@@ -24,6 +24,8 @@ pub struct Slot {
     /// Periods covered: from `first` on, before `end`.
     pub first: usize,
     pub end: usize,
+    /// The period after its term, which may lie after the horizon.
+    pub last: usize,
     /// Orders at most; each is of `step` units.
     pub most: u32,
     pub step: u32,
@@ -33,6 +35,9 @@ pub struct Slot {
     pub salvage: f64,
     /// Quoted upfront of one order, undiscounted and whole.
     pub upfront: f64,
+    /// Of one order, undiscounted: fees after the horizon, and the part of the upfront that is for then.
+    pub owed: f64,
+    pub paid_ahead: f64,
     /// Undiscounted spend of one order by year of the horizon.
     pub spend: Vec<f64>,
 }
@@ -95,8 +100,10 @@ fn slot(terms: &Terms, order: usize, periods: usize, rate: f64, tail: Tail) -> S
     let end = last.min(periods);
     let (quote, step) = (terms.quote[order], f64::from(terms.step));
     let (upfront, fee) = (terms.upfront * quote * step, terms.per_period * quote * step);
+    let within = (end - first) as f64 / terms.term as f64;
+    let (owed, paid_ahead) = (fee * (last - end) as f64, upfront * (1.0 - within));
     let share = match tail {
-        Tail::Prorate => (end - first) as f64 / terms.term as f64,
+        Tail::Prorate => within,
         Tail::Full => 1.0,
     };
     let paid = match tail {
@@ -112,7 +119,8 @@ fn slot(terms: &Terms, order: usize, periods: usize, rate: f64, tail: Tail) -> S
     let salvage = terms.salvage * step * share * discount(rate, last);
     let cost = upfront * share * discount(rate, order) + fees - salvage;
     let (option, kind, most) = (terms.option, terms.kind, terms.most);
-    Slot { option, kind, period: order, first, end, most, step: terms.step, cost, salvage, upfront, spend }
+    let step = terms.step;
+    Slot { option, kind, period: order, first, end, last, most, step, cost, salvage, upfront, owed, paid_ahead, spend }
 }
 
 #[cfg(test)]
@@ -150,6 +158,16 @@ mod tests {
         assert!((prorated.cost - quote * (120.0 * 2.0 / 12.0 + 20.0)).abs() < 1e-9);
         assert!((full.cost - quote * 240.0).abs() < 1e-9);
         assert!((prorated.upfront - quote * 120.0).abs() < 1e-9, "the budget sees the whole upfront");
+    }
+
+    #[test]
+    fn what_is_paid_for_after_the_horizon_is_told_whatever_is_counted() {
+        for tail in [Tail::Prorate, Tail::Full] {
+            let slots = slots(&terms(), 24, 0.21, tail);
+            let quote = 0.8_f64.powf(20.0 / 12.0);
+            assert_eq!((slots[0].last, slots[0].owed, slots[2].last), (14, 0.0, 34));
+            assert!((slots[2].owed - quote * 100.0).abs() < 1e-9 && (slots[2].paid_ahead - quote * 100.0).abs() < 1e-9);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct Worth {
 pub struct Fallback {
     pub option: String,
     pub against: String,
-    /// Reserve a unit once it would have been used in so many of the last `window` months.
+    /// Reserve a unit in the month with which it would have been used in so many of the last `window` months.
     pub months: usize,
     pub window: usize,
     /// What it then costs at most, in multiples of the best plan with all known; and that of the randomised rule.

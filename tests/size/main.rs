@@ -14,6 +14,7 @@ mod refused;
 mod replayed;
 mod scale;
 mod support;
+mod tokens;
 mod worked;
 
 /// A case without its answer, or an answer without its case, would be held to nothing.

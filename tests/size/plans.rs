@@ -1,7 +1,7 @@
 //! Plan files: what `size init` writes solves as it stands, figures are those of a hand, and every one says where it comes from.
 
 use super::support::{folder, run, size, text, utf8, written};
-use assay::reserve::{Case, Effort, answer, input};
+use assay::reserve::{Case, Effort, Failures, answer, input};
 use input::{Grade, Planned};
 use serde_json::Value;
 use std::path::Path;
@@ -87,6 +87,64 @@ fn one_type_and_one_offer_cost_what_a_hand_reckons() {
     let failing = SMALL.replace("source =", "failures = { per_node_day = 0.1, repair_days = 2.5 }\nsource =");
     assert!(near(planned("failing", &failing).case.types[0].cu["mine"], 4.0 / 1.25));
     assert!(near(cost(&planned("failing", &failing).case), 3.0 * year + 12.0 * 0.4 * 1000.0));
+}
+
+#[test]
+fn what_is_owed_after_the_horizon_stands_beside_a_cost_that_leaves_it_out() {
+    let two = SMALL
+        .replace("cu = { mine = 4.0 }", "cu = { mine = 1.0 }")
+        .replace("hourly = 2.0\nterm_months = 12\nupfront = 500", "hourly = 7.0\nterm_months = 12")
+        .replace("shortfall_per_cu_month = 1000", "shortfall_per_cu_month = 100000")
+        + "\n[[offer]]\nid = \"long\"\ntype = \"box\"\nkind = \"commitment\"\nhourly = 5.0\nterm_months = 36\n";
+    let (month, path) = (10.0 * 730.0, written("owed", &two));
+    let document: Value = serde_json::from_str(&run(&["size", utf8(&path), "--json"], Some(0))).expect("one document");
+    let figure = |at: &str| document.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("{at}: {document}"));
+    assert!(near(figure("/optimal_cost"), 12.0 * 5.0 * month) && document["plan"][0]["option"] == "long");
+    // It runs for two years more, which a year of the dearer offer would not: all counted, that is cheaper.
+    assert_eq!(figure("/figures/orders/0/active_to"), 36.0);
+    assert!(near(figure("/figures/orders/0/owed_after_horizon"), 24.0 * 5.0 * month));
+    assert!(near(figure("/figures/after_horizon/owed"), 24.0 * 5.0 * month));
+    assert!(near(figure("/figures/after_horizon/cost_if_counted"), 36.0 * 5.0 * month));
+    assert!(near(figure("/figures/after_horizon/least_if_counted"), 12.0 * 7.0 * month));
+    let sheet = run(&["size", utf8(&path), "--plain"], Some(0));
+    for word in
+        ["2029-12", "owed after the horizon", "876,000", "not in the cost above", "another plan is cheaper: it costs 613,200"]
+    {
+        assert!(sheet.contains(word), "{word} is missing in\n{sheet}");
+    }
+    let full = written("full", &two.replace("hours_per", "tail = \"full\"\nhours_per"));
+    let document: Value = serde_json::from_str(&run(&["size", utf8(&full), "--json"], Some(0))).expect("one document");
+    assert!(document["plan"][0]["option"] == "year" && document["figures"]["after_horizon"].is_null(), "{document}");
+    // Half of three years paid at the order: two thirds of that are for later.
+    let ahead = two.replace("term_months = 36", "term_months = 36\nupfront_share = 0.5");
+    let document: Value =
+        serde_json::from_str(&run(&["size", utf8(&written("ahead", &ahead)), "--json"], Some(0))).expect("one document");
+    let told = |at: &str| document.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("{at}: {document}"));
+    assert!(near(told("/figures/after_horizon/paid_ahead"), 12.0 * 5.0 * month), "{document}");
+    assert!(near(told("/figures/after_horizon/owed"), 12.0 * 5.0 * month), "{document}");
+}
+
+#[test]
+fn a_job_waits_for_a_node_that_is_missing_or_has_spares_for_it() {
+    let job = SMALL
+        .replace(
+            "class = \"mine\"",
+            "class = \"mine\"\nsynchronous = { nodes = 64, checkpoint_seconds = 30, restart_seconds = 600 }",
+        )
+        .replace("source =", "failures = { per_node_day = 0.0065, repair_days = 5 }\nsource =");
+    let spared = job.replace("source =", "spares = { nodes = 64, assurance = 0.999 }\nsource =");
+    let worth = |name: &str, plan: &str| planned(name, plan).case.types[0].cu["mine"] / 4.0;
+    let goodput = assay::reserve::goodput(Failures::of_nodes(64, 0.0065, 30.0, 600.0)).share;
+    // All of 64 nodes, each down a share 0.0325 / 1.0325; or 64 of 72.
+    assert!(near(worth("waits", &job), goodput * 1.0325_f64.powi(-64)), "{}", worth("waits", &job));
+    let found = worth("spared", &spared) / (goodput * 64.0 / 72.0);
+    assert!((0.999..1.0).contains(&found), "{found}");
+    let many = job.replace("nodes = 64", "nodes = 2048");
+    let refused = input::plan(&written("many", &many)).expect_err("never all up").to_string();
+    assert!(refused.contains("line 13") && refused.contains("spares = { nodes = 2048"), "{refused}");
+    let few = spared.replace("spares = { nodes = 64", "spares = { nodes = 8");
+    let refused = input::plan(&written("few", &few)).expect_err("too few").to_string();
+    assert!(refused.contains("spares are for 8 nodes") && refused.contains("needs 64 at once"), "{refused}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{
     plans::SMALL,
     support::{folder, size, text, utf8, written},
 };
+use assay::reserve::input;
 use std::path::Path;
 
 /// Sizes `SMALL` with `from` replaced; the error must name the line of `at`, which stands in the new text, and say the words.
@@ -237,4 +238,30 @@ fn limits_and_paths_that_make_no_sense_are_refused() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     // Three boxes serve ten CU; their upfronts are 1,500.
     assert!(text(&output.stdout).contains("upfront budget: by 500"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_floor_finer_than_the_scenarios_of_a_fan_is_refused_as_met_on_paper_alone() {
+    let limit = "shortfall_per_cu_month = 1000\n";
+    let with = |line: &str| format!("{limit}{line}\n");
+    let path = "path = [10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]";
+    let growth = SMALL.replace(path, "growth = { start = 10, p10 = 0.0, p50 = 0.2, p90 = 0.5 }").replace("upfront = 500", "");
+    for (service, scenarios, words) in [
+        ("0.99", "", &["service is 0.99, which 50 scenarios", "`scenarios = 100` or more", "at most 0.9800"][..]),
+        ("0.9999", "scenarios = 2000\n", &["service is 0.9999", "say a service of at most 0.9995"]),
+        ("1.0", "", &["service is 1, ", "say a service of at most 0.9995"]),
+        ("0.95", "scenarios = 19\n", &["`scenarios = 20` or more"]),
+    ] {
+        let plan =
+            growth.replace(limit, &with(&format!("service = {service}"))).replace("hours_per", &format!("{scenarios}hours_per"));
+        let output = size(&[utf8(&written("fine", &plan))]);
+        let stderr = text(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{stderr}");
+        assert!(stderr.contains("plan.toml, line ") && words.iter().all(|word| stderr.contains(word)), "{stderr} lacks {words:?}");
+    }
+    for (service, scenarios) in [("0.98", ""), ("0.99", "scenarios = 100\n"), ("0.95", "scenarios = 20\n")] {
+        let plan =
+            growth.replace(limit, &with(&format!("service = {service}"))).replace("hours_per", &format!("{scenarios}hours_per"));
+        assert!(input::plan(&written("coarse", &plan)).is_ok(), "{service} of {scenarios}");
+    }
 }

@@ -26,10 +26,65 @@ fn steady_demand_is_planned_as_if_it_were_known() {
         assert!((cost - 5.0 * 26_000.0 * months).abs() < 1.0, "{name}: {cost}");
     }
     // Before, each of five units would have been used in twelve months of twelve: the rule orders at once, and once these have
-    // run out again after eight months (26/40 of twelve) of flexible use.
+    // run out again in the eighth month (26/40 of twelve), after seven of flexible use.
     let rule = of("by rule");
-    let hand = 5.0 * 26_000.0 * 16.0 + 40.0 * 5_000.0 * 8.0;
+    let hand = 5.0 * 26_000.0 * 17.0 + 40.0 * 5_000.0 * 7.0;
     assert!((rule.cost.amount() - hand).abs() < 1.0 && rule.ratio < 2.0, "{rule:?}");
+}
+
+/// One unit at a flexible price of 100 a month, or for a term at a fee.
+fn one_unit(term: usize, fee: f64) -> Case {
+    let mut case = newsvendor();
+    case.types.iter_mut().for_each(|kind| kind.cu.values_mut().for_each(|cu| *cu = 1.0));
+    for offer in &mut case.options {
+        (offer.order_periods, offer.max_units, offer.price_decline_annual) = (None, None, 0.0);
+        if offer.term.is_some() {
+            (offer.term, offer.upfront, offer.per_period) = (Some(term), fee, 0.0);
+        } else {
+            offer.per_period = 100.0;
+        }
+    }
+    case.constraints.min_service_probability = None;
+    case.discount_rate_annual = 0.0;
+    case
+}
+
+#[test]
+fn the_rule_costs_at_most_twice_the_best_plan_whatever_is_demanded() {
+    let mut worst: f64 = 0.0;
+    for (term, fee) in [(12, 730.0), (12, 700.0), (3, 101.0), (6, 40.0), (12, 1_190.0)] {
+        // Used for some months, then not at all, then for some again.
+        for (used, idle) in [(1, 30), (2, 30), (6, 2), (7, 30), (8, 30), (8, 3), (12, 1), (13, 5)] {
+            let demand = (0..48).map(|month| if month % (used + idle) < used { 1.0 } else { 0.0 });
+            let history: Vec<f64> = std::iter::repeat_n(0.0, 12).chain(demand).collect();
+            let replay = backtest(&one_unit(term, fee), &history, (12, 3), &by(None), &|| ()).expect("replayed");
+            let rule = replay.strategies.iter().find(|strategy| strategy.name == "by rule").expect("there");
+            assert!(rule.ratio <= 2.0 + 1e-9, "term {term}, fee {fee}, {used} of {}: {}", used + idle, rule.ratio);
+            worst = worst.max(rule.ratio);
+        }
+    }
+    assert!(worst > 1.9, "these histories try nothing: {worst}");
+}
+
+#[test]
+fn what_will_be_quoted_later_is_not_known_beforehand() {
+    let mut case = one_unit(12, 960.0);
+    let dropped = case.options.iter_mut().find(|offer| offer.term.is_some()).expect("there");
+    dropped.price_path = Some([vec![1.0; 6], vec![0.3; 6]].concat());
+    case.periods = 12;
+    let replay = backtest(&case, &[10.0; 48], (24, 24), &by(None), &|| ()).expect("replayed");
+    let of = |name: &str| replay.strategies.iter().find(|strategy| strategy.name == name).expect("there");
+    // 960 for twelve months is less than 1,200: who knows of no better price orders at once, and once more at the lower price.
+    let orders: Vec<(usize, u32)> = of("planned").orders.iter().map(|line| (line.order_period, line.units)).collect();
+    assert_eq!(orders, [(1, 10), (13, 10)]);
+    assert!((of("planned").cost.amount() - 10.0 * 960.0 * 1.3).abs() < 1e-6, "{:?}", of("planned"));
+    // With all known it is best to wait for it.
+    assert_eq!(of("all known").orders[0].order_period, 7, "{:?}", of("all known"));
+    assert!(of("planned").ratio > 1.05);
+    let mut falling = one_unit(12, 960.0);
+    falling.options.iter_mut().filter(|offer| offer.term.is_some()).for_each(|offer| offer.price_decline_annual = 0.9);
+    let replay = backtest(&falling, &[10.0; 48], (24, 24), &by(None), &|| ()).expect("replayed");
+    assert_eq!(replay.strategies[0].orders[0].order_period, 1, "{:?}", replay.strategies[0]);
 }
 
 #[test]

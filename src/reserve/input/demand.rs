@@ -5,10 +5,10 @@
 //! forecast's spread varies from month to month, from a seed.
 
 use super::{
-    file::{Demand, Growth, Regime, Unit},
+    file::{Demand, Growth, Regime},
     forecast::{Forecast, History, forecast},
     month::Horizon,
-    native,
+    native::{self, Native},
     regimes::Names,
     sources::{Grade, Source},
     text::{At, Refused, Text},
@@ -18,6 +18,10 @@ use std::{collections::BTreeMap, path::Path};
 
 /// Scenarios of a fan, where the plan does not say.
 const SCENARIOS: usize = 50;
+/// Scenarios of a fan at most.
+const MOST: usize = 2000;
+/// Slack of a probability against rounding.
+const ROUNDING: f64 = 1e-9;
 /// Share of a forecast's variance that is one factor over all months.
 pub const COMMON: f64 = 0.95;
 /// What a month's own deviation keeps from the month before.
@@ -35,7 +39,11 @@ pub struct Draw<'a> {
     /// Seconds in a month.
     pub seconds: f64,
     pub scenarios: Option<&'a At<usize>>,
+    /// Probability with which demand must be served.
+    pub service: Option<&'a At<f64>>,
     pub seed: u64,
+    /// What demand in tokens is of, by class.
+    pub natives: &'a BTreeMap<String, Native>,
 }
 
 /// Paths of a class: one, or as many as there are scenarios.
@@ -55,21 +63,22 @@ impl Draw<'_> {
         names: &Names,
     ) -> Result<(Vec<reserve::Demand>, Vec<Source>), Refused> {
         let count = match self.scenarios {
-            Some(at) if !(1..=2000).contains(at.get_ref()) => {
-                return Err(self.text.refuse(at, format!("scenarios is {}; it must lie between 1 and 2000", at.get_ref())));
+            Some(at) if !(1..=MOST).contains(at.get_ref()) => {
+                return Err(self.text.refuse(at, format!("scenarios is {}; it must lie between 1 and {MOST}", at.get_ref())));
             }
             Some(at) => *at.get_ref(),
             None => SCENARIOS,
         };
         let (mut fans, mut scales, mut sources) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for (number, class) in classes.iter().enumerate() {
-            let (scale, how) = self.scale(class)?;
+            let (scale, how) = self.scale(class);
             scales.insert(class.class.get_ref().as_str(), scale);
             if let Some((fan, source)) = self.fan(class, (scale, &how), count, number as u64, regimes)? {
                 fans.insert(class.class.get_ref().as_str(), fan);
                 sources.push(source);
             }
         }
+        self.told_apart(fans.values().map(|fan| fan.paths.len()).max().unwrap_or(1))?;
         let drawn = if regimes.is_empty() {
             let paths = fans.values().map(|fan| fan.paths.len()).max().unwrap_or(1);
             (0..paths).map(|path| scenario(&fans, path, 1.0 / paths as f64)).collect()
@@ -79,25 +88,28 @@ impl Draw<'_> {
         Ok((drawn, sources))
     }
 
-    /// What one of the class's own unit is in CU.
-    fn scale(&self, class: &Demand) -> Result<(f64, String), Refused> {
-        let name = class.class.get_ref();
-        match (class.unit.as_ref().map(|unit| *unit.get_ref()).unwrap_or_default(), &class.serving) {
-            (Unit::Units, None) => Ok((1.0, String::new())),
-            (Unit::Units, Some(serving)) => {
-                Err(self.text.refuse(serving, format!("class {name}: `serving` goes with `unit = \"tokens/s\"`")))
-            }
-            (Unit::TokensPerSecond, None) => {
-                let says = format!("class {name}: tokens/s of which model? say `serving = {{ model, dtype, prompt, answer }}`");
-                Err(class
-                    .unit
-                    .as_ref()
-                    .map_or_else(|| self.text.refuse(&class.class, &*says), |unit| self.text.refuse(unit, &*says)))
-            }
-            (Unit::TokensPerSecond, Some(serving)) => {
-                let (scale, how) = native::served(self.text, serving.get_ref())?;
-                Ok((scale, format!(", times {scale:.6} CU for a token/s: {how}")))
-            }
+    /// Refuses a floor of service that is finer than the scenarios of a fan: past their last there is nothing to be served.
+    fn told_apart(&self, paths: usize) -> Result<(), Refused> {
+        let Some((at, floor)) = self.service.map(|at| (at, *at.get_ref())).filter(|(_, floor)| paths > 1 && *floor <= 1.0) else {
+            return Ok(());
+        };
+        if (1.0 - floor) * paths as f64 >= 1.0 - ROUNDING {
+            return Ok(());
+        }
+        let needed = (1.0 / (1.0 - floor) - ROUNDING).ceil();
+        let more = if needed <= MOST as f64 { format!("`scenarios = {needed}` or more, or ") } else { String::new() };
+        let says = format!(
+            "service is {floor}, which {paths} scenarios of demand cannot tell from all of them; say {more}a service of at most {:.4}",
+            1.0 - 1.0 / if needed <= MOST as f64 { paths as f64 } else { MOST as f64 }
+        );
+        Err(self.text.refuse(at, says))
+    }
+
+    /// What one of the class's own unit is in CU; training is in CU already.
+    fn scale(&self, class: &Demand) -> (f64, String) {
+        match self.natives.get(class.class.get_ref()).filter(|_| class.training.is_none()) {
+            Some(native) => (1.0 / native.each, format!(", times {:.6} CU for a token/s: {}", 1.0 / native.each, native.how)),
+            None => (1.0, String::new()),
         }
     }
 
@@ -140,8 +152,8 @@ impl Draw<'_> {
             (paths, self.text.line(growth.span().start), Grade::Stated, how)
         } else if let Some(path) = &class.path {
             (vec![self.path(name, path)?], self.text.line(path.span().start), Grade::Stated, "as stated by month".into())
-        } else if let Some(training) = &class.training {
-            let (path, how) = native::trained(self.text, self.horizon, self.seconds, training.get_ref())?;
+        } else if let Some((training, native)) = class.training.as_ref().zip(self.natives.get(name)) {
+            let (path, how) = native::trained(self.text, self.horizon, self.seconds, training.get_ref(), native)?;
             (vec![path], self.text.line(training.span().start), Grade::Stated, how)
         } else {
             return Ok(None);
@@ -257,7 +269,8 @@ fn quantile(scenario: usize, count: usize) -> f64 {
 }
 
 /// Paths around a forecast: `common` of the variance is one factor over all months, at an even quantile of each scenario; the rest
-/// varies by month, and is scaled so that each month's scenarios together have the forecast's mean and spread.
+/// varies by month. Both together are scaled so that each month's scenarios have the forecast's mean and spread: even quantiles by
+/// themselves vary by less than what they are of.
 #[must_use]
 pub fn fan(forecast: &Forecast, count: usize, common: f64, seed: u64) -> Vec<Vec<f64>> {
     let months = forecast.middle.len();
@@ -271,17 +284,27 @@ pub fn fan(forecast: &Forecast, count: usize, common: f64, seed: u64) -> Vec<Vec
             month[scenario] = before;
         }
     }
+    let mut factor: Vec<f64> = (0..count).map(|scenario| quantile(scenario, count)).collect();
+    standardise(&mut factor);
     for month in &mut own {
-        let mean = month.iter().sum::<f64>() / count as f64;
-        let deviation = (month.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
-        for value in month {
-            *value = if deviation > 0.0 { (*value - mean) / deviation } else { 0.0 };
+        standardise(month);
+        month.iter_mut().zip(&factor).for_each(|(own, factor)| *own = common.sqrt() * factor + (1.0 - common).sqrt() * *own);
+        if !standardise(month) {
+            // Two scenarios whose own parts stand against the factor as it stands itself.
+            month.copy_from_slice(&factor);
         }
     }
-    let path = |scenario: usize| {
-        let factor = quantile(scenario, count);
-        let deviations = |month: usize| common.sqrt() * factor + (1.0 - common).sqrt() * own[month][scenario];
-        (0..months).map(|month| forecast.at(month, deviations(month))).collect()
-    };
+    let path = |scenario: usize| (0..months).map(|month| forecast.at(month, own[month][scenario])).collect();
     (0..count).map(path).collect()
+}
+
+/// Scales values to a mean of 0 and a standard deviation of 1; those that do not vary to 0, and says so.
+fn standardise(values: &mut [f64]) -> bool {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+    for value in values {
+        *value = if deviation > ROUNDING { (*value - mean) / deviation } else { 0.0 };
+    }
+    deviation > ROUNDING
 }

@@ -12,6 +12,7 @@ mod losses;
 mod month;
 mod native;
 mod offers;
+mod records;
 mod regimes;
 mod sources;
 mod text;
@@ -38,9 +39,13 @@ use crate::{
 use demand::Draw;
 use file::File;
 use month::{Horizon, Month};
+use native::Native;
 use offers::Terms;
 use regimes::Names;
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 use text::{At, Text};
 use worth::Given;
 
@@ -74,13 +79,7 @@ pub fn plan(path: &Path) -> Result<Planned, Refused> {
 
 fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     let file: File = text.toml()?;
-    if file.schema.get_ref() != PLAN {
-        let says = format!("the schema is `{}`; this version reads {PLAN}", file.schema.get_ref());
-        return Err(text.refuse(&file.schema, says));
-    }
-    let currency = amount::currency(file.currency.get_ref()).ok_or_else(|| {
-        text.refuse(&file.currency, format!("`{}` is no currency; write three letters, for example USD", file.currency.get_ref()))
-    })?;
+    let currency = headed(text, &file)?;
     let horizon = horizon(text, &file)?;
     let hours = file.hours_per_month.as_ref().map_or(Ok(HOURS), |hours| text.within("hours_per_month", hours, 672.0, 744.0))?;
     let card = match &file.prices {
@@ -97,7 +96,9 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     }
     let own = own_classes(text, folder, &file)?;
     let known = own.as_deref().unwrap_or(&definition().classes);
-    let given = Given { text, folder, known, classes: file.classes.as_ref().map(|name| name.get_ref().as_str()) };
+    let natives = natives(text, &classes, known)?;
+    let named = file.classes.as_ref().map(|name| name.get_ref().as_str());
+    let given = Given { text, folder, known, classes: named, natives: &natives };
     let types = types(&given, &file, (&classes, horizon), &card, &mut sources)?;
     let terms = Terms { text, file: &file, horizon, currency: &currency, hours, card: &card };
     let mut options = Vec::new();
@@ -109,7 +110,9 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
     let regimes: Vec<&file::Regime> = file.regimes.iter().map(toml::Spanned::get_ref).collect();
     distinct(text, "scenario", regimes.iter().map(|regime| &regime.name))?;
     let seed = file.seed.unwrap_or(1);
-    let draw = Draw { text, folder, horizon, seconds: hours * 3600.0, scenarios: file.scenarios.as_ref(), seed };
+    let seconds = hours * 3600.0;
+    let (scenarios, service) = (file.scenarios.as_ref(), file.limits.service.as_ref());
+    let draw = Draw { text, folder, horizon, seconds, scenarios, service, seed, natives: &natives };
     let (demand, drawn) = draw.scenarios(&classes, &regimes, &names(&file))?;
     sources.extend(drawn);
     let discount = file.discount_rate.as_ref().map_or(Ok(0.0), |rate| text.within("discount_rate", rate, -0.5, 1.0))?;
@@ -131,6 +134,17 @@ fn planned(text: &Text, folder: &Path) -> Result<Planned, Refused> {
         constraints,
     };
     Ok(Planned { case, currency, start: horizon.start, hours, sources, published: published(&file) })
+}
+
+/// The currency of a file that is a plan.
+fn headed(text: &Text, file: &File) -> Result<String, Refused> {
+    if file.schema.get_ref() != PLAN {
+        let says = format!("the schema is `{}`; this version reads {PLAN}", file.schema.get_ref());
+        return Err(text.refuse(&file.schema, says));
+    }
+    amount::currency(file.currency.get_ref()).ok_or_else(|| {
+        text.refuse(&file.currency, format!("`{}` is no currency; write three letters, for example USD", file.currency.get_ref()))
+    })
 }
 
 /// Types that stand on published rates.
@@ -158,6 +172,17 @@ fn distinct<'a>(text: &Text, what: &str, names: impl Iterator<Item = &'a At<Stri
         }
     }
     Ok(())
+}
+
+/// What demand in tokens is of, by class.
+fn natives(text: &Text, classes: &[&file::Demand], known: &[Class]) -> Result<BTreeMap<String, Native>, Refused> {
+    let mut natives = BTreeMap::new();
+    for class in classes {
+        if let Some(native) = Native::of(text, class, known)? {
+            natives.insert(class.class.get_ref().clone(), native);
+        }
+    }
+    Ok(natives)
 }
 
 /// The classes that are shipped and those of the file that the plan names.

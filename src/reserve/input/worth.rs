@@ -3,13 +3,12 @@
 use super::{
     file::{Demand, Type},
     losses,
+    native::Native,
+    records::Records,
     sources::{Grade, Source},
     text::{Refused, Text},
 };
-use crate::{
-    capacity::{self, Appraisal, Class, Published, Question, Valued, Vector, definition},
-    record,
-};
+use crate::capacity::{self, Class, Gpu, Published, Vector, definition};
 use std::{collections::BTreeMap, path::Path};
 
 /// Label of what is made of published rates.
@@ -24,11 +23,13 @@ pub struct Given<'a> {
     pub known: &'a [Class],
     /// File of the classes that are not of the definition.
     pub classes: Option<&'a str>,
+    /// What demand in tokens is of, by class.
+    pub natives: &'a BTreeMap<String, Native>,
 }
 
 impl<'a> Given<'a> {
     /// The class of that demand.
-    fn class(&self, kind: &Type, wanted: &Demand) -> Result<&'a Class, Refused> {
+    pub(super) fn class(&self, kind: &Type, wanted: &Demand) -> Result<&'a Class, Refused> {
         let name = wanted.class.get_ref();
         self.known.iter().find(|class| class.name == *name).ok_or_else(|| {
             let known: Vec<&str> = self.known.iter().map(|class| class.name.as_str()).collect();
@@ -42,7 +43,7 @@ impl<'a> Given<'a> {
     }
 
     /// What a class is defined by, for a citation.
-    fn defined(&self, class: &Class, definition: &str) -> String {
+    pub(super) fn defined(&self, class: &Class, definition: &str) -> String {
         let own = self.classes.filter(|_| !capacity::definition().classes.iter().any(|shipped| shipped.name == class.name));
         own.map_or_else(|| definition.to_owned(), |file| format!("class of {file}, {definition}"))
     }
@@ -55,11 +56,21 @@ pub struct Worth {
     pub sources: Vec<Source>,
 }
 
-/// CU before losses, and how they were found.
-struct Found {
-    cu: f64,
-    grade: Grade,
-    how: String,
+/// CU before losses, and how they were found, or why there are none.
+pub(super) struct Found {
+    pub(super) cu: f64,
+    pub(super) grade: Grade,
+    pub(super) how: String,
+}
+
+impl Found {
+    /// By what so many GPUs do of a demand in tokens.
+    pub(super) fn native(native: &Native, gpu: &Gpu, devices: u32, (grade, by): (Grade, String)) -> Self {
+        match native.worth(gpu, devices) {
+            Ok((cu, how)) => Self { cu, grade, how: format!("{by}: {how}") },
+            Err(why) => Self { cu: 0.0, grade, how: why.0 },
+        }
+    }
 }
 
 /// # Errors
@@ -108,6 +119,11 @@ pub fn worth(given: &Given, kind: &Type, classes: &[&Demand], devices: Option<u3
         });
         cu.insert(class, found.cu * share);
     }
+    if cu.values().all(|cu| *cu == 0.0) {
+        let why: Vec<&str> = sources.iter().map(|source| &*source.how).collect();
+        let says = format!("type {name} is worth nothing of all that is demanded: {}; leave it out", why.join("; "));
+        return Err(Refused { file: text.name.clone(), line: Some(line), says });
+    }
     Ok(Worth { cu, sources })
 }
 
@@ -134,7 +150,7 @@ pub fn vector(gpu: &Published) -> Vector {
 
 fn published(given: &Given, kind: &Type, wanted: &Demand, devices: Option<u32>) -> Result<Found, Refused> {
     let Some(name) = &kind.published else { unreachable!("asked of types that name published rates alone") };
-    let (text, class) = (given.text, given.class(kind, wanted)?);
+    let text = given.text;
     let gpu = Published::named(name.get_ref()).map_err(|_| {
         let known: Vec<&str> = Published::all().iter().map(|gpu| gpu.name.as_str()).collect();
         text.refuse(name, format!("no rates of `{}` are published here; there are {}", name.get_ref(), known.join(", ")))
@@ -142,10 +158,26 @@ fn published(given: &Given, kind: &Type, wanted: &Demand, devices: Option<u32>) 
     let devices = devices.ok_or_else(|| {
         text.refuse(&kind.id, format!("type {}: say `devices`, or an `instance` of the price card", kind.id.get_ref()))
     })?;
-    let borrowed = class.keys().any(|key| BORROWED.contains(&key));
+    if let Some(native) = given.natives.get(wanted.class.get_ref()) {
+        let rates = Gpu::named(&gpu.name).map_err(|wrong| text.refuse(name, wrong.0))?;
+        let by = format!("{PUBLISHED}, rates of {} ({})", gpu.name, gpu.source());
+        return Ok(Found::native(native, rates, devices, (Grade::Published, by)));
+    }
+    let class = given.class(kind, wanted)?;
+    let grade = Grade::Published;
+    let groups = devices as usize / class.width;
+    if groups == 0 {
+        return Ok(Found { cu: 0.0, grade, how: class.unfilled(devices as usize) });
+    }
     let each = match capacity::units(class, &vector(gpu)) {
         Ok(units) => units,
-        Err(wrong) if wrong.0.starts_with("no-fit") || wrong.0 == "missing: mm.fp8" || wrong.0 == "missing: mm.fp4" => 0.0,
+        Err(wrong) if wrong.0.starts_with("no-fit") || wrong.0 == "missing: mm.fp8" || wrong.0 == "missing: mm.fp4" => {
+            return Ok(Found {
+                cu: 0.0,
+                grade,
+                how: format!("{} of {} does nothing of {} ({wrong})", gpu.name, kind.id.get_ref(), class.name),
+            });
+        }
         Err(wrong) => {
             let says = format!(
                 "published rates of {} do not suffice for {} ({wrong}); give `cu` with its `source`, or a `record`",
@@ -154,106 +186,18 @@ fn published(given: &Given, kind: &Type, wanted: &Demand, devices: Option<u32>) 
             return Err(text.refuse(name, says));
         }
     };
-    let also = if borrowed { format!(", fixed times of {}", definition().reference.name) } else { String::new() };
+    let also = if class.keys().any(|key| BORROWED.contains(&key)) {
+        format!(", fixed times of {}", definition().reference.name)
+    } else {
+        String::new()
+    };
+    let number = groups * class.width;
     let how = format!(
-        "{PUBLISHED}: {devices} x {each:.4} by rates of {} ({}{also}), {}@{}",
+        "{PUBLISHED}: {number} x {each:.4} by rates of {} ({}{also}), {}@{}",
         gpu.name,
         gpu.source(),
         given.defined(class, &definition().version),
         definition().reference.name
     );
-    Ok(Found { cu: f64::from(devices) * each, grade: Grade::Published, how })
-}
-
-/// Records of a type, valued.
-struct Records {
-    /// File and what it is worth.
-    valued: Vec<(String, Appraisal)>,
-}
-
-impl Records {
-    fn of(given: &Given, kind: &Type) -> Result<Option<Self>, Refused> {
-        let Some(record) = &kind.record else { return Ok(None) };
-        let question = Question { classes: given.known.iter().collect(), ..Question::default() };
-        let mut valued = Vec::new();
-        for file in &record.get_ref().0 {
-            let refuse = |error: &dyn std::fmt::Display| given.text.refuse(record, format!("record {file}: {error}"));
-            let document = record::read(&given.folder.join(file)).map_err(|error| refuse(&error))?;
-            let appraisal = capacity::appraise(&document, &question).map_err(|error| refuse(&error))?;
-            valued.push((file.clone(), appraisal));
-        }
-        if valued.is_empty() {
-            return Err(given.text.refuse(record, "an empty list of records; name at least one"));
-        }
-        Ok(Some(Self { valued }))
-    }
-
-    /// Firm CU of a unit: the least of the records.
-    fn units(&self, given: &Given, kind: &Type, wanted: &Demand, devices: Option<u32>) -> Result<Found, Refused> {
-        let text = given.text;
-        let (Some(record), class) = (&kind.record, given.class(kind, wanted)?) else {
-            unreachable!("asked of types that name records alone")
-        };
-        let mut least: Option<Found> = None;
-        for (file, appraisal) in &self.valued {
-            let own = chosen(kind, appraisal).map_err(|says| text.refuse(record, format!("record {file}: {says}")))?;
-            let (cu, how) = firm(class, &own, wanted.synchronous.is_some(), devices)
-                .map_err(|says| text.refuse(record, format!("type {}: record {file}: {says}", kind.id.get_ref())))?;
-            if least.as_ref().is_none_or(|least| cu < least.cu) {
-                let run = appraisal.record.as_deref().unwrap_or_default();
-                let definition = given.defined(class, &appraisal.definition);
-                let how = format!("{how} of {file} (run {run}), {definition}@{}", appraisal.reference.name);
-                least = Some(Found { cu, grade: Grade::Measured, how });
-            }
-        }
-        least.ok_or_else(|| text.refuse(record, "no record"))
-    }
-}
-
-/// Devices of a record that a type speaks of: all of one backend, or one.
-fn chosen<'a>(kind: &Type, appraisal: &'a Appraisal) -> Result<Vec<&'a Valued>, String> {
-    let backend = |valued: &Valued| valued.subject.device.split(':').next().unwrap_or_default().to_owned();
-    let all = || appraisal.devices.iter();
-    let names = || all().map(|valued| valued.subject.device.as_str()).collect::<Vec<_>>().join(", ");
-    let own: Vec<&Valued> = match &kind.device {
-        Some(wanted) => all().filter(|own| own.subject.device == *wanted.get_ref() || backend(own) == *wanted.get_ref()).collect(),
-        None => all().collect(),
-    };
-    if own.is_empty() {
-        let asked = kind.device.as_ref().map_or("hardware", |wanted| wanted.get_ref());
-        return Err(format!("it has no device {asked}; it has {}", names()));
-    }
-    if own.iter().any(|other| backend(other) != backend(own[0])) {
-        return Err(format!("it has devices of several backends, {}; say which with `device`", names()));
-    }
-    Ok(own)
-}
-
-/// Firm CU of `devices` like those of a record, or of all of them.
-fn firm(class: &Class, own: &[&Valued], synchronous: bool, devices: Option<u32>) -> Result<(f64, String), String> {
-    let mut each = Vec::new();
-    for valued in own {
-        let unit = valued.units.iter().find(|unit| unit.class == class.name);
-        let cell =
-            unit.map(|unit| &unit.firm).ok_or_else(|| format!("{} has no figure for {}", valued.subject.device, class.name))?;
-        let Some(cu) = cell.value else {
-            let reason = cell.reason.as_deref().unwrap_or("withheld");
-            return Err(format!(
-                "CU of {} for {} is not firm ({reason}); measure again with `assay run --suite standard`, state `cu` with its `source`, or name `published` rates",
-                valued.subject.device, class.name
-            ));
-        };
-        each.push(cu);
-    }
-    let least = each.iter().copied().fold(f64::INFINITY, f64::min);
-    let number = devices.map_or(each.len(), |devices| devices as usize);
-    if synchronous && least > 0.0 {
-        let rates: Vec<Vector> = own.iter().map(|valued| valued.rates.firm()).collect();
-        let slowest = capacity::units(class, &capacity::slowest(&rates)).map_err(|wrong| wrong.0)?;
-        return Ok((number as f64 * slowest, format!("firm: {number} x {slowest:.6}, in step with the slowest device")));
-    }
-    if number == each.len() {
-        return Ok((each.iter().sum(), format!("firm: sum of {number} measured devices")));
-    }
-    Ok((number as f64 * least, format!("firm: {number} x {least:.6}, the least of {} measured devices", each.len())))
+    Ok(Found { cu: number as f64 * each, grade, how })
 }

@@ -3,7 +3,7 @@
 //! Plain JSON, a figure a line, so that a change can be read in a diff. It may be edited by hand, a margin above all, and is looked
 //! through whenever it is read: units, provenance, figures that contradict each other, and a margin under which nothing can fail.
 
-use super::{Figure, Identity, Location, Measured, Metric, Pooled, Prior, Sensors, pair};
+use super::{Figure, Identity, Location, Measured, Metric, Pooled, Prior, Sensors, Whole, pair};
 use crate::record::{Limit, RateUnit, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -293,6 +293,16 @@ impl Kept {
 }
 
 impl Run {
+    /// With what older versions kept of work over time in the quoted figure alone.
+    fn located(&self, kept: &Kept) -> Location {
+        let quoted = |run: &Self| {
+            let whole = Location::quoted(run.value, run.low?, run.high?, kept.higher_is_better)?;
+            Some(Whole { log: whole.log, error: whole.error? })
+        };
+        let whole = self.location.whole.or_else(|| quoted(self).filter(|_| self.location.about.is_some()));
+        Location { whole, ..self.location }
+    }
+
     fn measured(&self, kept: &Kept, identity: &Identity) -> Measured {
         let limit = match self.limiter.as_deref() {
             Some("thermal") => Some(Limit::Thermal),
@@ -308,7 +318,7 @@ impl Run {
             identity: identity.clone(),
             around: self.around.clone(),
             figure: if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained },
-            location: self.location,
+            location: self.located(kept),
             value: self.value,
             status: self.status,
             sensors: Sensors { sm_mhz: self.sm_mhz, memory_mhz: self.memory_mhz, watts: self.watts, celsius: self.celsius, limit },

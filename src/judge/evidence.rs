@@ -29,6 +29,20 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Work over time of every run; nothing where one of them does not tell it, or where it is what is compared anyway.
+    #[must_use]
+    pub fn over_time(baseline: &[Location], candidate: &[Location]) -> Option<Self> {
+        let point = |run: &Location| {
+            let known = run.whole.map(|whole| Point { log: whole.log, error: whole.error.powi(2) });
+            known.or_else(|| run.about.is_none().then_some(Point { log: run.log, error: run.error.unwrap_or(0.0).powi(2) }))
+        };
+        if baseline.iter().chain(candidate).all(|run| run.whole.is_none()) {
+            return None;
+        }
+        let side = |runs: &[Location]| runs.iter().map(point).collect::<Option<Vec<_>>>();
+        Some(Self { before: side(baseline)?, after: side(candidate)?, by_levels: false })
+    }
+
     /// The correlation within runs is told from all of them together: it belongs to the metric, and one run is short.
     #[must_use]
     pub fn of(baseline: &[Location], candidate: &[Location]) -> Self {

@@ -1,6 +1,6 @@
 //! What records say of one metric of one device: its runs, what they belong to, and what the sensors said meanwhile.
 
-use super::{Identity, Location, Metric, locate};
+use super::{Identity, Location, Metric, Whole, locate};
 use crate::record::{Block, Document, Entry, Limit, Outcome, Rate, RateUnit, Status};
 
 /// Which figure of an entry it is.
@@ -78,18 +78,21 @@ fn of(document: &Document, entry: &Entry) -> Option<Measured> {
     })
 }
 
-/// A sustained figure by its blocks, so that a few slow ones do not decide it; else as the record quotes it.
+/// A sustained figure by its blocks, so that a few slow ones do not decide it, and beside it what the record quotes, in which they
+/// count by the time they took; else as the record quotes it.
 fn location(entry: &Entry, rate: &Rate, figure: Figure) -> Option<Location> {
     let higher_is_better = rate.unit != RateUnit::Seconds;
+    let quoted = rate.best()?;
     let from = entry.sampling.as_ref().map_or(0.0, |sampling| sampling.discarded);
     let retained: Vec<&Block> = entry.series.iter().filter(|block| block.t >= from && block.launches > 0).collect();
     if figure == Figure::Sustained && retained.len() >= FEWEST {
         let rates: Vec<f64> = retained.iter().map(|block| rate.unit.rate(&entry.work, block.launches, block.seconds)).collect();
         if let Ok(location) = locate(&rates, higher_is_better) {
-            return Some(location);
+            let blocks: Vec<(f64, f64)> = retained.iter().map(|block| (block.launches as f64, block.seconds)).collect();
+            let quoted = Location::quoted(quoted.value, quoted.low, quoted.high, higher_is_better)?;
+            return Some(Location { whole: Some(Whole { log: quoted.log, ..Whole::of(&blocks) }), ..location });
         }
     }
-    let quoted = rate.best()?;
     Location::quoted(quoted.value, quoted.low, quoted.high, higher_is_better)
 }
 

@@ -17,6 +17,7 @@ pub mod peers;
 mod prior;
 mod sample;
 mod sides;
+mod whole;
 
 pub use baseline::{BASELINE, Baseline, Kept};
 pub use gate::{Absent, Candidate, Check, NOT_STEADY, Row, Rules, Taken, check, update};
@@ -30,3 +31,4 @@ pub use own::own;
 pub use prior::{Pooled, Prior};
 pub use sample::{Location, Metric, Unfit, locate};
 pub use sides::{Compared, sides};
+pub use whole::Whole;

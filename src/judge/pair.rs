@@ -79,6 +79,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Candidate over baseline as performance, with its interval: below 1 is slower, for times too.
     pub ratio: Ratio,
+    /// The same of work over time, in which a few slow blocks count in full; blank where the ratio is that already.
+    pub over_time: Option<Ratio>,
     /// One-sided, of a regression at least as clear when there is none.
     pub p: f64,
     /// After Benjamini and Hochberg over all metrics that were judged together.
@@ -103,34 +105,59 @@ pub fn judge(baseline: &[Location], candidate: &[Location], terms: &Terms) -> Op
     if baseline.is_empty() || candidate.is_empty() {
         return None;
     }
-    let Evidence { before, after, by_levels } = Evidence::of(baseline, candidate);
-    let known = mean(&[&before[..], &after[..]].concat(), |point| point.error);
-    let Pooled { squares, df } = spread(&[&before, &after]);
-    let total = terms.prior.df + df;
-    let variance = ((terms.prior.df * (terms.prior.sd.powi(2) + known) + squares) / total).max(known);
-    let error = (variance * (1.0 / before.len() as f64 + 1.0 / after.len() as f64)).sqrt();
-    let difference = mean(&after, |point| point.log) - mean(&before, |point| point.log);
-    let student = StudentsT::new(0.0, 1.0, total).ok()?;
-    let half = student.inverse_cdf(1.0 - terms.level) * error;
-    let ratio = Ratio { value: difference.exp(), low: (difference - half).exp(), high: (difference + half).exp() };
-    let p = student.cdf(difference / error);
-    let power = student.inverse_cdf(0.8) * error;
+    let evidence = Evidence::of(baseline, candidate);
+    let found = Reckoned::of(&evidence, terms)?;
+    let over_time = Evidence::over_time(baseline, candidate).and_then(|evidence| Reckoned::of(&evidence, terms));
+    // Of what counts towards the verdict the clearer one.
+    let p = over_time.as_ref().filter(|over| over.ratio.value <= 1.0 - terms.margin).map_or(found.p, |over| found.p.min(over.p));
     let mut judged = Judged {
         verdict: Verdict::Inconclusive,
-        ratio,
+        ratio: found.ratio,
+        over_time: over_time.map(|over| over.ratio),
         p,
         p_adjusted: p,
-        detectable: 1.0 - (-(half + power).max(terms.least)).exp(),
+        detectable: 1.0 - (-found.visible.max(terms.least)).exp(),
         baseline_runs: baseline.len(),
         candidate_runs: candidate.len(),
-        spread: Prior { sd: variance.sqrt(), df: total },
-        by_levels,
+        spread: found.spread,
+        by_levels: evidence.by_levels,
         per_clock: None,
         cause: None,
         differences: Vec::new(),
     };
     judged.verdict = verdict(&judged, terms);
     Some(judged)
+}
+
+/// The difference of two sides, with what is known of it.
+struct Reckoned {
+    ratio: Ratio,
+    p: f64,
+    /// The smallest loss that four of five such comparisons would show, as a logarithm.
+    visible: f64,
+    spread: Prior,
+}
+
+impl Reckoned {
+    fn of(Evidence { before, after, .. }: &Evidence, terms: &Terms) -> Option<Self> {
+        let known = mean(&[&before[..], &after[..]].concat(), |point| point.error);
+        let Pooled { squares, df } = spread(&[before, after]);
+        let total = terms.prior.df + df;
+        let variance = ((terms.prior.df * (terms.prior.sd.powi(2) + known) + squares) / total).max(known);
+        let pooled = variance * (1.0 / before.len() as f64 + 1.0 / after.len() as f64);
+        // A side that varies by more than the other within its runs is not known better than that.
+        let within = |side: &[Point]| mean(side, |point| point.error) / side.len() as f64;
+        let error = pooled.max(within(before) + within(after)).sqrt();
+        let difference = mean(after, |point| point.log) - mean(before, |point| point.log);
+        let student = StudentsT::new(0.0, 1.0, total).ok()?;
+        let half = student.inverse_cdf(1.0 - terms.level) * error;
+        Some(Self {
+            ratio: Ratio { value: difference.exp(), low: (difference - half).exp(), high: (difference + half).exp() },
+            p: student.cdf(difference / error),
+            visible: half + student.inverse_cdf(0.8) * error,
+            spread: Prior { sd: variance.sqrt(), df: total },
+        })
+    }
 }
 
 fn mean(points: &[Point], of: fn(&Point) -> f64) -> f64 {
@@ -141,14 +168,27 @@ fn mean(points: &[Point], of: fn(&Point) -> f64) -> f64 {
 #[must_use]
 pub fn verdict(judged: &Judged, terms: &Terms) -> Verdict {
     let Ratio { value, low, high } = judged.ratio;
-    if high < 1.0 && value <= 1.0 - terms.least && judged.p_adjusted <= 2.0 * terms.level {
+    let clear = judged.p_adjusted <= 2.0 * terms.level;
+    let gone = judged.over_time.is_some_and(|over| over.high < 1.0 && over.value <= 1.0 - terms.margin);
+    if clear && (high < 1.0 && value <= 1.0 - terms.least || gone) {
         Verdict::Regressed
+    } else if judged.loses_over_time(terms.margin) {
+        Verdict::Inconclusive
     } else if low > 1.0 && value >= 1.0 + terms.least {
         Verdict::Improved
     } else if low > 1.0 - terms.margin {
         Verdict::Ok
     } else {
         Verdict::Inconclusive
+    }
+}
+
+impl Judged {
+    /// Work over time, slow blocks and all, lost more than the margin, whatever most blocks say. Where level is compared with level
+    /// how long a run stays at each is left out on purpose, so there the loss must be excluded and not merely unseen.
+    #[must_use]
+    pub fn loses_over_time(&self, margin: f64) -> bool {
+        self.over_time.is_some_and(|over| if self.by_levels { over.low } else { over.value } < 1.0 - margin)
     }
 }
 

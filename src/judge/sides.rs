@@ -121,7 +121,9 @@ fn per_clock(before: &Group, after: &Group) -> Option<(Vec<super::Location>, Vec
 
 /// Nothing where nothing moved, or where the clocks do not tell.
 fn cause(judged: &Judged, again: &Judged, before: &Group, after: &Group) -> Option<Cause> {
-    if !matches!(judged.verdict, Verdict::Regressed | Verdict::Improved) {
+    // Slow blocks are told by no mean of a clock.
+    let moved = judged.ratio.high < 1.0 || judged.ratio.low > 1.0;
+    if !moved || !matches!(judged.verdict, Verdict::Regressed | Verdict::Improved) {
         return None;
     }
     let mean = |group: &Group, of: fn(&Measured) -> Option<f64>| {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     judge::{Check, Difference, Row, pair},
-    record::Interval,
+    record::{Interval, Ratio},
 };
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -126,6 +126,7 @@ fn remarks(check: &Check, rows: &[&Row]) -> Vec<String> {
         if let Some(cause) = judged.cause {
             lines.push(format!("{name}: {}", because(cause)));
         }
+        lines.extend(over_time(judged, row.margin).map(|what| format!("{name}: {what}")));
         if judged.verdict == pair::Verdict::Incomparable {
             lines.push(format!("{name}: {}; --across compares all the same", differences(&judged.differences)));
         } else if judged.verdict == pair::Verdict::Regressed && !row.compared.notes.is_empty() {
@@ -170,6 +171,24 @@ pub fn because(cause: pair::Cause) -> &'static str {
     }
 }
 
+/// What work over time says where the blocks, or the levels, say something better; nothing where it agrees.
+#[must_use]
+pub fn over_time(judged: &pair::Judged, margin: f64) -> Option<String> {
+    let over = judged.over_time.filter(|_| judged.loses_over_time(margin))?;
+    if judged.ratio.value < 1.0 - margin && !judged.by_levels {
+        return None;
+    }
+    let range = format!("{} ({} .. {})", change(over.value), change(over.low), change(over.high));
+    Some(if judged.by_levels {
+        format!("work over time {range}: how long runs stay at each level is not settled; measure longer, or give more runs")
+    } else {
+        let most = change(judged.ratio.value);
+        format!(
+            "slow blocks: work over time {range}, most blocks {most}; see `series` in the record for what stalls, and give more runs"
+        )
+    })
+}
+
 fn differences(all: &[Difference]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -202,6 +221,8 @@ struct Judgement<'a> {
     ratio: f64,
     low: f64,
     high: f64,
+    /// The same of work over time, in which slow blocks count in full.
+    over_time: Option<Ratio>,
     p: f64,
     p_adjusted: f64,
     margin: f64,
@@ -244,6 +265,7 @@ fn judgement(row: &Row) -> Judgement<'_> {
         ratio: judged.ratio.value,
         low: judged.ratio.low,
         high: judged.ratio.high,
+        over_time: judged.over_time,
         p: judged.p,
         p_adjusted: judged.p_adjusted,
         margin: row.margin,

@@ -2,7 +2,7 @@
 
 use super::{
     HEADING, Paper, WIDTH,
-    check::{because, change},
+    check::{because, change, over_time},
     table::{Align, Table, folded},
 };
 use crate::{
@@ -46,7 +46,7 @@ pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Term
     }
     let mut text = String::new();
     table.lines(WIDTH).iter().filter(|_| !rows.is_empty()).for_each(|line| _ = writeln!(text, "{line}"));
-    for line in rows.iter().flat_map(|row| remarks(row)) {
+    for line in rows.iter().flat_map(|row| remarks(row, terms.margin)) {
         let _ = writeln!(text, "{}", folded(&paper.text(&line), WIDTH));
     }
     let runs = rows.iter().map(|row| (row.judged.baseline_runs, row.judged.candidate_runs)).max().unwrap_or((0, 0));
@@ -79,7 +79,7 @@ fn bar(ratio: Ratio, scale: f64, paper: Paper) -> String {
 }
 
 /// What a row cannot say in its cells.
-fn remarks(row: &Compared) -> Vec<String> {
+fn remarks(row: &Compared, margin: f64) -> Vec<String> {
     let told = |all: &[Difference]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let mut lines = Vec::new();
     let name = name(row);
@@ -89,6 +89,7 @@ fn remarks(row: &Compared) -> Vec<String> {
     if row.judged.by_levels {
         lines.push(format!("{name}: both sides jump between two levels alike; level is compared with level"));
     }
+    lines.extend(over_time(&row.judged, margin).map(|what| format!("{name}: {what}")));
     if row.judged.verdict == pair::Verdict::Incomparable {
         lines.push(format!("{name}: {}; --across compares all the same", told(&row.judged.differences)));
     } else if !row.judged.differences.is_empty() {
@@ -119,6 +120,8 @@ struct Row<'a> {
     ratio: f64,
     low: f64,
     high: f64,
+    /// The same of work over time, in which slow blocks count in full.
+    over_time: Option<Ratio>,
     p: f64,
     p_adjusted: f64,
     detectable: f64,
@@ -147,6 +150,7 @@ pub fn compare_json<'a>(compared: &'a [Compared], verdict: pair::Verdict, terms:
         ratio: row.judged.ratio.value,
         low: row.judged.ratio.low,
         high: row.judged.ratio.high,
+        over_time: row.judged.over_time,
         p: row.judged.p,
         p_adjusted: row.judged.p_adjusted,
         detectable: row.judged.detectable,

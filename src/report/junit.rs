@@ -5,7 +5,7 @@
 
 use super::{
     Paper,
-    check::{Around, because, change, next, quoted, summary},
+    check::{Around, because, change, next, over_time, quoted, summary},
     trend::trend,
 };
 use crate::judge::{Absent, Check, Row, pair};
@@ -152,6 +152,7 @@ fn told(row: &Row) -> String {
         ),
         trend(&row.before, &row.after, row.compared.metric.higher_is_better, Paper { unicode: true }),
     ];
+    lines.extend(over_time(judged, row.margin));
     lines.extend(judged.cause.map(|cause| because(cause).to_owned()));
     lines.extend(judged.differences.iter().map(ToString::to_string));
     lines.join("\n")

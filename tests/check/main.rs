@@ -1,5 +1,6 @@
 //! `assay check` as a pipeline meets it: verdicts and exit codes, baselines, what it writes for others, and what it refuses.
 
+mod blocks;
 mod forms;
 mod junit;
 mod pipeline;

@@ -63,6 +63,13 @@ pub enum Kind {
     Burst,
 }
 
+impl Kind {
+    #[must_use]
+    pub fn figure(self) -> Figure {
+        if self == Self::Burst { Figure::Burst } else { Figure::Sustained }
+    }
+}
+
 /// How much a run differs from the next, of all that were ever taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,6 +178,12 @@ impl Baseline {
         faults
     }
 
+    /// Under what load a metric was measured.
+    #[must_use]
+    pub fn load<'a>(&'a self, kept: &'a Kept) -> Option<&'a str> {
+        kept.identity.get("load").or_else(|| self.identity.0.get("load"))?.as_deref()
+    }
+
     /// All runs of all metrics, to be held against others.
     #[must_use]
     pub fn measured(&self, kept: &Kept) -> Vec<Measured> {
@@ -183,13 +196,16 @@ impl Baseline {
     /// among `but` are left out: who compares them reckons with them anyway.
     #[must_use]
     pub fn spread_of(&self, run: &Measured, but: &[&str]) -> Pooled {
-        let kind = if run.figure == Figure::Burst { Kind::Burst } else { Kind::Sustained };
         let alike = |kept: &&Kept| {
             let same = |field: &str| {
                 let own = kept.identity.get(field).or_else(|| self.identity.0.get(field));
                 own.cloned().flatten() == run.identity.0.get(field).cloned().flatten()
             };
-            kept.metric == run.metric.name && kept.unit == run.metric.unit && kept.figure == kind && same("device") && same("load")
+            kept.metric == run.metric.name
+                && kept.unit == run.metric.unit
+                && kept.figure.figure() == run.figure
+                && same("device")
+                && same("load")
         };
         let told = |kept: &Kept| {
             let others: Vec<Location> =
@@ -317,7 +333,7 @@ impl Run {
             hostname: self.node.clone(),
             identity: identity.clone(),
             around: self.around.clone(),
-            figure: if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained },
+            figure: kept.figure.figure(),
             location: self.located(kept),
             value: self.value,
             status: self.status,

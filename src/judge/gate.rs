@@ -2,76 +2,19 @@
 //! inconclusive.
 
 use super::{
-    Baseline, Compared, Figure, Identity, Kept, Measured, Prior,
+    Baseline, Candidate, Compared, Figure, Identity, Kept, Measured, Prior,
     baseline::{BASELINE, Kind, Run, Spread},
-    measured,
+    candidate::Told,
+    measured::label,
     pair::{self, Judged, Terms, Verdict},
     sides,
 };
-use crate::record::{Document, Entry, Interval, Outcome, Status};
+use crate::record::{Interval, Status};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Days after which a new baseline calls itself old.
 const EXPIRES: u32 = 180;
-
-/// What is held against a baseline.
-#[derive(Clone, Debug, Default)]
-pub struct Candidate {
-    runs: Vec<(Measured, Told)>,
-    /// What was tried and gave no figure: `(metric, device)` and why, with whether it ought to have.
-    without: BTreeMap<(String, String), (bool, String)>,
-}
-
-/// What a record says of a figure beyond what is judged.
-#[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    quoted: Option<Interval>,
-    /// 5 %, 50 % and 95 % quantiles of blocks.
-    quantiles: Option<[f64; 3]>,
-    seconds: f64,
-}
-
-impl Candidate {
-    /// Adds what a record holds.
-    pub fn add(&mut self, document: &Document) {
-        let entries: BTreeMap<(String, &str), &Entry> =
-            document.entries.iter().map(|entry| ((named(entry), entry.device.id.as_str()), entry)).collect();
-        for run in measured(document) {
-            let told = entries.get(&(run.metric.name.clone(), run.id.as_str())).map(|entry| told(entry));
-            self.runs.push((run, told.unwrap_or_default()));
-        }
-        for entry in document.entries.iter().filter(|entry| entry.outcome != Outcome::Measured) {
-            let broken = matches!(entry.outcome, Outcome::Failed | Outcome::Invalid);
-            let why = format!("{}: {}", entry.outcome.name(), entry.reason.as_deref().unwrap_or("no reason"));
-            // By its workload alone: one that never began knows no variant.
-            self.without.insert((entry.workload.id.clone(), entry.device.id.clone()), (broken, why));
-        }
-    }
-
-    /// Runs of somebody's own numbers.
-    pub fn add_run(&mut self, run: Measured) {
-        self.runs.push((run, Told::default()));
-    }
-
-    fn why_not(&self, kept: &Kept) -> Option<&(bool, String)> {
-        let workload = kept.metric.split('@').next().unwrap_or(&kept.metric);
-        self.without.get(&(workload.to_owned(), kept.id.clone()))
-    }
-}
-
-fn named(entry: &Entry) -> String {
-    format!("{}@{}", entry.workload.id, entry.workload.variant)
-}
-
-fn told(entry: &Entry) -> Told {
-    let rate = entry.rate.as_ref();
-    Told {
-        quoted: rate.and_then(crate::record::Rate::best),
-        quantiles: rate.and_then(|rate| rate.sustained).map(|s| [s.p05, s.p50, s.p95]),
-        seconds: entry.sampling.as_ref().map_or(0.0, |sampling| sampling.seconds),
-    }
-}
 
 /// What every metric came to, and all together.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +22,7 @@ pub struct Check {
     pub verdict: Verdict,
     pub rows: Vec<Row>,
     pub absent: Vec<Absent>,
-    /// Metrics that the baseline does not know.
+    /// Metrics that the baseline does not know, with figure and load, and the device of each.
     pub unknown: Vec<(String, String)>,
 }
 
@@ -102,6 +45,7 @@ pub struct Row {
 /// A metric of the baseline without a figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Absent {
+    /// With figure and load.
     pub metric: String,
     pub id: String,
     /// It ought to have given a figure, and failed or was wrong.
@@ -132,17 +76,15 @@ pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check
         let runs = by_name.get(kept.metric.as_str()).map_or(&[][..], Vec::as_slice);
         match row(baseline, kept, runs, general, rules) {
             Some(row) => rows.push(row),
-            None => absent.push(missing(kept, candidate)),
+            None => absent.push(missing(kept, baseline.load(kept), candidate)),
         }
     }
     adjust(&mut rows, rules);
-    let known: BTreeSet<&str> = baseline.metrics.iter().map(|kept| kept.metric.as_str()).collect();
-    let unknown: BTreeSet<(String, String)> = candidate
-        .runs
-        .iter()
-        .filter(|(run, _)| !known.contains(run.metric.name.as_str()))
-        .map(|(run, _)| (run.metric.name.clone(), run.id.clone()))
-        .collect();
+    let known: BTreeSet<(&str, Option<&str>)> =
+        baseline.metrics.iter().map(|kept| (kept.metric.as_str(), baseline.load(kept))).collect();
+    let strange = |(run, _): &&(Measured, Told)| !known.contains(&(run.metric.name.as_str(), run.load()));
+    let unknown: BTreeSet<(String, String)> =
+        candidate.runs.iter().filter(strange).map(|(run, _)| (run.label(), run.id.clone())).collect();
     let mut verdicts: Vec<Verdict> = rows.iter().map(|row| row.compared.judged.verdict).collect();
     verdicts.extend(absent.iter().filter_map(|absent| match (absent.broken, rules.partial) {
         (true, _) => Some(Verdict::Regressed),
@@ -164,10 +106,10 @@ fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Pr
     }
     let terms = Terms { prior: kept.prior(general), margin: kept.margin.unwrap_or(rules.terms.margin), ..rules.terms };
     let compared = sides(&before, &after, &terms, rules.across, None).into_iter().next()?;
-    // The same runs that were compared: of this card, else of the device of this name.
-    let figure = if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained };
-    let of_card = runs.iter().any(|(run, _)| run.device == kept.device && run.figure == figure);
-    let mine = |run: &Measured| run.figure == figure && if of_card { run.device == kept.device } else { run.id == kept.id };
+    // The same runs that were compared: of this load, and of this card, else of the device of this name.
+    let alike = |run: &Measured| run.figure == kept.figure.figure() && run.load() == baseline.load(kept);
+    let of_card = runs.iter().any(|(run, _)| run.device == kept.device && alike(run));
+    let mine = |run: &Measured| alike(run) && if of_card { run.device == kept.device } else { run.id == kept.id };
     let mut mine: Vec<&(Measured, Told)> = runs.iter().filter(|(run, _)| mine(run)).copied().collect();
     mine.sort_by(|(a, _), (b, _)| a.started_at.cmp(&b.started_at));
     let figure = mean(&mine, &compared.judged, kept.higher_is_better)?;
@@ -204,9 +146,9 @@ fn adjust(rows: &mut [Row], rules: &Rules) {
     }
 }
 
-fn missing(kept: &Kept, candidate: &Candidate) -> Absent {
-    let (broken, why) = candidate.why_not(kept).cloned().unwrap_or_else(|| (false, "not measured".into()));
-    Absent { metric: kept.metric.clone(), id: kept.id.clone(), broken, why }
+fn missing(kept: &Kept, load: Option<&str>, candidate: &Candidate) -> Absent {
+    let (broken, why) = candidate.why_not(kept, load).cloned().unwrap_or_else(|| (false, "not measured".into()));
+    Absent { metric: label(&kept.metric, kept.figure.figure(), load), id: kept.id.clone(), broken, why }
 }
 
 /// Why a figure is left out of a baseline that takes steady ones alone.
@@ -254,7 +196,8 @@ pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>,
 
 impl Row {
     fn is_of(&self, run: &Measured) -> bool {
-        self.compared.metric == run.metric && self.id == run.id && self.compared.figure == run.figure
+        let Compared { metric, figure, load, .. } = &self.compared;
+        *metric == run.metric && self.id == run.id && *figure == run.figure && load.as_deref() == run.load()
     }
 }
 
@@ -279,12 +222,8 @@ impl Baseline {
         let shared = self.identity.clone();
         let whole = |kept: &Kept| shared.0.iter().chain(&kept.identity).map(|(n, v)| (n.clone(), v.clone())).collect();
         let same = |kept: &&mut Kept| {
-            let load = |identity: &BTreeMap<_, _>| identity.get("load").cloned();
-            let mine: BTreeMap<String, Option<String>> = whole(kept);
-            kept.metric == run.metric.name
-                && kept.device == run.device
-                && kept.figure == kind
-                && load(&mine) == load(&run.identity.0)
+            let load = kept.identity.get("load").or_else(|| shared.0.get("load")).cloned().flatten();
+            kept.metric == run.metric.name && kept.device == run.device && kept.figure == kind && load.as_deref() == run.load()
         };
         let kept = match self.metrics.iter_mut().find(same) {
             Some(kept) if Identity(whole(kept)) != run.identity => return Some("it belongs to something else".into()),

@@ -11,6 +11,13 @@ pub enum Figure {
     Burst,
 }
 
+impl Figure {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        if self == Self::Burst { "burst" } else { "sustained" }
+    }
+}
+
 /// What the sensors said while a run went on; blank where they did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sensors {
@@ -44,6 +51,38 @@ pub struct Measured {
     pub started_at: String,
     pub run: String,
 }
+
+impl Measured {
+    /// Alone, or together with how many other devices; blank where it is not told.
+    #[must_use]
+    pub fn load(&self) -> Option<&str> {
+        self.belongs("load")
+    }
+
+    /// A field of its identity.
+    #[must_use]
+    pub fn belongs(&self, field: &str) -> Option<&str> {
+        self.identity.0.get(field)?.as_deref()
+    }
+
+    /// Metric, figure and load, as [`label`] writes them.
+    #[must_use]
+    pub fn label(&self) -> String {
+        label(&self.metric.name, self.figure, self.load())
+    }
+}
+
+/// Metric, figure and load as a person reads them, and as they are told apart wherever figures go by a name: what a device does beside
+/// others is another figure than what it does alone. What is usual is not said.
+#[must_use]
+pub fn label(name: &str, figure: Figure, load: Option<&str>) -> String {
+    let burst = (figure == Figure::Burst).then_some("burst");
+    let more: Vec<&str> = burst.into_iter().chain(load.filter(|load| *load != ALONE)).collect();
+    if more.is_empty() { name.to_owned() } else { format!("{name} ({})", more.join(", ")) }
+}
+
+/// The load that is not said.
+const ALONE: &str = "alone";
 
 /// Blocks without which the interval of the entry is taken as it stands.
 const FEWEST: usize = 12;
@@ -106,5 +145,21 @@ fn sensors(entry: &Entry) -> Sensors {
         watts: mean(telemetry.and_then(|telemetry| telemetry.watts)),
         celsius: mean(telemetry.and_then(|telemetry| telemetry.celsius)),
         limit: longest.and_then(|state| Limit::primary(&state.limits)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_usual_stands_in_the_name() {
+        let labels = [
+            label("m@own", Figure::Sustained, Some("alone")),
+            label("m@own", Figure::Burst, None),
+            label("m@own", Figure::Burst, Some("together(8)")),
+            label("m@own", Figure::Sustained, Some("together(8)")),
+        ];
+        assert_eq!(labels, ["m@own", "m@own (burst)", "m@own (burst, together(8))", "m@own (together(8))"]);
     }
 }

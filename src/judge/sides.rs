@@ -3,7 +3,7 @@
 
 use super::{
     Baseline, Difference, Measured, Metric, Pooled, Prior,
-    measured::Figure,
+    measured::{Figure, label},
     pair::{self, Cause, Judged, Terms, Verdict},
 };
 use crate::record::Limit;
@@ -14,9 +14,19 @@ pub struct Compared {
     pub metric: Metric,
     pub device: String,
     pub figure: Figure,
+    /// Alone, or together with how many other devices; blank where it is not told.
+    pub load: Option<String>,
     pub judged: Judged,
     /// What else differs, which may explain but does not forbid.
     pub notes: Vec<Difference>,
+}
+
+impl Compared {
+    /// Metric, figure and load, as they are told apart.
+    #[must_use]
+    pub fn label(&self) -> String {
+        label(&self.metric.name, self.figure, self.load.as_deref())
+    }
 }
 
 /// All runs of one metric of one device.
@@ -40,7 +50,7 @@ impl<'a> Group<'a> {
 
     fn same_metric(&self, run: &Measured) -> bool {
         let first = self.runs[0];
-        first.metric == run.metric && first.figure == run.figure && first.identity.0["load"] == run.identity.0["load"]
+        first.metric == run.metric && first.figure == run.figure && first.load() == run.load()
     }
 
     /// The group of the same metric on the same card; else on the device of the same name, which the baseline knows under no card.
@@ -104,7 +114,8 @@ fn couple(before: &Group, after: &Group, terms: &Terms) -> Option<Compared> {
         judged.cause = cause(&judged, &again, before, after);
     }
     let notes = first.around.differences(&after.runs[0].around);
-    Some(Compared { metric: first.metric.clone(), device: first.device.clone(), figure: first.figure, judged, notes })
+    let (metric, device, load) = (first.metric.clone(), first.device.clone(), first.load().map(str::to_owned));
+    Some(Compared { metric, device, figure: first.figure, load, judged, notes })
 }
 
 /// Both sides in cycle space: work for each clock of the units. Blank unless every run tells its clock.

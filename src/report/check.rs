@@ -47,7 +47,7 @@ pub fn check(check: &Check, around: &Around, paper: Paper) -> String {
     rows.sort_by_key(|row| std::cmp::Reverse(row.compared.judged.verdict));
     for row in &rows {
         let judged = &row.compared.judged;
-        let name = format!("{} {}", row.id, row.compared.metric.name);
+        let name = format!("{} {}", row.id, row.compared.label());
         let range = format!("{} .. {}", change(judged.ratio.low), change(judged.ratio.high));
         let picture = trend(&row.before, &row.after, row.compared.metric.higher_is_better, paper);
         table.row(&[name, judged.verdict.name().into(), change(judged.ratio.value), range, percent(judged.detectable), picture]);
@@ -122,7 +122,7 @@ fn remarks(check: &Check, rows: &[&Row]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
         let judged = &row.compared.judged;
-        let name = format!("{} {}", row.id, row.compared.metric.name);
+        let name = format!("{} {}", row.id, row.compared.label());
         if let Some(cause) = judged.cause {
             lines.push(format!("{name}: {}", because(cause)));
         }
@@ -215,6 +215,8 @@ struct Judgement<'a> {
     metric: &'a str,
     device: &'a str,
     id: &'a str,
+    figure: &'static str,
+    load: Option<&'a str>,
     unit: &'a str,
     verdict: pair::Verdict,
     /// Performance: lower is slower, also for times.
@@ -260,6 +262,8 @@ fn judgement(row: &Row) -> Judgement<'_> {
         metric: &compared.metric.name,
         device: &compared.device,
         id: &row.id,
+        figure: compared.figure.name(),
+        load: compared.load.as_deref(),
         unit: &compared.metric.unit,
         verdict: judged.verdict,
         ratio: judged.ratio.value,

@@ -6,7 +6,7 @@ use super::{
     table::{Align, Table, folded},
 };
 use crate::{
-    judge::{Compared, Difference, Figure, pair},
+    judge::{Compared, Difference, pair},
     record::Ratio,
 };
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Term
         let judged = &row.judged;
         let range = format!("{} .. {}", change(judged.ratio.low), change(judged.ratio.high));
         let cells = [
-            name(row),
+            row.label(),
             judged.verdict.name().into(),
             change(judged.ratio.value),
             range,
@@ -54,11 +54,6 @@ pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Term
     let harmless = change(1.0 - terms.margin).trim_start_matches('-').to_owned();
     let _ = writeln!(text, "{HEADING}verdict{HEADING:#} {}: {counted}; a loss of {harmless} is harmless", verdict.name());
     text
-}
-
-fn name(row: &Compared) -> String {
-    let burst = if row.figure == Figure::Burst { " (burst)" } else { "" };
-    format!("{}{burst}", row.metric.name)
 }
 
 /// The interval as a bar about no change, with the ratio itself marked.
@@ -82,7 +77,7 @@ fn bar(ratio: Ratio, scale: f64, paper: Paper) -> String {
 fn remarks(row: &Compared, margin: f64) -> Vec<String> {
     let told = |all: &[Difference]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let mut lines = Vec::new();
-    let name = name(row);
+    let name = row.label();
     if let Some(cause) = row.judged.cause {
         lines.push(format!("{name}: {}", because(cause)));
     }
@@ -115,6 +110,7 @@ struct Row<'a> {
     higher_is_better: bool,
     device: &'a str,
     figure: &'static str,
+    load: Option<&'a str>,
     verdict: pair::Verdict,
     /// As performance: lower is slower, for times too.
     ratio: f64,
@@ -145,7 +141,8 @@ pub fn compare_json<'a>(compared: &'a [Compared], verdict: pair::Verdict, terms:
         unit: &row.metric.unit,
         higher_is_better: row.metric.higher_is_better,
         device: &row.device,
-        figure: if row.figure == Figure::Burst { "burst" } else { "sustained" },
+        figure: row.figure.name(),
+        load: row.load.as_deref(),
         verdict: row.judged.verdict,
         ratio: row.judged.ratio.value,
         low: row.judged.ratio.low,

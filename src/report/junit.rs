@@ -66,7 +66,7 @@ fn suite(xml: &mut Xml, check: &Check, around: &Around, hostname: &str) -> io::R
             properties(xml, check, around)?;
             let mut outcomes = outcomes.iter();
             for (row, outcome) in check.rows.iter().zip(outcomes.by_ref()) {
-                case(xml, (&row.id, &row.compared.metric.name), row.seconds, outcome, &told(row))?;
+                case(xml, (&row.id, &row.compared.label()), row.seconds, outcome, &told(row))?;
             }
             for (absent, outcome) in check.absent.iter().zip(outcomes) {
                 case(xml, (&absent.id, &absent.metric), 0.0, outcome, &absent.why)?;

@@ -63,7 +63,7 @@ fn table(rows: &[&Row]) -> String {
         let _ = writeln!(
             text,
             "| {} | {verdict} | {} | {} … {} | {} | {} | {} |",
-            code(&format!("{} {}", row.id, metric.name)),
+            code(&format!("{} {}", row.id, row.compared.label())),
             change(judged.ratio.value),
             change(judged.ratio.low),
             change(judged.ratio.high),

@@ -3,6 +3,7 @@
 mod blocks;
 mod forms;
 mod junit;
+mod loads;
 mod pipeline;
 mod records;
 mod refused;

@@ -21,7 +21,7 @@ use std::{
   assay peers fleet.csv --lower-is-better p50_us
 
 A node with several records is judged by its latest, and beside its peers against its own past.
-Exit codes: 0 no node is slow, 1 some are, 2 bad input or usage, 3 too few nodes to be peers")]
+Exit codes: 0 no node is slow (though some may be suspected), 1 some are, 2 bad input or usage, 3 too few nodes to be peers")]
 pub struct Arguments {
     #[command(flatten)]
     gathered: Gathered,
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     } else {
         write!(anstream::stdout().lock(), "{}", report::peers(&fleets, arguments.printed.paper()))?;
     }
-    let slow = fleets.iter().filter_map(|fleet| fleet.judged.as_ref()).any(|judged| !judged.outliers.is_empty());
+    let slow = fleets.iter().filter_map(|fleet| fleet.judged.as_ref()).any(|judged| judged.slow() > 0);
     Ok(if slow {
         Ending::Bad
     } else if fleets.iter().any(|fleet| fleet.judged.is_some()) {

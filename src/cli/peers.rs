@@ -204,8 +204,10 @@ fn past(by_metric: &Node) -> Vec<(String, pair::Judged)> {
     let judged = by_metric.iter().filter_map(|(metric, runs)| {
         let (latest, before) = runs.split_last()?;
         let alike = before.iter().filter(|run| run.figure == latest.figure && run.identity == latest.identity);
-        let before: Vec<_> = alike.map(|run| run.location).collect();
-        Some((metric.clone(), pair::judge(&before, &[latest.location], &pair::Terms::default())?))
+        let before: Vec<&Measured> = alike.collect();
+        let sessions = judge::Sessions::of(&before, &[latest]);
+        let locations: Vec<_> = before.iter().map(|run| run.location).collect();
+        Some((metric.clone(), pair::judge_sessions(&locations, &[latest.location], &sessions, &pair::Terms::default())?))
     });
     judged.collect()
 }

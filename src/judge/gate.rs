@@ -2,7 +2,7 @@
 //! inconclusive.
 
 use super::{
-    Baseline, Candidate, Compared, Figure, Identity, Kept, Measured, Prior,
+    Baseline, Candidate, Compared, Figure, Identity, Kept, Measured, Priors, Squares,
     baseline::{BASELINE, Kind, Run, Spread},
     candidate::Told,
     measured::label,
@@ -68,8 +68,7 @@ pub struct Rules {
 pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check {
     let mut by_name: BTreeMap<&str, Vec<&(Measured, Told)>> = BTreeMap::new();
     candidate.runs.iter().for_each(|run| by_name.entry(&run.0.metric.name).or_default().push(run));
-    let spreads: Vec<_> = baseline.metrics.iter().map(Kept::pooled).collect();
-    let general = Prior::learned(&spreads).unwrap_or(rules.terms.prior);
+    let general = rules.terms.prior.learned(&baseline.metrics.iter().map(Kept::squares).collect::<Vec<_>>());
     let mut rows = Vec::new();
     let mut absent = Vec::new();
     for kept in &baseline.metrics {
@@ -96,7 +95,7 @@ pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check
     Check { verdict, rows, absent, unknown: unknown.into_iter().collect() }
 }
 
-fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Prior, rules: &Rules) -> Option<Row> {
+fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Priors, rules: &Rules) -> Option<Row> {
     let mut before = baseline.measured(kept);
     let after: Vec<Measured> = runs.iter().map(|(run, _)| run.clone()).collect();
     // A run that was taken in is held against the others, not against itself.
@@ -254,7 +253,7 @@ impl Kept {
             figure,
             margin: None,
             identity: own.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            spread: Spread { sd: 0.0, df: 0.0, retired: super::Pooled::default() },
+            spread: Spread { sd: 0.0, df: 0.0, retired: Squares::default() },
             runs: Vec::new(),
         }
     }

@@ -17,6 +17,7 @@ pub mod pair;
 pub mod peers;
 mod prior;
 mod sample;
+mod sessions;
 mod sides;
 mod whole;
 
@@ -30,7 +31,8 @@ pub use levels::Levels;
 pub use measured::{Figure, Measured, Sensors, label, measured};
 pub use noise::Lags;
 pub use own::own;
-pub use prior::{Pooled, Prior};
+pub use prior::{Pooled, Prior, Priors, SESSIONS};
 pub use sample::{Location, Metric, Unfit, locate};
+pub use sessions::{Sessions, Squares};
 pub use sides::{Compared, sides};
 pub use whole::Whole;

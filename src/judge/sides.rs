@@ -2,7 +2,7 @@
 //! what may be compared is judged.
 
 use super::{
-    Baseline, Difference, Measured, Metric, Pooled, Prior,
+    Baseline, Difference, Measured, Metric, Sessions, Squares,
     measured::{Figure, label},
     pair::{self, Cause, Judged, Terms, Verdict},
 };
@@ -79,8 +79,11 @@ pub fn sides(
     let (before, after) = (Group::all(baseline), Group::all(candidate));
     let couples: Vec<(&Group, &Group)> =
         before.iter().filter_map(|group| group.partner(&after).map(|partner| (group, partner))).collect();
-    let spreads: Vec<Pooled> = couples.iter().map(|(a, b)| pair::pooled(&[&a.locations(), &b.locations()])).collect();
-    let terms = Terms { prior: Prior::learned(&spreads).unwrap_or(terms.prior), ..*terms };
+    let squares = |(a, b): &(&Group, &Group)| {
+        let sessions = Sessions::of(&a.runs, &b.runs);
+        pair::squares(&a.locations(), &sessions.before) + pair::squares(&b.locations(), &sessions.after)
+    };
+    let terms = Terms { prior: terms.prior.learned(&couples.iter().map(squares).collect::<Vec<Squares>>()), ..*terms };
     let judge = |(a, b): &(&Group, &Group)| {
         let records: Vec<&str> = a.runs.iter().chain(&b.runs).map(|run| run.run.as_str()).collect();
         let told = known.map(|known| known.spread_of(a.runs[0], &records)).unwrap_or_default();
@@ -100,7 +103,8 @@ pub fn sides(
 
 fn couple(before: &Group, after: &Group, terms: &Terms) -> Option<Compared> {
     let first = before.runs[0];
-    let mut judged = pair::judge(&before.locations(), &after.locations(), terms)?;
+    let sessions = Sessions::of(&before.runs, &after.runs);
+    let mut judged = pair::judge_sessions(&before.locations(), &after.locations(), &sessions, terms)?;
     for run in before.runs.iter().chain(&after.runs).skip(1) {
         for difference in first.identity.differences(&run.identity) {
             if !judged.differences.contains(&difference) {
@@ -109,7 +113,7 @@ fn couple(before: &Group, after: &Group, terms: &Terms) -> Option<Compared> {
         }
     }
     if let Some(per_clock) = per_clock(before, after) {
-        let again = pair::judge(&per_clock.0, &per_clock.1, terms)?;
+        let again = pair::judge_sessions(&per_clock.0, &per_clock.1, &sessions, terms)?;
         judged.per_clock = Some(again.ratio);
         judged.cause = cause(&judged, &again, before, after);
     }

@@ -6,7 +6,7 @@ use super::{
     trend::trend,
 };
 use crate::{
-    judge::{Check, Difference, Row, pair},
+    judge::{Check, Difference, Row, SESSIONS, pair},
     record::{Interval, Ratio},
 };
 use anstyle::{AnsiColor, Style};
@@ -137,6 +137,7 @@ fn remarks(check: &Check, rows: &[&Row]) -> Vec<String> {
     if !check.unknown.is_empty() {
         lines.push(format!("not in the baseline: {} metrics; --update-baseline takes steady ones in", check.unknown.len()));
     }
+    lines.extend(sparse(rows.iter().map(|row| &row.compared.judged)));
     lines.extend(next(check).map(str::to_owned));
     lines
 }
@@ -189,6 +190,29 @@ pub fn over_time(judged: &pair::Judged, margin: f64) -> Option<String> {
     })
 }
 
+/// What the runs cannot tell, however they came out, and what helps.
+#[must_use]
+pub fn sparse<'a>(judged: impl Iterator<Item = &'a pair::Judged>) -> Vec<String> {
+    let (mut single, mut sessions) = (0, 0);
+    for judged in judged.filter(|judged| judged.verdict != pair::Verdict::Incomparable) {
+        if judged.baseline_runs + judged.candidate_runs == 2 {
+            single += usize::from(judged.verdict == pair::Verdict::Inconclusive);
+        } else if judged.baseline_sessions.max(judged.candidate_sessions) == 1 && judged.shared_sessions == 0 {
+            sessions += 1;
+        }
+    }
+    let one_run = format!(
+        "{single} metrics have one run a side, which does not tell what runs vary by: give three a side, or a baseline that knows (--spread)"
+    );
+    let one_session = format!(
+        "{sessions} metrics have one session a side; what sessions vary by is not known, and taken to be {}, so intervals are wide: measure \
+         the baseline on several days, or both sides in turns within four hours",
+        change(1.0 + SESSIONS.sd).trim_start_matches('+')
+    );
+    let said = [(single, one_run), (sessions, one_session)];
+    said.into_iter().filter(|(count, _)| *count > 0).map(|(_, what)| what).collect()
+}
+
 fn differences(all: &[Difference]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -231,6 +255,10 @@ struct Judgement<'a> {
     detectable: f64,
     baseline_runs: usize,
     candidate_runs: usize,
+    baseline_sessions: usize,
+    candidate_sessions: usize,
+    /// Of these, those that both sides have.
+    shared_sessions: usize,
     spread_sd: f64,
     spread_df: f64,
     per_clock: Option<Interval>,
@@ -276,6 +304,9 @@ fn judgement(row: &Row) -> Judgement<'_> {
         detectable: judged.detectable,
         baseline_runs: judged.baseline_runs,
         candidate_runs: judged.candidate_runs,
+        baseline_sessions: judged.baseline_sessions,
+        candidate_sessions: judged.candidate_sessions,
+        shared_sessions: judged.shared_sessions,
         spread_sd: judged.spread.sd,
         spread_df: judged.spread.df,
         per_clock: judged.per_clock,

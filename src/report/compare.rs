@@ -2,7 +2,7 @@
 
 use super::{
     HEADING, Paper, WIDTH,
-    check::{because, change, over_time},
+    check::{because, change, over_time, sparse},
     table::{Align, Table, folded},
 };
 use crate::{
@@ -46,7 +46,8 @@ pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Term
     }
     let mut text = String::new();
     table.lines(WIDTH).iter().filter(|_| !rows.is_empty()).for_each(|line| _ = writeln!(text, "{line}"));
-    for line in rows.iter().flat_map(|row| remarks(row, terms.margin)) {
+    let sparse = sparse(rows.iter().map(|row| &row.judged));
+    for line in rows.iter().flat_map(|row| remarks(row, terms.margin)).chain(sparse) {
         let _ = writeln!(text, "{}", folded(&paper.text(&line), WIDTH));
     }
     let runs = rows.iter().map(|row| (row.judged.baseline_runs, row.judged.candidate_runs)).max().unwrap_or((0, 0));
@@ -123,6 +124,10 @@ struct Row<'a> {
     detectable: f64,
     baseline_runs: usize,
     candidate_runs: usize,
+    baseline_sessions: usize,
+    candidate_sessions: usize,
+    /// Of these, those that both sides have.
+    shared_sessions: usize,
     spread: f64,
     by_levels: bool,
     per_clock: Option<Ratio>,
@@ -153,6 +158,9 @@ pub fn compare_json<'a>(compared: &'a [Compared], verdict: pair::Verdict, terms:
         detectable: row.judged.detectable,
         baseline_runs: row.judged.baseline_runs,
         candidate_runs: row.judged.candidate_runs,
+        baseline_sessions: row.judged.baseline_sessions,
+        candidate_sessions: row.judged.candidate_sessions,
+        shared_sessions: row.judged.shared_sessions,
         spread: row.judged.spread.sd,
         by_levels: row.judged.by_levels,
         per_clock: row.judged.per_clock,

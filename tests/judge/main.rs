@@ -13,6 +13,7 @@ mod pair_draws;
 mod pairs;
 mod random;
 mod reference;
+mod sessions;
 
 #[test]
 fn random_numbers_are_the_same_everywhere() {

@@ -74,9 +74,9 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<Vec<Line>> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let higher_is_better = !lower_is_better.contains(&metric);
         let (at, values): (Vec<String>, Vec<f64>) = points.into_iter().map(|(t, value)| (t.to_string(), value)).unzip();
-        let changes = history::changes(&values, higher_is_better);
+        let history::Judged { changes, wanders } = history::judge(&values, higher_is_better);
         let changes = changes.into_iter().map(|change| Changed { change, differences: Vec::new() }).collect();
-        Line { series, metric, unit: String::new(), higher_is_better, at, values, changes }
+        Line { series, metric, unit: String::new(), higher_is_better, at, values, changes, wanders }
     };
     Ok(series.into_iter().map(line).collect())
 }
@@ -117,7 +117,7 @@ fn records(paths: &[PathBuf]) -> Result<Vec<Line>> {
 fn line(runs: &[Measured]) -> Line {
     let first = &runs[0];
     let values: Vec<f64> = runs.iter().map(|run| run.value).collect();
-    let changes = history::changes(&values, first.metric.higher_is_better);
+    let history::Judged { changes, wanders } = history::judge(&values, first.metric.higher_is_better);
     let explained = |change: history::Change| {
         let differences = (change.first.max(1)..=change.last).flat_map(|at| between(&runs[at - 1], &runs[at])).collect();
         Changed { change, differences }
@@ -131,6 +131,7 @@ fn line(runs: &[Measured]) -> Line {
         at: runs.iter().map(|run| run.started_at.clone()).collect(),
         values,
         changes: changes.into_iter().map(explained).collect(),
+        wanders,
     }
 }
 

@@ -103,7 +103,9 @@ fn records(paths: &[PathBuf]) -> Result<Vec<Line>> {
     }
     let mut lines: Vec<Line> = series.iter().map(|runs| line(runs)).collect();
     let mut names: HashMap<(String, String), usize> = HashMap::new();
-    lines.iter().for_each(|line| *names.entry((line.series.clone(), line.metric.clone())).or_default() += 1);
+    for line in &lines {
+        *names.entry((line.series.clone(), line.metric.clone())).or_default() += 1;
+    }
     for (line, runs) in lines.iter_mut().zip(&series) {
         if names[&(line.series.clone(), line.metric.clone())] > 1 {
             let told = |field: &&str| format!("{field} {}", runs[0].belongs(field).unwrap_or("not told"));

@@ -24,7 +24,7 @@ pub(super) struct Told {
 impl Candidate {
     /// Adds what a record holds.
     pub fn add(&mut self, document: &Document) {
-        let key = |entry: &'_ Entry| (named(entry), entry.device.id.clone(), entry.load.clone());
+        let key = |entry: &Entry| (named(entry), entry.device.id.clone(), entry.load.clone());
         let entries: BTreeMap<_, &Entry> = document.entries.iter().map(|entry| (key(entry), entry)).collect();
         for run in measured(document) {
             let key = (run.metric.name.clone(), run.id.clone(), run.load().unwrap_or_default().to_owned());

@@ -26,15 +26,15 @@ impl Sessions {
     pub fn of(before: &[&Measured], after: &[&Measured]) -> Self {
         let all: Vec<(Option<&str>, &str)> =
             before.iter().chain(after).map(|run| (run.hostname.as_deref(), run.started_at.as_str())).collect();
-        let mut before_all = numbered(&all);
-        let after = before_all.split_off(before.len());
-        Self { before: before_all, after }
+        let numbers = numbered(&all);
+        let (before, after) = numbers.split_at(before.len());
+        Self { before: before.to_vec(), after: after.to_vec() }
     }
 }
 
 /// Number of the session of each run, by node and start (RFC 3339); those without a time are of one.
 pub fn numbered(runs: &[(Option<&str>, &str)]) -> Vec<usize> {
-    let seconds = |at: &str| at.parse::<jiff::Timestamp>().map_or(i64::MIN, |at| at.as_second());
+    let seconds = |at: &str| at.parse::<jiff::Timestamp>().map_or(i64::MIN, jiff::Timestamp::as_second);
     let mut order: Vec<(Option<&str>, i64, usize)> =
         runs.iter().enumerate().map(|(at, (node, started))| (*node, seconds(started), at)).collect();
     order.sort_unstable();
@@ -81,7 +81,9 @@ pub struct Side {
 impl Side {
     pub fn of(points: &[Point]) -> Self {
         let mut grouped: BTreeMap<usize, Vec<&Point>> = BTreeMap::new();
-        points.iter().for_each(|point| grouped.entry(point.session).or_default().push(point));
+        for point in points {
+            grouped.entry(point.session).or_default().push(point);
+        }
         let count = grouped.len().max(1) as f64;
         let middle = |runs: &[&Point]| runs.iter().map(|run| run.log).sum::<f64>() / runs.len() as f64;
         let means: Vec<f64> = grouped.values().map(|runs| middle(runs)).collect();

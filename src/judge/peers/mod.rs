@@ -134,6 +134,7 @@ pub fn judge(peers: &Peers) -> Option<Judged> {
 
 impl Judged {
     /// Nodes that are slow, and not only suspected.
+    #[must_use]
     pub fn slow(&self) -> usize {
         self.outliers.iter().filter(|outlier| outlier.slow).count()
     }

@@ -13,6 +13,8 @@ use crate::record::{Interval, Status};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Sessions of a metric from which on only what is ok is taken in.
+const GROWN: usize = 5;
 /// Days after which a new baseline calls itself old.
 const EXPIRES: u32 = 180;
 
@@ -162,7 +164,7 @@ pub struct Taken {
     pub left_out: BTreeMap<String, usize>,
 }
 
-/// Takes steady runs into a baseline: of metrics that are ok by `check`, or that it does not know yet. Nothing at all where something
+/// Takes steady runs into a baseline: of metrics that are ok by `check`, that it does not know yet, or of which it has few sessions. Nothing at all where something
 /// regressed, broke or cannot be compared: such a machine is no measure for others.
 #[must_use]
 pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>, unsteady: bool) -> (Baseline, Taken) {
@@ -173,15 +175,15 @@ pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>,
         check.rows.iter().any(bad) || check.absent.iter().any(|absent| absent.broken)
     });
     for (run, told) in &candidate.runs {
-        let verdict = check.and_then(|check| check.rows.iter().find(|row| row.is_of(run))).map(|row| row.compared.judged.verdict);
+        let row = check.and_then(|check| check.rows.iter().find(|row| row.is_of(run)));
         let left_out = if refused {
             Some("something regressed, broke or cannot be compared".to_owned())
         } else if run.status != Status::Steady && !unsteady {
             Some(format!("{NOT_STEADY}: {}", run.status.name()))
         } else {
-            match verdict {
-                Some(Verdict::Ok) | None => next.take(run, told),
-                Some(other) => Some(format!("{}, not ok", other.name())),
+            match row {
+                Some(row) if !row.is_good() => Some(format!("{}, not ok", row.compared.judged.verdict.name())),
+                _ => next.take(run, told),
             }
         };
         match left_out {
@@ -194,6 +196,14 @@ pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>,
 }
 
 impl Row {
+    /// Ok; or inconclusive only because the baseline is too young to tell, or it would never grow.
+    fn is_good(&self) -> bool {
+        let judged = &self.compared.judged;
+        let young = judged.baseline_sessions < GROWN && judged.verdict == Verdict::Inconclusive;
+        let harmless = judged.ratio.value > 1.0 - self.margin && judged.over_time.is_none_or(|over| over.value > 1.0 - self.margin);
+        judged.verdict == Verdict::Ok || young && harmless
+    }
+
     fn is_of(&self, run: &Measured) -> bool {
         let Compared { metric, figure, load, .. } = &self.compared;
         *metric == run.metric && self.id == run.id && *figure == run.figure && load.as_deref() == run.load()

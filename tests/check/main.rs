@@ -142,6 +142,33 @@ fn only_what_is_ok_and_steady_is_taken_in() {
     assert!((0.001..0.004).contains(&sd), "it is 0.2 %: {sd}");
 }
 
+/// One run tells nothing of what runs vary by, so the second is inconclusive; that must not keep it out.
+#[test]
+fn a_baseline_grows_from_a_single_run() {
+    let place = Place::new("grows");
+    let update = |name: &str, document| {
+        let run = place.run(name, &document);
+        let output = place.check(&[&run, "--update-baseline"]);
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(update("first.jsonl", document(1)).contains("begun"));
+    let runs = |place: &Place| {
+        let kept: serde_json::Value = serde_json::from_str(&place.read("base.json")).expect("JSON");
+        kept["metrics"][0]["runs"].as_array().map_or(0, Vec::len)
+    };
+    let second = update("second.jsonl", document(2));
+    assert!(second.contains("one run a side") && runs(&place) == 2, "{second}");
+    let slower = update("slower.jsonl", changed(3, "matmul", 0.95));
+    assert!(slower.contains("left out") && runs(&place) == 2, "{slower}");
+    for seed in 4..8 {
+        update("more.jsonl", document(seed));
+    }
+    let run = place.run("run.jsonl", &document(9));
+    let (code, json) = place.json(&[&run]);
+    assert_eq!((code, &json["verdict"], runs(&place)), (0, &"ok".into(), 6), "{json:#}");
+    assert_eq!(metric(&json, "matmul")["baseline_sessions"], 6);
+}
+
 #[test]
 fn a_margin_in_the_baseline_holds_for_its_metric() {
     let place = Place::with_baseline("margin");

@@ -40,7 +40,7 @@ pub fn halves(peers: &Peers, found: &[Outlier]) -> Vec<Halves> {
 /// Nodes below the best split, and by how much; nothing where they are one group.
 fn split(logs: &[f64]) -> Option<(Vec<usize>, f64)> {
     let mut order: Vec<usize> = (0..logs.len()).filter(|node| logs[*node].is_finite()).collect();
-    order.sort_by(|a, b| logs[*a].total_cmp(&logs[*b]));
+    order.sort_unstable_by(|a, b| logs[*a].total_cmp(&logs[*b]));
     let count = order.len() as f64;
     let fewest = ((PART * count).ceil() as usize).max(2);
     // About a value of the fleet, or large levels would cost digits.

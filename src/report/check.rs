@@ -202,10 +202,11 @@ pub fn sparse<'a>(judged: impl Iterator<Item = &'a pair::Judged>) -> Vec<String>
         }
     }
     let one_run = format!(
-        "{single} metrics have one run a side, which does not tell what runs vary by: give three a side, or a baseline that knows (--spread)"
+        "one run a side ({single} metrics) does not tell what runs vary by: give three a side, or let a baseline tell (`assay check`, or \
+         --spread)"
     );
     let one_session = format!(
-        "{sessions} metrics have one session a side; what sessions vary by is not known, and taken to be {}, so intervals are wide: measure \
+        "one session a side ({sessions} metrics): what sessions vary by is not known, and taken to be {}, so intervals are wide: measure \
          the baseline on several days, or both sides in turns within four hours",
         change(1.0 + SESSIONS.sd).trim_start_matches('+')
     );

@@ -47,6 +47,31 @@ fn check_refused(path: &Path, output: &Output, words: &[&str]) {
     assert!(words.iter().chain([&named]).all(|word| stderr.contains(word)), "{stderr} lacks one of {words:?}");
 }
 
+/// Of three launches the greatest is no 99th percentile; the record keeps what it is.
+#[test]
+fn a_quantile_that_too_few_launches_tell_is_left_blank() {
+    let counted = |name: &str, count: u64| {
+        let mut document = fixture::document();
+        document.entries.truncate(1);
+        let latency = document.entries[0].latency.as_mut().expect("latency");
+        let service = latency.service.as_mut().expect("launches");
+        (service.count, service.p50, service.p99) = (count, assay::units::Nanos(11_000_000), assay::units::Nanos(693_000_000));
+        latency.response = latency.service.clone();
+        let line = |line| serde_json::to_string(&line).expect("plain data");
+        let lines = [
+            line(assay::record::Line::Run(Box::new(document.header.clone()))),
+            line(assay::record::Line::Entry(Box::new(document.entries[0].clone()))),
+        ];
+        let path = written(name, lines.join("\n") + "\n");
+        (text(&show(&path, &[]).stdout), text(&show(&path, &["--json"]).stdout))
+    };
+    let (few, json) = counted("few-launches", 3);
+    assert!(few.contains("11.0 ms") && !few.contains("693 ms") && !few.contains(", p99 "), "{few}");
+    assert!(json.contains("693000000"), "the record keeps it: {json}");
+    let (many, _) = counted("many-launches", 100);
+    assert!(many.contains("693 ms") && many.contains(", p99 "), "{many}");
+}
+
 #[test]
 fn a_record_is_shown_whole() {
     let path = written("whole", fixture::text());

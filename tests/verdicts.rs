@@ -97,14 +97,47 @@ fn what_a_baseline_knows_of_the_spread_sharpens_a_comparison() {
     );
     let (before, after) = (file("before.json", "parse", &[100.0]), file("after.json", "parse", &[99.35]));
     let (code, document) = printed(&["compare", &before, &after]);
-    assert_eq!((code, &document["verdict"]), (Some(0), &"ok".into()), "within the margin: {document}");
+    assert_eq!((code, &document["verdict"]), (Some(3), &"inconclusive".into()), "one run a side tells nothing of runs: {document}");
+    let text = String::from_utf8(assay(&["compare", "--plain", &before, &after]).stdout).expect("text");
+    assert!(text.contains("one run a side") && text.contains("--spread"), "{text}");
     let (code, document) = printed(&["compare", &before, &after, "--spread", &known]);
     assert_eq!((code, &document["verdict"]), (Some(1), &"regressed".into()), "{document}");
     let (before, after) = (file("before.json", "other", &[100.0]), file("after.json", "other", &[99.35]));
     let (_, document) = printed(&["compare", &before, &after, "--spread", &known]);
-    assert_eq!(document["verdict"], "ok", "nothing is known of another metric: {document}");
+    assert_eq!(document["verdict"], "inconclusive", "nothing is known of another metric: {document}");
     let absent = assay(&["compare", &before, &after, "--spread", "absent.json"]);
     assert!(absent.status.code() == Some(2) && String::from_utf8_lossy(&absent.stderr).contains("absent.json: no such baseline"));
+}
+
+/// Five runs of one day and three of another, 1.2 % lower: that days vary as much cannot be excluded, and is said. In turns it is a loss.
+#[test]
+fn another_day_is_not_a_regression_and_another_turn_is() {
+    let folder = fixture::folder("verdicts-sessions");
+    let side = |name: &str, level: f64, times: &[&str]| {
+        let run = |run: usize| (0..40).map(|at| level * (1.0 + 2e-4 * ((at * 7 + run * 3) % 11) as f64)).collect::<Vec<f64>>();
+        let runs: Vec<_> = (0..times.len()).map(run).collect();
+        let own = json!({"metric": "parse", "unit": "u/s", "higher_is_better": true, "runs": runs, "started_at": times});
+        written(&folder, name, &own.to_string())
+    };
+    let monday =
+        ["2026-01-05T09:00:00Z", "2026-01-05T09:20:00Z", "2026-01-05T09:40:00Z", "2026-01-05T10:00:00Z", "2026-01-05T10:20:00Z"];
+    let tuesday = ["2026-01-06T09:00:00Z", "2026-01-06T09:20:00Z", "2026-01-06T09:40:00Z"];
+    let turns = ["2026-01-05T09:10:00Z", "2026-01-05T09:30:00Z", "2026-01-05T09:50:00Z"];
+    let before = side("before.json", 100.0, &monday);
+    let after = side("tuesday.json", 98.8, &tuesday);
+    let (code, document) = printed(&["compare", &before, &after]);
+    assert_eq!((code, &document["verdict"]), (Some(3), &"inconclusive".into()), "{document}");
+    let sessions = ["baseline_sessions", "candidate_sessions", "shared_sessions"].map(|field| number(&document["pairs"][0], field));
+    assert_eq!(sessions, [1.0, 1.0, 0.0]);
+    let text = String::from_utf8(assay(&["compare", "--plain", &before, &after]).stdout).expect("text");
+    assert!(text.contains("one session a side") && text.contains("several days"), "{text}");
+    let (code, document) = printed(&["compare", &before, &side("turns.json", 98.8, &turns)]);
+    assert_eq!((code, &document["verdict"]), (Some(1), &"regressed".into()), "{document}");
+    assert_eq!(number(&document["pairs"][0], "shared_sessions"), 1.0);
+    let days =
+        ["2026-01-01T09:00:00Z", "2026-01-02T09:00:00Z", "2026-01-03T09:00:00Z", "2026-01-04T09:00:00Z", "2026-01-05T09:00:00Z"];
+    let (code, document) = printed(&["compare", &side("days.json", 100.0, &days), &after]);
+    assert_eq!((code, &document["verdict"]), (Some(1), &"regressed".into()), "five days that agree: {document}");
 }
 
 #[test]
@@ -207,7 +240,7 @@ fn two_runs_are_compared_in_moments() {
     let once = || {
         let begin = Instant::now();
         let output = assay(&["compare", &before, &after]);
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(3), "one run a side: {}", String::from_utf8_lossy(&output.stderr));
         begin.elapsed().as_secs_f64()
     };
     let shortest = (0..10).map(|_| once()).fold(f64::INFINITY, f64::min);

@@ -253,7 +253,7 @@ fn trained(demand: &Demand, gpu: &Gpu, train: Train) -> Vec<Figure> {
     if rate <= 0.0 {
         return refused(&format!("no-dtype: {} has no such matmul", gpu.name));
     }
-    let hours = train.tokens * demand.model.training_flops(train.length) / (rate * TRAINING * KEPT) / 3600.0;
+    let hours = train.tokens / (KEPT * demand.model.training_rate(rate, train.length)) / 3600.0;
     let by = format!(
         "{TRAINING} of the matmul rate, of 9 published dense recipes (standard deviation of ln 0.07, mean error 9 %); {KEPT} of the \
          time kept through faults (arXiv 2407.21783); all 18 published rows of training, of tuned recipes, lie within x \

@@ -3,12 +3,12 @@
 use super::{Ending, Gathered, Printed, documents};
 use crate::{
     console,
-    judge::{self, Difference, Figure, Measured, history},
+    judge::{self, Difference, Measured, history},
     report::{self, Changed, Line},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 /// Finds since when a metric runs at another level, and what else changed there
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ type Told = (String, String, Vec<(f64, f64)>);
 /// Series in the order in which they first appear, their points in the order of time.
 fn table(text: &str, lower_is_better: &[String]) -> Result<Vec<Line>> {
     let mut series: Vec<Told> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for (at, row) in csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes()).deserialize().enumerate() {
         let Row { series: name, t, metric, value } = row.context("the columns are series,t,metric,value")?;
         if !(value.is_finite() && value > 0.0 && t.is_finite()) {
@@ -75,20 +75,26 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<Vec<Line>> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let higher_is_better = !lower_is_better.contains(&metric);
         let (at, values): (Vec<String>, Vec<f64>) = points.into_iter().map(|(t, value)| (t.to_string(), value)).unzip();
-        let changes = history::changes(&values, higher_is_better);
+        let history::Judged { changes, wanders } = history::judge(&values, higher_is_better);
         let changes = changes.into_iter().map(|change| Changed { change, differences: Vec::new() }).collect();
-        Line { series, metric, unit: String::new(), higher_is_better, at, values, changes }
+        Line { series, metric, unit: String::new(), higher_is_better, at, values, changes, wanders }
     };
     Ok(series.into_iter().map(line).collect())
 }
 
+/// What must be the same before two figures are points of one series. What else may change (driver, kernel, limits) may be the cause of a
+/// change of level, and is named where one is found; under another load, by another method or of other data it is another quantity.
+const APART: [&str; 3] = ["load", "method", "data"];
+
 /// Every metric of every device, in the order in which they first appear.
 fn records(paths: &[PathBuf]) -> Result<Vec<Line>> {
     let mut series: Vec<Vec<Measured>> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for document in documents(paths)? {
         for run in judge::measured(&document) {
-            let key = (run.device.clone(), run.hostname.clone().filter(|_| run.device == run.id), run.metric.clone(), run.figure);
+            let host = run.hostname.clone().filter(|_| run.device == run.id);
+            let apart = APART.map(|field| run.belongs(field).map(str::to_owned));
+            let key = (run.device.clone(), host, run.metric.clone(), run.figure, apart);
             let place = *places.entry(key).or_insert_with(|| {
                 series.push(Vec::new());
                 series.len() - 1
@@ -96,27 +102,39 @@ fn records(paths: &[PathBuf]) -> Result<Vec<Line>> {
             series[place].push(run);
         }
     }
-    Ok(series.iter().map(|runs| line(runs)).collect())
+    let mut lines: Vec<Line> = series.iter().map(|runs| line(runs)).collect();
+    let mut names: HashMap<(String, String), usize> = HashMap::new();
+    for line in &lines {
+        *names.entry((line.series.clone(), line.metric.clone())).or_default() += 1;
+    }
+    for (line, runs) in lines.iter_mut().zip(&series) {
+        if names[&(line.series.clone(), line.metric.clone())] > 1 {
+            let told = |field: &&str| format!("{field} {}", runs[0].belongs(field).unwrap_or("not told"));
+            let apart: Vec<String> = APART[1..].iter().map(told).collect();
+            line.metric = format!("{} [{}]", line.metric, apart.join(", "));
+        }
+    }
+    Ok(lines)
 }
 
 fn line(runs: &[Measured]) -> Line {
     let first = &runs[0];
     let values: Vec<f64> = runs.iter().map(|run| run.value).collect();
-    let changes = history::changes(&values, first.metric.higher_is_better);
+    let history::Judged { changes, wanders } = history::judge(&values, first.metric.higher_is_better);
     let explained = |change: history::Change| {
         let differences = (change.first.max(1)..=change.last).flat_map(|at| between(&runs[at - 1], &runs[at])).collect();
         Changed { change, differences }
     };
-    let burst = if first.figure == Figure::Burst { " (burst)" } else { "" };
     let node = first.hostname.as_deref().map(|node| format!("{node} ")).unwrap_or_default();
     Line {
         series: format!("{node}{}", first.device),
-        metric: format!("{}{burst}", first.metric.name),
+        metric: first.label(),
         unit: first.metric.unit.clone(),
         higher_is_better: first.metric.higher_is_better,
         at: runs.iter().map(|run| run.started_at.clone()).collect(),
         values,
         changes: changes.into_iter().map(explained).collect(),
+        wanders,
     }
 }
 

@@ -21,7 +21,7 @@ use std::{
   assay peers fleet.csv --lower-is-better p50_us
 
 A node with several records is judged by its latest, and beside its peers against its own past.
-Exit codes: 0 no node is slow, 1 some are, 2 bad input or usage, 3 too few nodes to be peers")]
+Exit codes: 0 no node is slow (though some may be suspected), 1 some are, 2 bad input or usage, 3 too few nodes to be peers")]
 pub struct Arguments {
     #[command(flatten)]
     gathered: Gathered,
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     } else {
         console::print_styled(report::peers(&fleets, arguments.printed.paper()))?;
     }
-    let slow = fleets.iter().filter_map(|fleet| fleet.judged.as_ref()).any(|judged| !judged.outliers.is_empty());
+    let slow = fleets.iter().filter_map(|fleet| fleet.judged.as_ref()).any(|judged| judged.slow() > 0);
     Ok(if slow {
         Ending::Bad
     } else if fleets.iter().any(|fleet| fleet.judged.is_some()) {
@@ -121,50 +121,93 @@ fn log(cell: &str) -> Result<f64> {
 /// What a node's latest run is against its earlier ones, metric by metric.
 type Own = HashMap<String, Vec<(String, pair::Judged)>>;
 
+/// What must be the same before two nodes are held against each other in a metric, beside its name, figure and load.
+const APART: [&str; 3] = ["method", "kernel", "data"];
+/// Where work over time of some node lacks so much more than the middle of its blocks, as a logarithm, it is a metric of its own.
+const SLOW_BLOCKS: f64 = 0.02;
+
+/// A metric of nodes that are peers in it: label, and the fields of `APART`.
+type Key = (String, [Option<String>; 3]);
+
+/// Runs of one node by label, oldest first.
+type Node = BTreeMap<String, Vec<Measured>>;
+
 /// Fleets by model. A node is a device of a host.
 fn records(paths: &[PathBuf]) -> Result<(Vec<String>, Vec<peers::Peers>, Own)> {
-    let mut runs: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<Measured>>>> = BTreeMap::new();
+    let mut runs: BTreeMap<String, BTreeMap<String, Node>> = BTreeMap::new();
     for document in documents(paths)? {
         for run in judge::measured(&document) {
-            let model = run.identity.0.get("device").cloned().flatten().unwrap_or_default();
+            let model = run.belongs("device").unwrap_or_default().to_owned();
             let node = run.hostname.as_deref().map_or_else(|| run.device.clone(), |host| format!("{host} {}", run.device));
-            runs.entry(model).or_default().entry(node).or_default().entry(run.metric.name.clone()).or_default().push(run);
+            runs.entry(model).or_default().entry(node).or_default().entry(run.label()).or_default().push(run);
         }
     }
-    let (mut names, mut all, mut own) = (Vec::new(), Vec::new(), Own::new());
-    for (model, nodes) in runs {
-        let mut metrics: Vec<String> = nodes.values().flat_map(|node| node.keys().cloned()).collect();
-        metrics.sort();
-        metrics.dedup();
-        let count = metrics.len();
-        let mut peers =
-            peers::Peers { logs: vec![Vec::new(); count], sensors: vec![Vec::new(); count], metrics, ..peers::Peers::default() };
-        for (node, by_metric) in &nodes {
-            for (at, metric) in peers.metrics.iter().enumerate() {
-                let latest = by_metric.get(metric).and_then(|runs| runs.last());
-                peers.logs[at].push(latest.map_or(f64::NAN, |run| run.location.log));
-                peers.sensors[at].push(latest.map(|run| run.sensors).unwrap_or_default());
-                if latest.is_some_and(|run| run.metric.unit == "B/s") && !peers.memory_bound.contains(&at) {
-                    peers.memory_bound.push(at);
-                }
-            }
-            peers.nodes.push(node.clone());
-            peers.groups.push(String::new());
-            own.insert(node.clone(), past(by_metric));
-        }
-        names.push(model);
-        all.push(peers);
+    let mut own = Own::new();
+    for (node, by_metric) in runs.values().flatten() {
+        own.insert(node.clone(), past(by_metric));
     }
+    let (names, all) = runs.into_iter().map(|(model, nodes)| (model, fleet(&nodes))).unzip();
     Ok((names, all, own))
 }
 
+/// Nodes of one model by the latest run of each metric that enough of them measured alike.
+fn fleet(nodes: &BTreeMap<String, Node>) -> peers::Peers {
+    let mut latest: BTreeMap<Key, Vec<Option<&Measured>>> = BTreeMap::new();
+    for (at, node) in nodes.values().enumerate() {
+        for (label, run) in node.iter().filter_map(|(label, runs)| Some((label, runs.last()?))) {
+            let key = (label.clone(), APART.map(|field| run.belongs(field).map(str::to_owned)));
+            latest.entry(key).or_insert_with(|| vec![None; nodes.len()])[at] = Some(run);
+        }
+    }
+    let enough = |key: &&Key| latest[*key].iter().flatten().count() >= peers::FEWEST;
+    let (keys, few): (Vec<&Key>, Vec<&Key>) = latest.keys().partition(enough);
+    if nodes.len() >= peers::FEWEST && !few.is_empty() {
+        let some: Vec<String> = few.iter().take(3).map(|key| name(key, &latest)).collect();
+        let more = few.len() - some.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        eprintln!("assay: fewer than {} nodes measured alike, so not judged: {}{more}", peers::FEWEST, some.join("; "));
+    }
+    let names: Vec<String> = nodes.keys().cloned().collect();
+    let mut peers = peers::Peers { groups: vec![String::new(); names.len()], nodes: names, ..peers::Peers::default() };
+    for key in keys {
+        let runs = &latest[key];
+        let middle: Vec<f64> = runs.iter().map(|run| run.map_or(f64::NAN, |run| run.location.log)).collect();
+        let whole = |run: &Measured| run.location.whole.map_or(run.location.log, |whole| whole.log);
+        let whole: Vec<f64> = runs.iter().map(|run| run.map_or(f64::NAN, whole)).collect();
+        let slow = middle.iter().zip(&whole).any(|(middle, whole)| middle - whole > SLOW_BLOCKS);
+        let called = name(key, &latest);
+        let over_time = slow.then(|| (format!("{called}, work over time"), whole));
+        for (called, logs) in std::iter::once((called, middle)).chain(over_time) {
+            if runs.iter().flatten().any(|run| run.metric.unit == "B/s") {
+                peers.memory_bound.push(peers.metrics.len());
+            }
+            peers.metrics.push(called);
+            peers.logs.push(logs);
+            peers.sensors.push(runs.iter().map(|run| run.map(|run| run.sensors).unwrap_or_default()).collect());
+        }
+    }
+    peers
+}
+
+/// With what tells it from another metric of the same label, where there is one.
+fn name<T>((label, apart): &Key, all: &BTreeMap<Key, T>) -> String {
+    let twins: Vec<&[Option<String>; 3]> = all.keys().filter(|key| key.0 == *label).map(|key| &key.1).collect();
+    let differs = |at: &usize| twins.iter().any(|twin| twin[*at] != apart[*at]);
+    let short = |value: &str| value.chars().take(15).collect::<String>();
+    let told = |at: usize| format!("{} {}", APART[at], apart[at].as_deref().map_or_else(|| "not told".to_owned(), short));
+    let told: Vec<String> = (0..APART.len()).filter(differs).map(told).collect();
+    if told.is_empty() { label.clone() } else { format!("{label} [{}]", told.join(", ")) }
+}
+
 /// A node against itself: what was measured alike before its latest run.
-fn past(by_metric: &BTreeMap<String, Vec<Measured>>) -> Vec<(String, pair::Judged)> {
+fn past(by_metric: &Node) -> Vec<(String, pair::Judged)> {
     let judged = by_metric.iter().filter_map(|(metric, runs)| {
         let (latest, before) = runs.split_last()?;
         let alike = before.iter().filter(|run| run.figure == latest.figure && run.identity == latest.identity);
-        let before: Vec<_> = alike.map(|run| run.location).collect();
-        Some((metric.clone(), pair::judge(&before, &[latest.location], &pair::Terms::default())?))
+        let before: Vec<&Measured> = alike.collect();
+        let sessions = judge::Sessions::of(&before, &[latest]);
+        let locations: Vec<_> = before.iter().map(|run| run.location).collect();
+        Some((metric.clone(), pair::judge_sessions(&locations, &[latest.location], &sessions, &pair::Terms::default())?))
     });
     judged.collect()
 }

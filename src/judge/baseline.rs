@@ -3,7 +3,7 @@
 //! Plain JSON, a figure a line, so that a change can be read in a diff. It may be edited by hand, a margin above all, and is looked
 //! through whenever it is read: units, provenance, figures that contradict each other, and a margin under which nothing can fail.
 
-use super::{Figure, Identity, Location, Measured, Metric, Pooled, Prior, Sensors, pair};
+use super::{Figure, Identity, Location, Measured, Metric, Pooled, Priors, Sensors, Squares, Whole, pair, sessions::numbered};
 use crate::record::{Limit, RateUnit, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +63,13 @@ pub enum Kind {
     Burst,
 }
 
+impl Kind {
+    #[must_use]
+    pub fn figure(self) -> Figure {
+        if self == Self::Burst { Figure::Burst } else { Figure::Sustained }
+    }
+}
+
 /// How much a run differs from the next, of all that were ever taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,11 +79,11 @@ pub struct Spread {
     pub df: f64,
     /// What runs told that are kept no longer.
     #[serde(default, skip_serializing_if = "is_none")]
-    pub retired: Pooled,
+    pub retired: Squares,
 }
 
-fn is_none(retired: &Pooled) -> bool {
-    retired.df == 0.0
+fn is_none(retired: &Squares) -> bool {
+    *retired == Squares::default()
 }
 
 /// One run of one metric.
@@ -171,6 +178,12 @@ impl Baseline {
         faults
     }
 
+    /// Under what load a metric was measured.
+    #[must_use]
+    pub fn load<'a>(&'a self, kept: &'a Kept) -> Option<&'a str> {
+        kept.identity.get("load").or_else(|| self.identity.0.get("load"))?.as_deref()
+    }
+
     /// All runs of all metrics, to be held against others.
     #[must_use]
     pub fn measured(&self, kept: &Kept) -> Vec<Measured> {
@@ -182,23 +195,17 @@ impl Baseline {
     /// What it knows of how runs of this metric differ on this make of device, of all its cards together. Runs whose records are
     /// among `but` are left out: who compares them reckons with them anyway.
     #[must_use]
-    pub fn spread_of(&self, run: &Measured, but: &[&str]) -> Pooled {
-        let kind = if run.figure == Figure::Burst { Kind::Burst } else { Kind::Sustained };
+    pub fn spread_of(&self, run: &Measured, but: &[&str]) -> Squares {
         let alike = |kept: &&Kept| {
             let same = |field: &str| {
                 let own = kept.identity.get(field).or_else(|| self.identity.0.get(field));
                 own.cloned().flatten() == run.identity.0.get(field).cloned().flatten()
             };
-            kept.metric == run.metric.name && kept.unit == run.metric.unit && kept.figure == kind && same("device") && same("load")
+            let same_metric = kept.metric == run.metric.name && kept.unit == run.metric.unit && kept.figure.figure() == run.figure;
+            same_metric && same("device") && same("load")
         };
-        let told = |kept: &Kept| {
-            let others: Vec<Location> =
-                kept.runs.iter().filter(|run| !but.contains(&run.record.as_str())).map(|run| run.location).collect();
-            let (Pooled { squares, df }, retired) = (pair::pooled(&[&others]), kept.spread.retired);
-            Pooled { squares: squares + retired.squares, df: df + retired.df }
-        };
-        let each = self.metrics.iter().filter(alike).map(told);
-        each.fold(Pooled::default(), |sum, told| Pooled { squares: sum.squares + told.squares, df: sum.df + told.df })
+        let each = self.metrics.iter().filter(alike).map(|kept| kept.spread.retired + kept.squares_without(but));
+        each.fold(Squares::default(), |sum, told| sum + told)
     }
 
     /// Moves what all metrics belong to out of each.
@@ -264,35 +271,56 @@ impl Kept {
 
     /// What is known of the spread beyond the runs that are kept, on top of what metrics in general are like.
     #[must_use]
-    pub fn prior(&self, general: Prior) -> Prior {
+    pub fn prior(&self, general: Priors) -> Priors {
         general.with(self.spread.retired)
     }
 
-    /// What the runs that are kept tell of the spread.
+    /// What the runs that are kept tell of the spread, within sessions and between them.
     #[must_use]
-    pub fn pooled(&self) -> Pooled {
-        let locations: Vec<Location> = self.runs.iter().map(|run| run.location).collect();
-        pair::pooled(&[&locations])
+    pub fn squares(&self) -> Squares {
+        self.squares_without(&[])
+    }
+
+    fn squares_without(&self, records: &[&str]) -> Squares {
+        let runs: Vec<&Run> = self.runs.iter().filter(|run| !records.contains(&run.record.as_str())).collect();
+        let sessions: Vec<_> = runs.iter().map(|run| (run.node.as_deref(), run.started_at.as_str())).collect();
+        pair::squares(&runs.iter().map(|run| run.location).collect::<Vec<_>>(), &numbered(&sessions))
     }
 
     /// Takes a run in, the eldest out where there are many, and reckons the spread anew.
     pub(super) fn take(&mut self, run: Run) {
         self.runs.push(run);
         self.runs.sort_by(|a, b| (&a.started_at, &a.record).cmp(&(&b.started_at, &b.record)));
-        let before = self.pooled();
+        let before = self.squares();
         let over = self.runs.len().saturating_sub(KEPT);
         self.runs.drain(..over);
-        let after = self.pooled();
-        let retired = &mut self.spread.retired;
-        // Squares about a mean never grow when a run is left out.
-        retired.squares += (before.squares - after.squares).max(0.0);
-        retired.df += before.df - after.df;
-        let (squares, df) = (after.squares + retired.squares, after.df + retired.df);
+        let (after, retired) = (self.squares(), &mut self.spread.retired);
+        let retire = |retired: &mut Pooled, before: Pooled, after: Pooled| {
+            // What a session is left with may lie further out than the whole of it did; then nothing is told of less.
+            if before.df > after.df {
+                retired.squares += (before.squares - after.squares).max(0.0);
+                retired.df += before.df - after.df;
+            }
+        };
+        retire(&mut retired.runs, before.runs, after.runs);
+        retire(&mut retired.sessions, before.sessions, after.sessions);
+        let all = after + *retired;
+        let (squares, df) = (all.runs.squares + all.sessions.squares, all.runs.df + all.sessions.df);
         self.spread = Spread { sd: if df > 0.0 { (squares / df).sqrt() } else { 0.0 }, df, retired: *retired };
     }
 }
 
 impl Run {
+    /// With what older versions kept of work over time in the quoted figure alone.
+    fn located(&self, kept: &Kept) -> Location {
+        let quoted = |run: &Self| {
+            let whole = Location::quoted(run.value, run.low?, run.high?, kept.higher_is_better)?;
+            Some(Whole { log: whole.log, error: whole.error? })
+        };
+        let whole = self.location.whole.or_else(|| quoted(self).filter(|_| self.location.about.is_some()));
+        Location { whole, ..self.location }
+    }
+
     fn measured(&self, kept: &Kept, identity: &Identity) -> Measured {
         let limit = match self.limiter.as_deref() {
             Some("thermal") => Some(Limit::Thermal),
@@ -307,8 +335,8 @@ impl Run {
             hostname: self.node.clone(),
             identity: identity.clone(),
             around: self.around.clone(),
-            figure: if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained },
-            location: self.location,
+            figure: kept.figure.figure(),
+            location: self.located(kept),
             value: self.value,
             status: self.status,
             sensors: Sensors { sm_mhz: self.sm_mhz, memory_mhz: self.memory_mhz, watts: self.watts, celsius: self.celsius, limit },

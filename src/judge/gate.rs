@@ -2,76 +2,21 @@
 //! inconclusive.
 
 use super::{
-    Baseline, Compared, Figure, Identity, Kept, Measured, Prior,
+    Baseline, Candidate, Compared, Figure, Identity, Kept, Measured, Priors, Squares,
     baseline::{BASELINE, Kind, Run, Spread},
-    measured,
+    candidate::Told,
+    measured::label,
     pair::{self, Judged, Terms, Verdict},
     sides,
 };
-use crate::record::{Document, Entry, Interval, Outcome, Status};
+use crate::record::{Interval, Status};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Sessions of a metric from which on only what is ok is taken in.
+const GROWN: usize = 5;
 /// Days after which a new baseline calls itself old.
 const EXPIRES: u32 = 180;
-
-/// What is held against a baseline.
-#[derive(Clone, Debug, Default)]
-pub struct Candidate {
-    runs: Vec<(Measured, Told)>,
-    /// What was tried and gave no figure: `(metric, device)` and why, with whether it ought to have.
-    without: BTreeMap<(String, String), (bool, String)>,
-}
-
-/// What a record says of a figure beyond what is judged.
-#[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    quoted: Option<Interval>,
-    /// 5 %, 50 % and 95 % quantiles of blocks.
-    quantiles: Option<[f64; 3]>,
-    seconds: f64,
-}
-
-impl Candidate {
-    /// Adds what a record holds.
-    pub fn add(&mut self, document: &Document) {
-        let entries: BTreeMap<(String, &str), &Entry> =
-            document.entries.iter().map(|entry| ((named(entry), entry.device.id.as_str()), entry)).collect();
-        for run in measured(document) {
-            let told = entries.get(&(run.metric.name.clone(), run.id.as_str())).map(|entry| told(entry));
-            self.runs.push((run, told.unwrap_or_default()));
-        }
-        for entry in document.entries.iter().filter(|entry| entry.outcome != Outcome::Measured) {
-            let broken = matches!(entry.outcome, Outcome::Failed | Outcome::Invalid);
-            let why = format!("{}: {}", entry.outcome.name(), entry.reason.as_deref().unwrap_or("no reason"));
-            // By its workload alone: one that never began knows no variant.
-            self.without.insert((entry.workload.id.clone(), entry.device.id.clone()), (broken, why));
-        }
-    }
-
-    /// Runs of somebody's own numbers.
-    pub fn add_run(&mut self, run: Measured) {
-        self.runs.push((run, Told::default()));
-    }
-
-    fn why_not(&self, kept: &Kept) -> Option<&(bool, String)> {
-        let workload = kept.metric.split('@').next().unwrap_or(&kept.metric);
-        self.without.get(&(workload.to_owned(), kept.id.clone()))
-    }
-}
-
-fn named(entry: &Entry) -> String {
-    format!("{}@{}", entry.workload.id, entry.workload.variant)
-}
-
-fn told(entry: &Entry) -> Told {
-    let rate = entry.rate.as_ref();
-    Told {
-        quoted: rate.and_then(crate::record::Rate::best),
-        quantiles: rate.and_then(|rate| rate.sustained).map(|s| [s.p05, s.p50, s.p95]),
-        seconds: entry.sampling.as_ref().map_or(0.0, |sampling| sampling.seconds),
-    }
-}
 
 /// What every metric came to, and all together.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +24,7 @@ pub struct Check {
     pub verdict: Verdict,
     pub rows: Vec<Row>,
     pub absent: Vec<Absent>,
-    /// Metrics that the baseline does not know.
+    /// Metrics that the baseline does not know, with figure and load, and the device of each.
     pub unknown: Vec<(String, String)>,
 }
 
@@ -102,6 +47,7 @@ pub struct Row {
 /// A metric of the baseline without a figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Absent {
+    /// With figure and load.
     pub metric: String,
     pub id: String,
     /// It ought to have given a figure, and failed or was wrong.
@@ -124,25 +70,22 @@ pub struct Rules {
 pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check {
     let mut by_name: BTreeMap<&str, Vec<&(Measured, Told)>> = BTreeMap::new();
     candidate.runs.iter().for_each(|run| by_name.entry(&run.0.metric.name).or_default().push(run));
-    let spreads: Vec<_> = baseline.metrics.iter().map(Kept::pooled).collect();
-    let general = Prior::learned(&spreads).unwrap_or(rules.terms.prior);
+    let general = rules.terms.prior.learned(&baseline.metrics.iter().map(Kept::squares).collect::<Vec<_>>());
     let mut rows = Vec::new();
     let mut absent = Vec::new();
     for kept in &baseline.metrics {
         let runs = by_name.get(kept.metric.as_str()).map_or(&[][..], Vec::as_slice);
         match row(baseline, kept, runs, general, rules) {
             Some(row) => rows.push(row),
-            None => absent.push(missing(kept, candidate)),
+            None => absent.push(missing(kept, baseline.load(kept), candidate)),
         }
     }
     adjust(&mut rows, rules);
-    let known: BTreeSet<&str> = baseline.metrics.iter().map(|kept| kept.metric.as_str()).collect();
-    let unknown: BTreeSet<(String, String)> = candidate
-        .runs
-        .iter()
-        .filter(|(run, _)| !known.contains(run.metric.name.as_str()))
-        .map(|(run, _)| (run.metric.name.clone(), run.id.clone()))
-        .collect();
+    let known: BTreeSet<(&str, Option<&str>)> =
+        baseline.metrics.iter().map(|kept| (kept.metric.as_str(), baseline.load(kept))).collect();
+    let strange = |(run, _): &&(Measured, Told)| !known.contains(&(run.metric.name.as_str(), run.load()));
+    let unknown: BTreeSet<(String, String)> =
+        candidate.runs.iter().filter(strange).map(|(run, _)| (run.label(), run.id.clone())).collect();
     let mut verdicts: Vec<Verdict> = rows.iter().map(|row| row.compared.judged.verdict).collect();
     verdicts.extend(absent.iter().filter_map(|absent| match (absent.broken, rules.partial) {
         (true, _) => Some(Verdict::Regressed),
@@ -154,7 +97,7 @@ pub fn check(baseline: &Baseline, candidate: &Candidate, rules: &Rules) -> Check
     Check { verdict, rows, absent, unknown: unknown.into_iter().collect() }
 }
 
-fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Prior, rules: &Rules) -> Option<Row> {
+fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Priors, rules: &Rules) -> Option<Row> {
     let mut before = baseline.measured(kept);
     let after: Vec<Measured> = runs.iter().map(|(run, _)| run.clone()).collect();
     // A run that was taken in is held against the others, not against itself.
@@ -164,10 +107,10 @@ fn row(baseline: &Baseline, kept: &Kept, runs: &[&(Measured, Told)], general: Pr
     }
     let terms = Terms { prior: kept.prior(general), margin: kept.margin.unwrap_or(rules.terms.margin), ..rules.terms };
     let compared = sides(&before, &after, &terms, rules.across, None).into_iter().next()?;
-    // The same runs that were compared: of this card, else of the device of this name.
-    let figure = if kept.figure == Kind::Burst { Figure::Burst } else { Figure::Sustained };
-    let of_card = runs.iter().any(|(run, _)| run.device == kept.device && run.figure == figure);
-    let mine = |run: &Measured| run.figure == figure && if of_card { run.device == kept.device } else { run.id == kept.id };
+    // The same runs that were compared: of this load, and of this card, else of the device of this name.
+    let alike = |run: &Measured| run.figure == kept.figure.figure() && run.load() == baseline.load(kept);
+    let of_card = runs.iter().any(|(run, _)| run.device == kept.device && alike(run));
+    let mine = |run: &Measured| alike(run) && if of_card { run.device == kept.device } else { run.id == kept.id };
     let mut mine: Vec<&(Measured, Told)> = runs.iter().filter(|(run, _)| mine(run)).copied().collect();
     mine.sort_by(|(a, _), (b, _)| a.started_at.cmp(&b.started_at));
     let figure = mean(&mine, &compared.judged, kept.higher_is_better)?;
@@ -204,9 +147,9 @@ fn adjust(rows: &mut [Row], rules: &Rules) {
     }
 }
 
-fn missing(kept: &Kept, candidate: &Candidate) -> Absent {
-    let (broken, why) = candidate.why_not(kept).cloned().unwrap_or_else(|| (false, "not measured".into()));
-    Absent { metric: kept.metric.clone(), id: kept.id.clone(), broken, why }
+fn missing(kept: &Kept, load: Option<&str>, candidate: &Candidate) -> Absent {
+    let (broken, why) = candidate.why_not(kept, load).cloned().unwrap_or_else(|| (false, "not measured".into()));
+    Absent { metric: label(&kept.metric, kept.figure.figure(), load), id: kept.id.clone(), broken, why }
 }
 
 /// Why a figure is left out of a baseline that takes steady ones alone.
@@ -221,7 +164,7 @@ pub struct Taken {
     pub left_out: BTreeMap<String, usize>,
 }
 
-/// Takes steady runs into a baseline: of metrics that are ok by `check`, or that it does not know yet. Nothing at all where something
+/// Takes steady runs into a baseline: of metrics that are ok by `check`, that it does not know yet, or of which it has few sessions. Nothing at all where something
 /// regressed, broke or cannot be compared: such a machine is no measure for others.
 #[must_use]
 pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>, unsteady: bool) -> (Baseline, Taken) {
@@ -232,15 +175,15 @@ pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>,
         check.rows.iter().any(bad) || check.absent.iter().any(|absent| absent.broken)
     });
     for (run, told) in &candidate.runs {
-        let verdict = check.and_then(|check| check.rows.iter().find(|row| row.is_of(run))).map(|row| row.compared.judged.verdict);
+        let row = check.and_then(|check| check.rows.iter().find(|row| row.is_of(run)));
         let left_out = if refused {
             Some("something regressed, broke or cannot be compared".to_owned())
         } else if run.status != Status::Steady && !unsteady {
             Some(format!("{NOT_STEADY}: {}", run.status.name()))
         } else {
-            match verdict {
-                Some(Verdict::Ok) | None => next.take(run, told),
-                Some(other) => Some(format!("{}, not ok", other.name())),
+            match row {
+                Some(row) if !row.is_good() => Some(format!("{}, not ok", row.compared.judged.verdict.name())),
+                _ => next.take(run, told),
             }
         };
         match left_out {
@@ -253,8 +196,17 @@ pub fn update(baseline: &Baseline, candidate: &Candidate, check: Option<&Check>,
 }
 
 impl Row {
+    /// Ok; or inconclusive only because the baseline is too young to tell, or it would never grow.
+    fn is_good(&self) -> bool {
+        let judged = &self.compared.judged;
+        let young = judged.baseline_sessions < GROWN && judged.verdict == Verdict::Inconclusive;
+        let harmless = judged.ratio.value > 1.0 - self.margin && judged.over_time.is_none_or(|over| over.value > 1.0 - self.margin);
+        judged.verdict == Verdict::Ok || young && harmless
+    }
+
     fn is_of(&self, run: &Measured) -> bool {
-        self.compared.metric == run.metric && self.id == run.id && self.compared.figure == run.figure
+        let Compared { metric, figure, load, .. } = &self.compared;
+        *metric == run.metric && self.id == run.id && *figure == run.figure && load.as_deref() == run.load()
     }
 }
 
@@ -279,12 +231,8 @@ impl Baseline {
         let shared = self.identity.clone();
         let whole = |kept: &Kept| shared.0.iter().chain(&kept.identity).map(|(n, v)| (n.clone(), v.clone())).collect();
         let same = |kept: &&mut Kept| {
-            let load = |identity: &BTreeMap<_, _>| identity.get("load").cloned();
-            let mine: BTreeMap<String, Option<String>> = whole(kept);
-            kept.metric == run.metric.name
-                && kept.device == run.device
-                && kept.figure == kind
-                && load(&mine) == load(&run.identity.0)
+            let load = kept.identity.get("load").or_else(|| shared.0.get("load")).cloned().flatten();
+            kept.metric == run.metric.name && kept.device == run.device && kept.figure == kind && load.as_deref() == run.load()
         };
         let kept = match self.metrics.iter_mut().find(same) {
             Some(kept) if Identity(whole(kept)) != run.identity => return Some("it belongs to something else".into()),
@@ -315,7 +263,7 @@ impl Kept {
             figure,
             margin: None,
             identity: own.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            spread: Spread { sd: 0.0, df: 0.0, retired: super::Pooled::default() },
+            spread: Spread { sd: 0.0, df: 0.0, retired: Squares::default() },
             runs: Vec::new(),
         }
     }

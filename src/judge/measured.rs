@@ -1,6 +1,6 @@
 //! What records say of one metric of one device: its runs, what they belong to, and what the sensors said meanwhile.
 
-use super::{Identity, Location, Metric, locate};
+use super::{Identity, Location, Metric, Whole, locate};
 use crate::record::{Block, Document, Entry, Limit, Outcome, Rate, RateUnit, Status};
 
 /// Which figure of an entry it is.
@@ -9,6 +9,13 @@ pub enum Figure {
     Sustained,
     /// Where the measurement was too short to say anything of the long run.
     Burst,
+}
+
+impl Figure {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        if self == Self::Burst { "burst" } else { "sustained" }
+    }
 }
 
 /// What the sensors said while a run went on; blank where they did not.
@@ -45,6 +52,38 @@ pub struct Measured {
     pub run: String,
 }
 
+impl Measured {
+    /// Alone, or together with how many other devices; blank where it is not told.
+    #[must_use]
+    pub fn load(&self) -> Option<&str> {
+        self.belongs("load")
+    }
+
+    /// A field of its identity.
+    #[must_use]
+    pub fn belongs(&self, field: &str) -> Option<&str> {
+        self.identity.0.get(field)?.as_deref()
+    }
+
+    /// Metric, figure and load, as [`label`] writes them.
+    #[must_use]
+    pub fn label(&self) -> String {
+        label(&self.metric.name, self.figure, self.load())
+    }
+}
+
+/// Metric, figure and load as a person reads them, and as they are told apart wherever figures go by a name: what a device does beside
+/// others is another figure than what it does alone. What is usual is not said.
+#[must_use]
+pub fn label(name: &str, figure: Figure, load: Option<&str>) -> String {
+    let burst = (figure == Figure::Burst).then_some("burst");
+    let more: Vec<&str> = burst.into_iter().chain(load.filter(|load| *load != ALONE)).collect();
+    if more.is_empty() { name.to_owned() } else { format!("{name} ({})", more.join(", ")) }
+}
+
+/// The load that is not said.
+const ALONE: &str = "alone";
+
 /// Blocks without which the interval of the entry is taken as it stands.
 const FEWEST: usize = 12;
 
@@ -78,18 +117,21 @@ fn of(document: &Document, entry: &Entry) -> Option<Measured> {
     })
 }
 
-/// A sustained figure by its blocks, so that a few slow ones do not decide it; else as the record quotes it.
+/// A sustained figure by its blocks, so that a few slow ones do not decide it, and beside it what the record quotes, in which they
+/// count by the time they took; else as the record quotes it.
 fn location(entry: &Entry, rate: &Rate, figure: Figure) -> Option<Location> {
     let higher_is_better = rate.unit != RateUnit::Seconds;
+    let quoted = rate.best()?;
     let from = entry.sampling.as_ref().map_or(0.0, |sampling| sampling.discarded);
     let retained: Vec<&Block> = entry.series.iter().filter(|block| block.t >= from && block.launches > 0).collect();
     if figure == Figure::Sustained && retained.len() >= FEWEST {
         let rates: Vec<f64> = retained.iter().map(|block| rate.unit.rate(&entry.work, block.launches, block.seconds)).collect();
         if let Ok(location) = locate(&rates, higher_is_better) {
-            return Some(location);
+            let blocks: Vec<(f64, f64)> = retained.iter().map(|block| (block.launches as f64, block.seconds)).collect();
+            let quoted = Location::quoted(quoted.value, quoted.low, quoted.high, higher_is_better)?;
+            return Some(Location { whole: Some(Whole { log: quoted.log, ..Whole::of(&blocks) }), ..location });
         }
     }
-    let quoted = rate.best()?;
     Location::quoted(quoted.value, quoted.low, quoted.high, higher_is_better)
 }
 
@@ -103,5 +145,21 @@ fn sensors(entry: &Entry) -> Sensors {
         watts: mean(telemetry.and_then(|telemetry| telemetry.watts)),
         celsius: mean(telemetry.and_then(|telemetry| telemetry.celsius)),
         limit: longest.and_then(|state| Limit::primary(&state.limits)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_usual_stands_in_the_name() {
+        let labels = [
+            label("m@own", Figure::Sustained, Some("alone")),
+            label("m@own", Figure::Burst, None),
+            label("m@own", Figure::Burst, Some("together(8)")),
+            label("m@own", Figure::Sustained, Some("together(8)")),
+        ];
+        assert_eq!(labels, ["m@own", "m@own (burst)", "m@own (burst, together(8))", "m@own (together(8))"]);
     }
 }

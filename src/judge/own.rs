@@ -1,4 +1,5 @@
-//! Numbers of somebody's own: `{metric, unit, higher_is_better, runs: [[samples in time order]…]}`, or a list of such.
+//! Numbers of somebody's own: `{metric, unit, higher_is_better, runs: [[samples in time order]…]}`, with `started_at` of each run where it
+//! is known, or a list of such.
 
 use super::{Figure, Identity, Measured, Metric, Sensors, locate};
 use crate::record::Status;
@@ -11,6 +12,8 @@ struct Own {
     unit: String,
     higher_is_better: bool,
     runs: Vec<Vec<f64>>,
+    /// RFC 3339, a run each. Without it all runs are taken to be of this moment, so of one session.
+    started_at: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -35,10 +38,17 @@ pub fn own(text: &str, name: &str, now: &str) -> Result<Vec<Measured>, String> {
         Err(error) => return Err(format!("neither a record nor JSON: {error}")),
     };
     let mut all = Vec::new();
-    for Own { metric, unit, higher_is_better, runs } in own {
+    for Own { metric, unit, higher_is_better, runs, started_at } in own {
         let short: String = metric.chars().filter(|c| !c.is_control()).take(160).collect();
         if runs.is_empty() || unit.trim().is_empty() {
             return Err(format!("{short}: no {}", if runs.is_empty() { "run" } else { "unit" }));
+        }
+        let started: Vec<&str> = match &started_at {
+            Some(all) => all.iter().map(String::as_str).collect(),
+            None => vec![now; runs.len()],
+        };
+        if started.len() != runs.len() || started_at.is_some() && started.iter().any(|at| at.parse::<jiff::Timestamp>().is_err()) {
+            return Err(format!("{short}: started_at is a time of each run, as 2026-01-02T03:04:05Z"));
         }
         let metric = Metric { name: short, unit, higher_is_better };
         for (number, samples) in runs.iter().enumerate() {
@@ -58,7 +68,7 @@ pub fn own(text: &str, name: &str, now: &str) -> Result<Vec<Measured>, String> {
                 // Whose numbers they are, says what they are worth.
                 status: Status::Steady,
                 sensors: Sensors::default(),
-                started_at: now.into(),
+                started_at: started[number].into(),
                 run: format!("{name}#{number}.{:08x}", digest(samples)),
             });
         }
@@ -89,6 +99,8 @@ mod tests {
             (one.replace("4.0", "-4.0"), "run 1"),
             (one.replace("[4.0]", "[]"), "without samples"),
             (one.replace("\"ns\"", "\" \""), "no unit"),
+            (one.replace("\"unit\"", "\"started_at\": [\"2026-01-02T03:04:05Z\"], \"unit\""), "a time of each run"),
+            (one.replace("\"unit\"", "\"started_at\": [\"yesterday\", \"today\"], \"unit\""), "a time of each run"),
             ("[]".to_owned(), "no metric"),
             ("{\"a\": 1}".to_owned(), "higher_is_better"),
             ("{".to_owned(), "JSON"),

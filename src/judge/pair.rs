@@ -1,12 +1,14 @@
 //! Baseline against candidate, run by run: `assay compare`, and each look of `assay check`.
 
 use super::{
-    Difference, Location, Pooled, Prior,
-    evidence::{Evidence, Point, spread},
+    Difference, Location, Prior, Priors, SESSIONS, Sessions, Squares,
+    evidence::{Evidence, Point},
+    sessions::Side,
 };
 use crate::record::Ratio;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
+use std::collections::BTreeSet;
 
 /// What became of a comparison. `Incomparable`: the sides differ in what a number belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,7 +57,7 @@ pub struct Terms {
     pub least: f64,
     /// One-sided level of a look.
     pub level: f64,
-    pub prior: Prior,
+    pub prior: Priors,
 }
 
 impl Terms {
@@ -69,7 +71,7 @@ impl Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { margin: 0.02, least: 0.003, level: 0.025, prior: Prior::default() }
+        Self { margin: 0.02, least: 0.003, level: 0.025, prior: Priors::default() }
     }
 }
 
@@ -79,6 +81,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Candidate over baseline as performance, with its interval: below 1 is slower, for times too.
     pub ratio: Ratio,
+    /// The same of work over time, in which a few slow blocks count in full; blank where the ratio is that already.
+    pub over_time: Option<Ratio>,
     /// One-sided, of a regression at least as clear when there is none.
     pub p: f64,
     /// After Benjamini and Hochberg over all metrics that were judged together.
@@ -87,7 +91,11 @@ pub struct Judged {
     pub detectable: f64,
     pub baseline_runs: usize,
     pub candidate_runs: usize,
-    /// Run-to-run standard deviation that was reckoned with, and its degrees of freedom.
+    /// Sessions of either side, and how many of them both have.
+    pub baseline_sessions: usize,
+    pub candidate_sessions: usize,
+    pub shared_sessions: usize,
+    /// Standard deviation of a run that was reckoned with, as if all were of sessions of their own, and its degrees of freedom.
     pub spread: Prior,
     /// Level was compared with level, since both sides jump between two and stay at each alike.
     pub by_levels: bool,
@@ -97,34 +105,38 @@ pub struct Judged {
     pub differences: Vec<Difference>,
 }
 
-/// Judges one metric; nothing where a side has no run.
+/// Judges one metric, as of sides that were measured in turns; nothing where a side has no run.
 #[must_use]
 pub fn judge(baseline: &[Location], candidate: &[Location], terms: &Terms) -> Option<Judged> {
+    judge_sessions(baseline, candidate, &Sessions::one(baseline.len(), candidate.len()), terms)
+}
+
+/// Judges one metric whose runs are of these sessions; nothing where a side has no run.
+#[must_use]
+pub fn judge_sessions(baseline: &[Location], candidate: &[Location], sessions: &Sessions, terms: &Terms) -> Option<Judged> {
     if baseline.is_empty() || candidate.is_empty() {
         return None;
     }
-    let Evidence { before, after, by_levels } = Evidence::of(baseline, candidate);
-    let known = mean(&[&before[..], &after[..]].concat(), |point| point.error);
-    let Pooled { squares, df } = spread(&[&before, &after]);
-    let total = terms.prior.df + df;
-    let variance = ((terms.prior.df * (terms.prior.sd.powi(2) + known) + squares) / total).max(known);
-    let error = (variance * (1.0 / before.len() as f64 + 1.0 / after.len() as f64)).sqrt();
-    let difference = mean(&after, |point| point.log) - mean(&before, |point| point.log);
-    let student = StudentsT::new(0.0, 1.0, total).ok()?;
-    let half = student.inverse_cdf(1.0 - terms.level) * error;
-    let ratio = Ratio { value: difference.exp(), low: (difference - half).exp(), high: (difference + half).exp() };
-    let p = student.cdf(difference / error);
-    let power = student.inverse_cdf(0.8) * error;
+    let evidence = Evidence::of(baseline, candidate, sessions);
+    let found = Reckoned::of(&evidence, terms)?;
+    let over_time = Evidence::over_time(baseline, candidate, sessions).and_then(|evidence| Reckoned::of(&evidence, terms));
+    // Of what counts towards the verdict the clearer one.
+    let p = over_time.as_ref().filter(|over| over.ratio.value <= 1.0 - terms.margin).map_or(found.p, |over| found.p.min(over.p));
+    let (before, after) = (distinct(&sessions.before), distinct(&sessions.after));
     let mut judged = Judged {
         verdict: Verdict::Inconclusive,
-        ratio,
+        ratio: found.ratio,
+        over_time: over_time.map(|over| over.ratio),
         p,
         p_adjusted: p,
-        detectable: 1.0 - (-(half + power).max(terms.least)).exp(),
+        detectable: 1.0 - (-found.visible.max(terms.least)).exp(),
         baseline_runs: baseline.len(),
         candidate_runs: candidate.len(),
-        spread: Prior { sd: variance.sqrt(), df: total },
-        by_levels,
+        baseline_sessions: before.len(),
+        candidate_sessions: after.len(),
+        shared_sessions: before.intersection(&after).count(),
+        spread: found.spread,
+        by_levels: evidence.by_levels,
         per_clock: None,
         cause: None,
         differences: Vec::new(),
@@ -133,22 +145,81 @@ pub fn judge(baseline: &[Location], candidate: &[Location], terms: &Terms) -> Op
     Some(judged)
 }
 
-fn mean(points: &[Point], of: fn(&Point) -> f64) -> f64 {
-    points.iter().map(of).sum::<f64>() / points.len() as f64
+fn distinct(sessions: &[usize]) -> BTreeSet<usize> {
+    sessions.iter().copied().collect()
+}
+
+/// The difference of two sides, with what is known of it.
+struct Reckoned {
+    ratio: Ratio,
+    p: f64,
+    /// The smallest loss that four of five such comparisons would show, as a logarithm.
+    visible: f64,
+    spread: Prior,
+}
+
+impl Reckoned {
+    /// A mean of sessions varies by what sessions do, of which those that both sides share fall out, and by what runs do within them.
+    fn of(Evidence { before, after, .. }: &Evidence, terms: &Terms) -> Option<Self> {
+        let known = before.iter().chain(after).map(|point| point.error).sum::<f64>() / (before.len() + after.len()) as f64;
+        let (one, other) = (Side::of(before), Side::of(after));
+        let told = one.squares + other.squares;
+        let Prior { sd, df } = terms.prior.runs;
+        let runs_df = df + told.runs.df;
+        let run = ((df * (sd.powi(2) + known) + told.runs.squares) / runs_df).max(known);
+        // A session's mean varies by its runs at the least: by `part` of what they do.
+        let (by_run, by_session) = (one.by_run() + other.by_run(), one.by_session(&other));
+        let part = by_run / (1.0 / one.sessions.len() as f64 + 1.0 / other.sessions.len() as f64);
+        // What is taken for granted of sessions is worth no more than what is known of runs.
+        let taken = Prior { df: SESSIONS.df.min(runs_df), ..SESSIONS };
+        let Prior { sd, df } = terms.prior.sessions.unwrap_or(taken);
+        let sessions_df = df + told.sessions.df;
+        let session = ((df * sd.powi(2).max(part * run) + told.sessions.squares) / sessions_df).max(part * known);
+        let (between, within) = (by_session * session, (by_run - by_session * part).max(0.0) * run);
+        let variance = between + within;
+        // Of two parts that are known unequally well (Satterthwaite 1946).
+        let total = variance.powi(2) / (between.powi(2) / sessions_df + within.powi(2) / runs_df);
+        let total = if total.is_finite() { total } else { runs_df };
+        // A side that varies by more than the other within its runs is not known better than that.
+        let error = variance.max(one.within + other.within).sqrt();
+        let difference = other.mean - one.mean;
+        let student = StudentsT::new(0.0, 1.0, total).ok()?;
+        let half = student.inverse_cdf(1.0 - terms.level) * error;
+        let apart = 1.0 / before.len() as f64 + 1.0 / after.len() as f64;
+        Some(Self {
+            ratio: Ratio { value: difference.exp(), low: (difference - half).exp(), high: (difference + half).exp() },
+            p: student.cdf(difference / error),
+            visible: half + student.inverse_cdf(0.8) * error,
+            spread: Prior { sd: (variance / apart).sqrt(), df: total },
+        })
+    }
 }
 
 /// The verdict of figures that were reckoned, with p as it is adjusted.
 #[must_use]
 pub fn verdict(judged: &Judged, terms: &Terms) -> Verdict {
     let Ratio { value, low, high } = judged.ratio;
-    if high < 1.0 && value <= 1.0 - terms.least && judged.p_adjusted <= 2.0 * terms.level {
+    let clear = judged.p_adjusted <= 2.0 * terms.level;
+    let gone = judged.over_time.is_some_and(|over| over.high < 1.0 && over.value <= 1.0 - terms.margin);
+    if clear && (high < 1.0 && value <= 1.0 - terms.least || gone) {
         Verdict::Regressed
+    } else if judged.loses_over_time(terms.margin) {
+        Verdict::Inconclusive
     } else if low > 1.0 && value >= 1.0 + terms.least {
         Verdict::Improved
     } else if low > 1.0 - terms.margin {
         Verdict::Ok
     } else {
         Verdict::Inconclusive
+    }
+}
+
+impl Judged {
+    /// Work over time, slow blocks and all, lost more than the margin, whatever most blocks say. Where level is compared with level
+    /// how long a run stays at each is left out on purpose, so there the loss must be excluded and not merely unseen.
+    #[must_use]
+    pub fn loses_over_time(&self, margin: f64) -> bool {
+        self.over_time.is_some_and(|over| if self.by_levels { over.low } else { over.value } < 1.0 - margin)
     }
 }
 
@@ -176,10 +247,9 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Squares of runs about the mean of their own side.
+/// What runs of one side tell of how they vary: within sessions, and between them.
 #[must_use]
-pub fn pooled(sides: &[&[Location]]) -> Pooled {
-    let points: Vec<Vec<Point>> =
-        sides.iter().map(|side| side.iter().map(|run| Point { log: run.log, error: 0.0 }).collect()).collect();
-    spread(&points.iter().map(Vec::as_slice).collect::<Vec<_>>())
+pub fn squares(runs: &[Location], sessions: &[usize]) -> Squares {
+    let point = |(run, session): (&Location, &usize)| Point { log: run.log, error: 0.0, session: *session };
+    Side::of(&runs.iter().zip(sessions).map(point).collect::<Vec<_>>()).squares
 }

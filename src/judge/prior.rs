@@ -1,6 +1,9 @@
 //! What is known of a metric's run-to-run spread before any run of it: learned from other metrics and from its past.
 
-use super::sample::{quantile, sorted};
+use super::{
+    Squares,
+    sample::{quantile, sorted},
+};
 use serde::{Deserialize, Serialize};
 
 /// A run-to-run standard deviation of the logarithm, and how many degrees of freedom that knowledge is worth.
@@ -18,9 +21,39 @@ pub struct Pooled {
 }
 
 impl Default for Prior {
-    /// For a metric of which nothing is known.
+    /// For a metric of which nothing is known: how much its runs vary then rests on them, and of one run a side next to nothing follows.
     fn default() -> Self {
-        Self { sd: 0.0027, df: 4.0 }
+        Self { sd: 0.003, df: 1.0 }
+    }
+}
+
+/// What is known before any run: of what runs of a session vary by, and of what sessions do.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Priors {
+    pub runs: Prior,
+    /// Means of sessions about their side. Nothing where no metric was measured in several.
+    pub sessions: Option<Prior>,
+}
+
+/// What sessions are taken to vary by where nothing tells it: so false alarms stay within the level up to twice as much.
+pub const SESSIONS: Prior = Prior { sd: 0.003, df: 2.0 };
+
+impl Priors {
+    /// These, and what runs and sessions of the metric itself told.
+    #[must_use]
+    pub fn with(self, told: Squares) -> Self {
+        let known = (told.sessions.df > 0.0).then(|| self.sessions.unwrap_or(SESSIONS).with(told.sessions));
+        Self { runs: self.runs.with(told.runs), sessions: known.or(self.sessions) }
+    }
+
+    /// With what many metrics tell of metrics in general. Metrics share their sessions, so of these they know no more than one of them.
+    #[must_use]
+    pub fn learned(self, metrics: &[Squares]) -> Self {
+        let of = |which: fn(&Squares) -> Pooled| metrics.iter().map(which).collect::<Vec<_>>();
+        let (runs, sessions) = (of(|squares| squares.runs), of(|squares| squares.sessions));
+        let most = sessions.iter().map(|pooled| pooled.df).fold(1.0, f64::max);
+        let sessions = Prior::learned(&sessions, SESSIONS).map(|prior| Prior { df: prior.df.min(most), ..prior });
+        Self { runs: Prior::learned(&runs, self.runs).unwrap_or(self.runs), sessions: sessions.or(self.sessions) }
     }
 }
 
@@ -32,18 +65,17 @@ impl Prior {
         Self { sd: ((self.sd.powi(2) * self.df + told.squares) / total).sqrt(), df: total }
     }
 
-    /// Learned from many metrics: the middle of their variances, and how far these agree, the closer to the default the fewer they are
+    /// Learned from many metrics: the middle of their variances, and how far these agree, the closer to what is usual the fewer they are
     /// (Smyth 2004). Nothing where fewer than three metrics have runs enough.
     #[must_use]
-    pub fn learned(metrics: &[Pooled]) -> Option<Self> {
+    pub fn learned(metrics: &[Pooled], usual: Self) -> Option<Self> {
         const FEWEST: usize = 3;
-        /// Metrics that the default is worth.
+        /// Metrics that what is usual is worth.
         const WORTH: f64 = 4.0;
         // The median of χ² over its degrees of freedom (Wilson and Hilferty 1931).
         let middle = |df: f64| (1.0 - 2.0 / (9.0 * df)).powi(3);
         let known: Vec<&Pooled> = metrics.iter().filter(|pooled| pooled.df >= 1.0 && pooled.squares > 0.0).collect();
         let logs: Vec<f64> = known.iter().map(|pooled| (pooled.squares / pooled.df / middle(pooled.df)).ln()).collect();
-        let usual = Self::default();
         let count = logs.len() as f64;
         let own = quantile(&sorted(&logs), 0.5);
         let learned = (own * count + 2.0 * usual.sd.ln() * WORTH) / (count + WORTH);
@@ -69,9 +101,9 @@ fn trigamma(shape: f64) -> f64 {
 }
 
 /// Degrees of freedom by which the logarithms of variances vary by this much, between bounds: neither is a prior worth nothing, nor
-/// does it outweigh a dozen runs.
+/// does it outweigh the runs of a metric that is wilder than most.
 fn degrees(variance: f64) -> f64 {
-    let (mut low, mut high) = (2.0_f64, 12.0_f64);
+    let (mut low, mut high) = (1.0_f64, 4.0_f64);
     for _ in 0..40 {
         let middle = f64::midpoint(low, high);
         if trigamma(middle / 2.0) > variance {
@@ -87,26 +119,41 @@ fn degrees(variance: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn learned(metrics: &[Pooled]) -> Option<Prior> {
+        Prior::learned(metrics, Prior::default())
+    }
+
     #[test]
     fn many_metrics_outweigh_the_default_and_few_say_nothing() {
         let noisy = Pooled { squares: 8.0 * 0.01_f64.powi(2), df: 8.0 };
-        assert_eq!(Prior::learned(&[noisy; 2]), None);
-        let (few, many) = (Prior::learned(&[noisy; 3]).expect("three"), Prior::learned(&[noisy; 100]).expect("many"));
+        assert_eq!(learned(&[noisy; 2]), None);
+        let (few, many) = (learned(&[noisy; 3]).expect("three"), learned(&[noisy; 100]).expect("many"));
         assert!(Prior::default().sd < few.sd && few.sd < many.sd && (many.sd - 0.01).abs() < 0.001, "{few:?} {many:?}");
         let one = Pooled { squares: 8.0 * 0.3_f64.powi(2), df: 8.0 };
-        let mixed = Prior::learned(&[vec![noisy; 20], vec![one; 3]].concat()).expect("many");
+        let mixed = learned(&[vec![noisy; 20], vec![one; 3]].concat()).expect("many");
         assert!(mixed.sd < 0.011, "a few wild metrics do not decide it: {mixed:?}");
     }
 
     #[test]
     fn metrics_that_agree_are_worth_more_degrees_of_freedom_than_metrics_that_do_not() {
         let of = |sd: f64| Pooled { squares: 8.0 * sd.powi(2), df: 8.0 };
-        let agree = Prior::learned(&[of(0.01); 40]).expect("many").df;
+        let agree = learned(&[of(0.01); 40]).expect("many").df;
         let differ: Vec<Pooled> = (0..40).map(|at| of(0.01 * 10_f64.powf(f64::from(at % 5) / 2.0 - 1.0))).collect();
-        let differ = Prior::learned(&differ).expect("many").df;
-        assert!(differ < Prior::default().df && agree > 8.0 && agree <= 12.0, "{differ} {agree}");
-        assert!((trigamma(1.0) - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-6 && (degrees(trigamma(2.5)) - 5.0).abs() < 1e-6);
-        let few = Prior::learned(&[of(0.01); 3]).expect("three").df;
+        let differ = learned(&differ).expect("many").df;
+        assert!(differ < 2.0 && agree > 3.0 && agree <= 4.0, "{differ} {agree}");
+        assert!((trigamma(1.0) - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-6 && (degrees(trigamma(1.5)) - 3.0).abs() < 1e-6);
+        let few = learned(&[of(0.01); 3]).expect("three").df;
         assert!(few > Prior::default().df && few < agree, "{few} {agree}");
+    }
+
+    #[test]
+    fn metrics_of_two_sessions_know_of_sessions_what_one_of_them_does() {
+        let of = |df: f64| Squares { runs: Pooled::default(), sessions: Pooled { squares: df * 0.01_f64.powi(2), df } };
+        let priors = Priors::default().learned(&[of(1.0); 40]);
+        let sessions = priors.sessions.expect("forty metrics");
+        assert!(priors.runs == Prior::default() && sessions.df <= 1.0 && sessions.sd > 0.008, "{priors:?}");
+        let own = Priors::default().with(of(6.0)).sessions.expect("seven sessions");
+        assert!(own.df > 7.9 && (0.008..0.01).contains(&own.sd), "{own:?}");
+        assert_eq!(Priors::default().with(Squares::default()).sessions, None);
     }
 }

@@ -6,6 +6,7 @@
 use super::{
     levels::Levels,
     noise::{Lags, long_run},
+    whole::Whole,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -34,6 +35,9 @@ pub struct Location {
     /// Both levels, where the run jumps between two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levels: Option<Levels>,
+    /// Work over time, with what `log` leaves out; blank where that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Whole>,
 }
 
 /// Why samples have no location.
@@ -73,7 +77,11 @@ pub fn locate(samples: &[f64], higher_is_better: bool) -> Result<Location, Unfit
     let count = kept.len() as f64;
     let effective = if variance > 0.0 { about.products[0] / variance } else { count };
     let error = (kept.len() > 2).then(|| (variance / count).sqrt());
-    Ok(Location { log, error, effective, discarded, about: Some(about), levels: Levels::of(&logs) })
+    // Whether samples are of as much work each or of as much time is not told: times are taken to be the former, rates the latter.
+    let blocks: Vec<(f64, f64)> =
+        samples[discarded..].iter().map(|sample| if higher_is_better { (*sample, 1.0) } else { (1.0, *sample) }).collect();
+    let (about, levels, whole) = (Some(about), Levels::of(&logs), Some(Whole::of(&blocks)));
+    Ok(Location { log, error, effective, discarded, about, levels, whole })
 }
 
 impl Location {
@@ -86,7 +94,7 @@ impl Location {
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let sides = (positive(low) && positive(high) && high > low).then(|| ((value / low).ln(), (high / value).ln()));
         let error = sides.map(|(below, above)| f64::midpoint(below, above).min(2.0 * below.min(above).max(0.0)) / NORMAL);
-        let whole = Self { log: sign * value.ln(), error, effective: 1.0, discarded: 0, about: None, levels: None };
+        let whole = Self { log: sign * value.ln(), error, effective: 1.0, discarded: 0, about: None, levels: None, whole: None };
         positive(value).then_some(whole)
     }
 
@@ -94,7 +102,8 @@ impl Location {
     #[must_use]
     pub fn less(self, by: f64) -> Self {
         let levels = self.levels.map(|levels| Levels { low: levels.low - by, high: levels.high - by, ..levels });
-        Self { log: self.log - by, levels, ..self }
+        let whole = self.whole.map(|whole| Whole { log: whole.log - by, ..whole });
+        Self { log: self.log - by, levels, whole, ..self }
     }
 }
 

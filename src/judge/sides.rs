@@ -2,8 +2,8 @@
 //! what may be compared is judged.
 
 use super::{
-    Baseline, Difference, Measured, Metric, Pooled, Prior,
-    measured::Figure,
+    Baseline, Difference, Measured, Metric, Sessions, Squares,
+    measured::{Figure, label},
     pair::{self, Cause, Judged, Terms, Verdict},
 };
 use crate::record::Limit;
@@ -14,9 +14,19 @@ pub struct Compared {
     pub metric: Metric,
     pub device: String,
     pub figure: Figure,
+    /// Alone, or together with how many other devices; blank where it is not told.
+    pub load: Option<String>,
     pub judged: Judged,
     /// What else differs, which may explain but does not forbid.
     pub notes: Vec<Difference>,
+}
+
+impl Compared {
+    /// Metric, figure and load, as they are told apart.
+    #[must_use]
+    pub fn label(&self) -> String {
+        label(&self.metric.name, self.figure, self.load.as_deref())
+    }
 }
 
 /// All runs of one metric of one device.
@@ -40,7 +50,7 @@ impl<'a> Group<'a> {
 
     fn same_metric(&self, run: &Measured) -> bool {
         let first = self.runs[0];
-        first.metric == run.metric && first.figure == run.figure && first.identity.0["load"] == run.identity.0["load"]
+        first.metric == run.metric && first.figure == run.figure && first.load() == run.load()
     }
 
     /// The group of the same metric on the same card; else on the device of the same name, which the baseline knows under no card.
@@ -69,8 +79,11 @@ pub fn sides(
     let (before, after) = (Group::all(baseline), Group::all(candidate));
     let couples: Vec<(&Group, &Group)> =
         before.iter().filter_map(|group| group.partner(&after).map(|partner| (group, partner))).collect();
-    let spreads: Vec<Pooled> = couples.iter().map(|(a, b)| pair::pooled(&[&a.locations(), &b.locations()])).collect();
-    let terms = Terms { prior: Prior::learned(&spreads).unwrap_or(terms.prior), ..*terms };
+    let squares = |(a, b): &(&Group, &Group)| {
+        let sessions = Sessions::of(&a.runs, &b.runs);
+        pair::squares(&a.locations(), &sessions.before) + pair::squares(&b.locations(), &sessions.after)
+    };
+    let terms = Terms { prior: terms.prior.learned(&couples.iter().map(squares).collect::<Vec<Squares>>()), ..*terms };
     let judge = |(a, b): &(&Group, &Group)| {
         let records: Vec<&str> = a.runs.iter().chain(&b.runs).map(|run| run.run.as_str()).collect();
         let told = known.map(|known| known.spread_of(a.runs[0], &records)).unwrap_or_default();
@@ -90,7 +103,8 @@ pub fn sides(
 
 fn couple(before: &Group, after: &Group, terms: &Terms) -> Option<Compared> {
     let first = before.runs[0];
-    let mut judged = pair::judge(&before.locations(), &after.locations(), terms)?;
+    let sessions = Sessions::of(&before.runs, &after.runs);
+    let mut judged = pair::judge_sessions(&before.locations(), &after.locations(), &sessions, terms)?;
     for run in before.runs.iter().chain(&after.runs).skip(1) {
         for difference in first.identity.differences(&run.identity) {
             if !judged.differences.contains(&difference) {
@@ -99,12 +113,13 @@ fn couple(before: &Group, after: &Group, terms: &Terms) -> Option<Compared> {
         }
     }
     if let Some(per_clock) = per_clock(before, after) {
-        let again = pair::judge(&per_clock.0, &per_clock.1, terms)?;
+        let again = pair::judge_sessions(&per_clock.0, &per_clock.1, &sessions, terms)?;
         judged.per_clock = Some(again.ratio);
         judged.cause = cause(&judged, &again, before, after);
     }
     let notes = first.around.differences(&after.runs[0].around);
-    Some(Compared { metric: first.metric.clone(), device: first.device.clone(), figure: first.figure, judged, notes })
+    let (metric, device, load) = (first.metric.clone(), first.device.clone(), first.load().map(str::to_owned));
+    Some(Compared { metric, device, figure: first.figure, load, judged, notes })
 }
 
 /// Both sides in cycle space: work for each clock of the units. Blank unless every run tells its clock.
@@ -121,7 +136,9 @@ fn per_clock(before: &Group, after: &Group) -> Option<(Vec<super::Location>, Vec
 
 /// Nothing where nothing moved, or where the clocks do not tell.
 fn cause(judged: &Judged, again: &Judged, before: &Group, after: &Group) -> Option<Cause> {
-    if !matches!(judged.verdict, Verdict::Regressed | Verdict::Improved) {
+    // Slow blocks are told by no mean of a clock.
+    let moved = judged.ratio.high < 1.0 || judged.ratio.low > 1.0;
+    if !moved || !matches!(judged.verdict, Verdict::Regressed | Verdict::Improved) {
         return None;
     }
     let mean = |group: &Group, of: fn(&Measured) -> Option<f64>| {

@@ -84,6 +84,14 @@ pub struct Summary {
     pub histogram: String,
 }
 
+impl Summary {
+    /// A quantile that fewer values than one in its tail tell is the greatest of them under another name; then there is none.
+    #[must_use]
+    pub fn supported(&self, q: f64, value: Nanos) -> Option<Nanos> {
+        (self.count as f64 * (1.0 - q) >= 1.0 - 1e-9).then_some(value)
+    }
+}
+
 /// Service time of launches, and how it was taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {

@@ -67,7 +67,7 @@ fn range(of: Interval) -> String {
 }
 
 fn benchmark(row: &Row) -> String {
-    format!("{} {}", row.id, row.compared.metric.name).chars().take(1_024).collect()
+    format!("{} {}", row.id, row.compared.label()).chars().take(1_024).collect()
 }
 
 fn known(unit: &str) -> Option<RateUnit> {

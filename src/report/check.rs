@@ -6,8 +6,8 @@ use super::{
     trend::trend,
 };
 use crate::{
-    judge::{Check, Difference, Row, pair},
-    record::Interval,
+    judge::{Check, Difference, Row, SESSIONS, pair},
+    record::{Interval, Ratio},
 };
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub fn check(check: &Check, around: &Around, paper: Paper) -> String {
     rows.sort_by_key(|row| std::cmp::Reverse(row.compared.judged.verdict));
     for row in &rows {
         let judged = &row.compared.judged;
-        let name = format!("{} {}", row.id, row.compared.metric.name);
+        let name = format!("{} {}", row.id, row.compared.label());
         let range = format!("{} .. {}", change(judged.ratio.low), change(judged.ratio.high));
         let picture = trend(&row.before, &row.after, row.compared.metric.higher_is_better, paper);
         table.row(&[name, judged.verdict.name().into(), change(judged.ratio.value), range, percent(judged.detectable), picture]);
@@ -122,10 +122,11 @@ fn remarks(check: &Check, rows: &[&Row]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
         let judged = &row.compared.judged;
-        let name = format!("{} {}", row.id, row.compared.metric.name);
+        let name = format!("{} {}", row.id, row.compared.label());
         if let Some(cause) = judged.cause {
             lines.push(format!("{name}: {}", because(cause)));
         }
+        lines.extend(over_time(judged, row.margin).map(|what| format!("{name}: {what}")));
         if judged.verdict == pair::Verdict::Incomparable {
             lines.push(format!("{name}: {}; --across compares all the same", differences(&judged.differences)));
         } else if judged.verdict == pair::Verdict::Regressed && !row.compared.notes.is_empty() {
@@ -136,6 +137,7 @@ fn remarks(check: &Check, rows: &[&Row]) -> Vec<String> {
     if !check.unknown.is_empty() {
         lines.push(format!("not in the baseline: {} metrics; --update-baseline takes steady ones in", check.unknown.len()));
     }
+    lines.extend(sparse(rows.iter().map(|row| &row.compared.judged)));
     lines.extend(next(check).map(str::to_owned));
     lines
 }
@@ -170,6 +172,48 @@ pub fn because(cause: pair::Cause) -> &'static str {
     }
 }
 
+/// What work over time says where the blocks, or the levels, say something better; nothing where it agrees.
+#[must_use]
+pub fn over_time(judged: &pair::Judged, margin: f64) -> Option<String> {
+    let over = judged.over_time.filter(|_| judged.loses_over_time(margin))?;
+    if judged.ratio.value < 1.0 - margin && !judged.by_levels {
+        return None;
+    }
+    let range = format!("{} ({} .. {})", change(over.value), change(over.low), change(over.high));
+    Some(if judged.by_levels {
+        format!("work over time {range}: how long runs stay at each level is not settled; measure longer, or give more runs")
+    } else {
+        let most = change(judged.ratio.value);
+        format!(
+            "slow blocks: work over time {range}, most blocks {most}; see `series` in the record for what stalls, and give more runs"
+        )
+    })
+}
+
+/// What the runs cannot tell, however they came out, and what helps.
+#[must_use]
+pub fn sparse<'a>(judged: impl Iterator<Item = &'a pair::Judged>) -> Vec<String> {
+    let (mut single, mut sessions) = (0, 0);
+    for judged in judged.filter(|judged| judged.verdict != pair::Verdict::Incomparable) {
+        if judged.baseline_runs + judged.candidate_runs == 2 {
+            single += usize::from(judged.verdict == pair::Verdict::Inconclusive);
+        } else if judged.baseline_sessions.max(judged.candidate_sessions) == 1 && judged.shared_sessions == 0 {
+            sessions += 1;
+        }
+    }
+    let one_run = format!(
+        "one run a side ({single} metrics) does not tell what runs vary by: give three a side, or let a baseline tell (`assay check`, or \
+         --spread)"
+    );
+    let one_session = format!(
+        "one session a side ({sessions} metrics): what sessions vary by is not known, and taken to be {}, so intervals are wide: measure \
+         the baseline on several days, or both sides in turns within four hours",
+        change(1.0 + SESSIONS.sd).trim_start_matches('+')
+    );
+    let said = [(single, one_run), (sessions, one_session)];
+    said.into_iter().filter(|(count, _)| *count > 0).map(|(_, what)| what).collect()
+}
+
 fn differences(all: &[Difference]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -196,18 +240,26 @@ struct Judgement<'a> {
     metric: &'a str,
     device: &'a str,
     id: &'a str,
+    figure: &'static str,
+    load: Option<&'a str>,
     unit: &'a str,
     verdict: pair::Verdict,
     /// Performance: lower is slower, also for times.
     ratio: f64,
     low: f64,
     high: f64,
+    /// The same of work over time, in which slow blocks count in full.
+    over_time: Option<Ratio>,
     p: f64,
     p_adjusted: f64,
     margin: f64,
     detectable: f64,
     baseline_runs: usize,
     candidate_runs: usize,
+    baseline_sessions: usize,
+    candidate_sessions: usize,
+    /// Of these, those that both sides have.
+    shared_sessions: usize,
     spread_sd: f64,
     spread_df: f64,
     per_clock: Option<Interval>,
@@ -239,17 +291,23 @@ fn judgement(row: &Row) -> Judgement<'_> {
         metric: &compared.metric.name,
         device: &compared.device,
         id: &row.id,
+        figure: compared.figure.name(),
+        load: compared.load.as_deref(),
         unit: &compared.metric.unit,
         verdict: judged.verdict,
         ratio: judged.ratio.value,
         low: judged.ratio.low,
         high: judged.ratio.high,
+        over_time: judged.over_time,
         p: judged.p,
         p_adjusted: judged.p_adjusted,
         margin: row.margin,
         detectable: judged.detectable,
         baseline_runs: judged.baseline_runs,
         candidate_runs: judged.candidate_runs,
+        baseline_sessions: judged.baseline_sessions,
+        candidate_sessions: judged.candidate_sessions,
+        shared_sessions: judged.shared_sessions,
         spread_sd: judged.spread.sd,
         spread_df: judged.spread.df,
         per_clock: judged.per_clock,

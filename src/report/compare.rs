@@ -2,11 +2,11 @@
 
 use super::{
     HEADING, Paper, WIDTH,
-    check::{because, change},
+    check::{because, change, over_time, sparse},
     table::{Align, Table, folded},
 };
 use crate::{
-    judge::{Compared, Difference, Figure, pair},
+    judge::{Compared, Difference, pair},
     record::Ratio,
 };
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Term
         let judged = &row.judged;
         let range = format!("{} .. {}", change(judged.ratio.low), change(judged.ratio.high));
         let cells = [
-            name(row),
+            row.label(),
             judged.verdict.name().into(),
             change(judged.ratio.value),
             range,
@@ -46,7 +46,8 @@ pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Term
     }
     let mut text = String::new();
     table.lines(WIDTH).iter().filter(|_| !rows.is_empty()).for_each(|line| _ = writeln!(text, "{line}"));
-    for line in rows.iter().flat_map(|row| remarks(row)) {
+    let sparse = sparse(rows.iter().map(|row| &row.judged));
+    for line in rows.iter().flat_map(|row| remarks(row, terms.margin)).chain(sparse) {
         let _ = writeln!(text, "{}", folded(&paper.text(&line), WIDTH));
     }
     let runs = rows.iter().map(|row| (row.judged.baseline_runs, row.judged.candidate_runs)).max().unwrap_or((0, 0));
@@ -54,11 +55,6 @@ pub fn compare(compared: &[Compared], verdict: pair::Verdict, terms: &pair::Term
     let harmless = change(1.0 - terms.margin).trim_start_matches('-').to_owned();
     let _ = writeln!(text, "{HEADING}verdict{HEADING:#} {}: {counted}; a loss of {harmless} is harmless", verdict.name());
     text
-}
-
-fn name(row: &Compared) -> String {
-    let burst = if row.figure == Figure::Burst { " (burst)" } else { "" };
-    format!("{}{burst}", row.metric.name)
 }
 
 /// The interval as a bar about no change, with the ratio itself marked.
@@ -79,16 +75,17 @@ fn bar(ratio: Ratio, scale: f64, paper: Paper) -> String {
 }
 
 /// What a row cannot say in its cells.
-fn remarks(row: &Compared) -> Vec<String> {
+fn remarks(row: &Compared, margin: f64) -> Vec<String> {
     let told = |all: &[Difference]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let mut lines = Vec::new();
-    let name = name(row);
+    let name = row.label();
     if let Some(cause) = row.judged.cause {
         lines.push(format!("{name}: {}", because(cause)));
     }
     if row.judged.by_levels {
         lines.push(format!("{name}: both sides jump between two levels alike; level is compared with level"));
     }
+    lines.extend(over_time(&row.judged, margin).map(|what| format!("{name}: {what}")));
     if row.judged.verdict == pair::Verdict::Incomparable {
         lines.push(format!("{name}: {}; --across compares all the same", told(&row.judged.differences)));
     } else if !row.judged.differences.is_empty() {
@@ -114,16 +111,23 @@ struct Row<'a> {
     higher_is_better: bool,
     device: &'a str,
     figure: &'static str,
+    load: Option<&'a str>,
     verdict: pair::Verdict,
     /// As performance: lower is slower, for times too.
     ratio: f64,
     low: f64,
     high: f64,
+    /// The same of work over time, in which slow blocks count in full.
+    over_time: Option<Ratio>,
     p: f64,
     p_adjusted: f64,
     detectable: f64,
     baseline_runs: usize,
     candidate_runs: usize,
+    baseline_sessions: usize,
+    candidate_sessions: usize,
+    /// Of these, those that both sides have.
+    shared_sessions: usize,
     spread: f64,
     by_levels: bool,
     per_clock: Option<Ratio>,
@@ -142,16 +146,21 @@ pub fn compare_json<'a>(compared: &'a [Compared], verdict: pair::Verdict, terms:
         unit: &row.metric.unit,
         higher_is_better: row.metric.higher_is_better,
         device: &row.device,
-        figure: if row.figure == Figure::Burst { "burst" } else { "sustained" },
+        figure: row.figure.name(),
+        load: row.load.as_deref(),
         verdict: row.judged.verdict,
         ratio: row.judged.ratio.value,
         low: row.judged.ratio.low,
         high: row.judged.ratio.high,
+        over_time: row.judged.over_time,
         p: row.judged.p,
         p_adjusted: row.judged.p_adjusted,
         detectable: row.judged.detectable,
         baseline_runs: row.judged.baseline_runs,
         candidate_runs: row.judged.candidate_runs,
+        baseline_sessions: row.judged.baseline_sessions,
+        candidate_sessions: row.judged.candidate_sessions,
+        shared_sessions: row.judged.shared_sessions,
         spread: row.judged.spread.sd,
         by_levels: row.judged.by_levels,
         per_clock: row.judged.per_clock,

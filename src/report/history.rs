@@ -32,6 +32,8 @@ pub struct Line {
     pub at: Vec<String>,
     pub values: Vec<f64>,
     pub changes: Vec<Changed>,
+    /// Neighbours go together so much that changes may be none.
+    pub wanders: bool,
 }
 
 /// Every series that changed, as a picture with its changes below; then how many did not.
@@ -59,6 +61,13 @@ pub fn history(lines: &[Line], paper: Paper) -> String {
             let also = differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             let also = if also.is_empty() { also } else { format!("; there changed {also}") };
             let _ = writeln!(text, "  {}", folded(&paper.text(&format!("{what}{also}")), WIDTH - 2).replace('\n', "\n  "));
+        }
+        if line.wanders {
+            let _ = writeln!(
+                text,
+                "  {}",
+                folded("its points go together with their neighbours: it wanders, and a change may be none", WIDTH - 2)
+            );
         }
         text.push('\n');
     }
@@ -132,6 +141,8 @@ struct Summary<'a> {
     higher_is_better: bool,
     points: usize,
     changes: usize,
+    /// Neighbours go together so much that its changes may be none.
+    wanders: bool,
 }
 
 /// One JSON document; a row a change, and a row a series.
@@ -147,6 +158,7 @@ pub fn history_json(lines: &[Line]) -> serde_json::Result<String> {
         higher_is_better: line.higher_is_better,
         points: line.values.len(),
         changes: line.changes.len(),
+        wanders: line.wanders,
     });
     serde_json::to_string_pretty(&Document { changes, series: series.collect() })
 }
@@ -186,6 +198,7 @@ mod tests {
             higher_is_better: true,
             at: (0..40).map(|at| at.to_string()).collect(),
             changes: changes.collect(),
+            wanders: false,
             values,
         };
         let text = anstream::adapter::strip_str(&history(std::slice::from_ref(&line), Paper { unicode: false })).to_string();

@@ -5,7 +5,7 @@
 
 use super::{
     Paper,
-    check::{Around, because, change, next, quoted, summary},
+    check::{Around, because, change, next, over_time, quoted, summary},
     trend::trend,
 };
 use crate::judge::{Absent, Check, Row, pair};
@@ -66,7 +66,7 @@ fn suite(xml: &mut Xml, check: &Check, around: &Around, hostname: &str) -> io::R
             properties(xml, check, around)?;
             let mut outcomes = outcomes.iter();
             for (row, outcome) in check.rows.iter().zip(outcomes.by_ref()) {
-                case(xml, (&row.id, &row.compared.metric.name), row.seconds, outcome, &told(row))?;
+                case(xml, (&row.id, &row.compared.label()), row.seconds, outcome, &told(row))?;
             }
             for (absent, outcome) in check.absent.iter().zip(outcomes) {
                 case(xml, (&absent.id, &absent.metric), 0.0, outcome, &absent.why)?;
@@ -152,6 +152,7 @@ fn told(row: &Row) -> String {
         ),
         trend(&row.before, &row.after, row.compared.metric.higher_is_better, Paper { unicode: true }),
     ];
+    lines.extend(over_time(judged, row.margin));
     lines.extend(judged.cause.map(|cause| because(cause).to_owned()));
     lines.extend(judged.differences.iter().map(ToString::to_string));
     lines.join("\n")

@@ -2,7 +2,7 @@
 
 use super::{
     Paper,
-    check::{Around, because, change, next, quoted, summary},
+    check::{Around, because, change, next, over_time, quoted, summary},
     trend::trend,
 };
 use crate::judge::{Check, Row, pair};
@@ -55,7 +55,7 @@ fn table(rows: &[&Row]) -> String {
         let why: Vec<String> = if judged.verdict == pair::Verdict::Incomparable {
             judged.differences.iter().map(ToString::to_string).collect()
         } else {
-            judged.cause.iter().map(|cause| because(*cause).to_owned()).collect()
+            judged.cause.iter().map(|cause| because(*cause).to_owned()).chain(over_time(judged, row.margin)).collect()
         };
         if !why.is_empty() {
             let _ = write!(verdict, ": {}", escaped(&why.join("; ")));
@@ -63,7 +63,7 @@ fn table(rows: &[&Row]) -> String {
         let _ = writeln!(
             text,
             "| {} | {verdict} | {} | {} … {} | {} | {} | {} |",
-            code(&format!("{} {}", row.id, metric.name)),
+            code(&format!("{} {}", row.id, row.compared.label())),
             change(judged.ratio.value),
             change(judged.ratio.low),
             change(judged.ratio.high),

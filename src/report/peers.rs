@@ -58,10 +58,14 @@ pub fn peers(fleets: &[Fleet], paper: Paper) -> String {
             .iter()
             .map(|(metric, spread)| format!("{metric} {}", change(1.0 + spread).trim_start_matches('+')))
             .collect();
-        let slow = judged.outliers.len();
-        let said = format!(", {slow} slow; healthy ones spread by (sd) {}", spread.join(", "));
+        let (named, slow) = (judged.outliers.len(), judged.slow());
+        let suspected = if named > slow { format!(", {} suspected", named - slow) } else { String::new() };
+        let said = format!(", {slow} slow{suspected}; healthy ones spread by (sd) {}", spread.join(", "));
         let _ = writeln!(text, "{}", folded(&paper.text(&said), WIDTH));
-        if slow > 0 {
+        for halves in &judged.halves {
+            let _ = writeln!(text, "{}", folded(&paper.text(&two_groups(halves)), WIDTH));
+        }
+        if named > 0 {
             table(judged, paper).lines(WIDTH).iter().for_each(|line| _ = writeln!(text, "{line}"));
             for (outlier, cause) in judged.outliers.iter().filter_map(|outlier| Some((outlier, outlier.worst.cause?))) {
                 let what = format!("{}: {}", outlier.node, because(cause));
@@ -76,6 +80,19 @@ pub fn peers(fleets: &[Fleet], paper: Paper) -> String {
         }
     }
     text
+}
+
+/// Nodes of a group that are named before only their number is.
+const NAMED: usize = 12;
+
+fn two_groups(halves: &nodes::Halves) -> String {
+    let nodes::Halves { metric, lower, deficit } = halves;
+    let mut names = lower.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if lower.len() > NAMED {
+        let _ = write!(names, " and {} more", lower.len() - NAMED);
+    }
+    let lacks = change(1.0 - deficit);
+    format!("two groups in {metric}: {} nodes lie {lacks} below the others, too many to be told from them: {names}", lower.len())
 }
 
 fn table(judged: &nodes::Judged, paper: Paper) -> Table {
@@ -110,6 +127,8 @@ struct Document<'a> {
 struct Row<'a> {
     fleet: &'a str,
     node: &'a str,
+    /// `slow` or `suspected`.
+    verdict: &'static str,
     group: &'a str,
     metric: &'a str,
     /// As a part of the peers' median.
@@ -148,6 +167,8 @@ struct Summary<'a> {
     nodes: usize,
     judged: bool,
     spread: Vec<Spread<'a>>,
+    /// Metrics in which it falls into two groups.
+    two_groups: &'a [nodes::Halves],
 }
 
 #[derive(Serialize)]
@@ -176,7 +197,8 @@ pub fn peers_json(fleets: &[Fleet]) -> serde_json::Result<String> {
         let name = fleet.name.as_str();
         let judged = fleet.judged.as_ref();
         let spread = judged.into_iter().flat_map(|judged| &judged.spread).map(|(metric, sd)| Spread { metric, sd: *sd }).collect();
-        document.fleets.push(Summary { fleet: name, nodes: fleet.peers.nodes.len(), judged: judged.is_some(), spread });
+        let two_groups = judged.map_or(&[][..], |judged| &judged.halves);
+        document.fleets.push(Summary { fleet: name, nodes: fleet.peers.nodes.len(), judged: judged.is_some(), spread, two_groups });
         for outlier in judged.into_iter().flat_map(|judged| &judged.outliers) {
             document.outliers.push(row(name, outlier));
         }
@@ -195,10 +217,11 @@ pub fn peers_json(fleets: &[Fleet]) -> serde_json::Result<String> {
 }
 
 fn row<'a>(fleet: &'a str, outlier: &'a nodes::Outlier) -> Row<'a> {
-    let nodes::Outlier { node, group, worst, rank, of, probability, behind } = outlier;
+    let nodes::Outlier { node, group, worst, rank, of, probability, slow, behind } = outlier;
     Row {
         fleet,
         node,
+        verdict: if *slow { "slow" } else { "suspected" },
         group,
         metric: &worst.metric,
         deficit: worst.deficit,

@@ -141,7 +141,9 @@ fn cells(entry: &Entry, scale: Scale, shared: bool) -> Vec<String> {
     let spread = |interval: Option<Interval>| interval.map(figure::spread).unwrap_or_default();
     let sustained = rate.sustained.map(|s| Interval { value: s.value, low: s.low, high: s.high });
     let service = entry.latency.as_ref().and_then(|latency| latency.service.as_ref());
-    let quantile = |of: fn(&Summary) -> Nanos| service.map(|service| figure::time(of(service))).unwrap_or_default();
+    let quantile = |q: f64, of: fn(&Summary) -> Nanos| {
+        service.and_then(|service| service.supported(q, of(service))).map(figure::time).unwrap_or_default()
+    };
     let mean = |span: Option<ReadingSpan>| span.map(|span| format!("{:.0}", span.mean)).unwrap_or_default();
     let telemetry = entry.telemetry.as_ref();
     let verified = entry.verified.as_ref().is_some_and(|verified| verified.passed && verified.hashed > 0);
@@ -154,8 +156,8 @@ fn cells(entry: &Entry, scale: Scale, shared: bool) -> Vec<String> {
         spread(sustained),
         rate.status.name().into(),
         if verified { "✓".into() } else { "no".into() },
-        quantile(|service| service.p50),
-        quantile(|service| service.p99),
+        quantile(0.5, |service| service.p50),
+        quantile(0.99, |service| service.p99),
         mean(telemetry.and_then(|telemetry| telemetry.sm_mhz)),
         mean(telemetry.and_then(|telemetry| telemetry.watts)),
     ]

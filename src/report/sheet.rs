@@ -19,7 +19,7 @@ Decimal units; sizes in KiB, MiB, GiB are binary. matmul counts 2mnk operations;
 byte read plus every byte written; launch is the time from a kernel to the next, which depends on it.
 burst: best second of the first three, or all of a shorter one; sustained: work over elapsed time
 after the warm-up; ±: 95 % interval of what it follows.
-ok: verified before timing, and the output hashed after; p50, p99: time of one launch.";
+ok: verified before timing, output hashed after; p50, p99: time of a launch, where enough tell it.";
 
 /// The whole run.
 #[must_use]
@@ -180,9 +180,10 @@ fn notes(entries: &[&Entry], paper: Paper) -> String {
 fn responses(entry: &Entry) -> Option<String> {
     let latency = entry.latency.as_ref()?;
     let response = latency.response.as_ref()?;
-    let [p50, p99, most] = [response.p50, response.p99, response.max].map(figure::time);
+    let [p50, most] = [response.p50, response.max].map(figure::time);
+    let p99 = response.supported(0.99, response.p99).map(|p99| format!(", p99 {}", figure::time(p99))).unwrap_or_default();
     let service = latency.service.as_ref().map(|service| format!(", of which {} at the device", figure::time(service.p50)));
-    Some(format!("response time from the intended start: p50 {p50}{}, p99 {p99}, at most {most}", service.unwrap_or_default()))
+    Some(format!("response time from the intended start: p50 {p50}{}{p99}, at most {most}", service.unwrap_or_default()))
 }
 
 /// A lasting fall of the rate: how far, when, for how long.

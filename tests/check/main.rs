@@ -1,7 +1,9 @@
 //! `assay check` as a pipeline meets it: verdicts and exit codes, baselines, what it writes for others, and what it refuses.
 
+mod blocks;
 mod forms;
 mod junit;
+mod loads;
 mod outputs;
 mod pipeline;
 mod records;
@@ -139,6 +141,33 @@ fn only_what_is_ok_and_steady_is_taken_in() {
     assert!(df > 19.0, "what older runs told of the spread stays: {df}");
     let sd = kept["metrics"][0]["spread"]["sd"].as_f64().expect("a number");
     assert!((0.001..0.004).contains(&sd), "it is 0.2 %: {sd}");
+}
+
+/// One run tells nothing of what runs vary by, so the second is inconclusive; that must not keep it out.
+#[test]
+fn a_baseline_grows_from_a_single_run() {
+    let place = Place::new("grows");
+    let update = |name: &str, document| {
+        let run = place.run(name, &document);
+        let output = place.check(&[&run, "--update-baseline"]);
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(update("first.jsonl", document(1)).contains("begun"));
+    let runs = |place: &Place| {
+        let kept: serde_json::Value = serde_json::from_str(&place.read("base.json")).expect("JSON");
+        kept["metrics"][0]["runs"].as_array().map_or(0, Vec::len)
+    };
+    let second = update("second.jsonl", document(2));
+    assert!(second.contains("one run a side") && runs(&place) == 2, "{second}");
+    let slower = update("slower.jsonl", changed(3, "matmul", 0.95));
+    assert!(slower.contains("left out") && runs(&place) == 2, "{slower}");
+    for seed in 4..8 {
+        update("more.jsonl", document(seed));
+    }
+    let run = place.run("run.jsonl", &document(9));
+    let (code, json) = place.json(&[&run]);
+    assert_eq!((code, &json["verdict"], runs(&place)), (0, &"ok".into(), 6), "{json:#}");
+    assert_eq!(metric(&json, "matmul")["baseline_sessions"], 6);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Records of an invented device, with figures and noise that a test chooses.
 
 use assay::record::{
-    Device, Document, End, Entry, Header, Interval, Kind, Line, Node, Outcome, Rate, RateUnit, SCHEMA, Sampling, Software, Status,
-    Sustained, Work, Workload,
+    Block, Device, Document, End, Entry, Header, Interval, Kind, Line, Node, Outcome, Rate, RateUnit, SCHEMA, Sampling, Software,
+    Status, Sustained, Work, Workload,
 };
+use assay::units::{Flops, Nanos};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -64,6 +65,39 @@ pub fn changed(seed: u64, operation: &str, factor: f64) -> Document {
     document
 }
 
+/// A record of the product alone, whose blocks run at these rates; its figure is work over time, as a record quotes it.
+pub fn of_blocks(seed: u64, rates: &[f64]) -> Document {
+    let mut document = document(seed);
+    document.entries.truncate(1);
+    let entry = &mut document.entries[0];
+    let launch = 0.25 * rates.iter().copied().fold(0.0, f64::max);
+    entry.work = Work { flops: Flops(launch as u64), ..Work::default() };
+    let block = |rate: &f64| {
+        let seconds = launch / rate;
+        let each = Nanos((seconds * 1e9) as u64);
+        let (clock, watts, celsius, limits) = (None, None, None, None);
+        Block { t: 0.0, seconds, launches: 1, mean: each, median: each, p95: each, clock, watts, celsius, limits }
+    };
+    entry.series = rates.iter().map(block).collect();
+    let seconds: f64 = entry.series.iter().map(|block| block.seconds).sum();
+    if let Some(rate) = &mut entry.rate {
+        rate.sustained = Some(around(launch * rates.len() as f64 / seconds));
+    }
+    document
+}
+
+/// The same measured beside other devices too, where everything runs at `factor`.
+pub fn and_together(mut document: Document, factor: f64) -> Document {
+    for mut entry in document.entries.clone() {
+        entry.load = "together(2)".into();
+        let rate = entry.rate.as_mut().expect("a rate");
+        let factor = if rate.unit == RateUnit::Seconds { 1.0 / factor } else { factor };
+        rate.sustained = rate.sustained.map(|sustained| around(sustained.value * factor));
+        document.entries.push(entry);
+    }
+    document
+}
+
 fn device() -> Device {
     Device {
         uuid: Some("GPU-00000000-fa4e-0000-0000-000000000000".into()),
@@ -109,7 +143,7 @@ fn around(value: f64) -> Sustained {
 }
 
 /// Nearly normal, from a seed: the sum of twelve uniforms (splitmix64) less six.
-fn noise(seed: u64) -> f64 {
+pub fn noise(seed: u64) -> f64 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
     let mut uniform = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,6 +1,7 @@
 //! Change points over the open data and over draws: precision, recall, null series.
 
 use crate::history_draws::{Series, draw};
+use crate::random::{Random, correlated};
 use assay::judge::history;
 
 /// Points by which an index may be off.
@@ -135,4 +136,30 @@ fn an_interval_of_indices_and_of_the_ratio_holds_the_truth() {
     }
     println!("of {all} changes: {placed} within the interval of indices, {sized} within that of the ratio");
     assert!(placed * 100 >= all * 93 && sized * 100 >= all * 88, "{placed} {sized} of {all}");
+}
+
+/// Of so many series: those with a change, and those of them that are said to wander.
+fn wandering(random: &mut Random, series: usize, points: usize, phi: f64, change: f64) -> (usize, usize) {
+    let (mut alarmed, mut said) = (0, 0);
+    for _ in 0..series {
+        let mut logs = correlated(random, points, phi, 0.01);
+        logs[points / 2..].iter_mut().for_each(|log| *log += (1.0 - change).ln());
+        let judged = history::judge(&logs.iter().map(|log| 100.0 * log.exp()).collect::<Vec<_>>(), true);
+        alarmed += usize::from(!judged.changes.is_empty());
+        said += usize::from(!judged.changes.is_empty() && judged.wanders);
+    }
+    println!("{points} points, correlation {phi}, change {change}: of {series} {alarmed} changed, of which {said} wander");
+    (alarmed, said)
+}
+
+/// Neighbours that go together make levels where there are none, and of a long series that is said; of independent noise it is not.
+#[test]
+fn a_series_that_wanders_is_said_to() {
+    let mut random = Random::new(17);
+    let (alarmed, said) = wandering(&mut random, 40, 300, 0.95, 0.0);
+    assert!(alarmed >= 20 && said * 10 >= alarmed * 9, "{said} of {alarmed}");
+    for points in [30, 100] {
+        let (alarmed, said) = wandering(&mut random, 60, points, 0.0, 0.05);
+        assert!(alarmed >= 55 && said == 0, "{said} of {alarmed}");
+    }
 }

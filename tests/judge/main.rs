@@ -3,6 +3,7 @@
 //! The measures are those of the open set's own scorer. Every threshold can fail: `cargo test --test judge -- --nocapture` prints by
 //! how much each is met.
 
+mod fleet_alarms;
 mod fleet_draws;
 mod fleets;
 mod histories;
@@ -12,6 +13,7 @@ mod pair_draws;
 mod pairs;
 mod random;
 mod reference;
+mod sessions;
 
 #[test]
 fn random_numbers_are_the_same_everywhere() {

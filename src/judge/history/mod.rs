@@ -47,17 +47,33 @@ const TOLERANCE: usize = 5;
 const FAR: usize = 200;
 /// A smaller change is not called one.
 const LEAST: f64 = 0.004;
+/// Neighbours that go together by this much about the levels: what is left of more is held down by the levels themselves.
+const WANDERS: f64 = 0.6;
 /// Points without which nothing is said.
 pub const FEWEST: usize = 10;
 /// Points to either side, and robust standard deviations, by which a point falls out of its neighbours.
 const NEIGHBOURS: usize = 3;
 const OUTLYING: f64 = 3.5;
 
+/// A history as it was judged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judged {
+    pub changes: Vec<Change>,
+    /// Neighbours go together so much that the series wanders: its changes may be none.
+    pub wanders: bool,
+}
+
 /// The changes of a history of positive values in the order of time; none where it is too short.
 #[must_use]
 pub fn changes(values: &[f64], higher_is_better: bool) -> Vec<Change> {
+    judge(values, higher_is_better).changes
+}
+
+/// The changes of a history, and whether they can be relied on.
+#[must_use]
+pub fn judge(values: &[f64], higher_is_better: bool) -> Judged {
     if values.len() < FEWEST || values.iter().any(|value| !(value.is_finite() && *value > 0.0)) {
-        return Vec::new();
+        return Judged::default();
     }
     let sign = if higher_is_better { 1.0 } else { -1.0 };
     let logs = hampel(&values.iter().map(|value| sign * value.ln()).collect::<Vec<_>>());
@@ -71,7 +87,7 @@ pub fn changes(values: &[f64], higher_is_better: bool) -> Vec<Change> {
         }
     }
     let levels = Levels::of(&logs, points).sharpened();
-    (0..levels.points.len()).map(|which| change(&levels, which)).collect()
+    Judged { changes: (0..levels.points.len()).map(|which| change(&levels, which)).collect(), wanders: levels.phi >= WANDERS }
 }
 
 /// Whether the permutation test finds the point, or one close by, between the points on either side.

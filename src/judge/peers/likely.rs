@@ -18,8 +18,9 @@ const NEAR: f64 = -1.5;
 const ALONE: f64 = 0.1;
 /// Of up to so many parts any may be slow together; of more either one or all.
 const FEW_PARTS: usize = 3;
-/// Slow nodes to be expected in a fleet: so many, and so many more for each node; how sure that is, in slow nodes.
-const EXPECTED: (f64, f64) = (0.75, 0.005);
+/// Slow nodes to be expected in a fleet: so many, since who looks often has a reason, and so many more for each node; how sure that is,
+/// in slow nodes.
+const EXPECTED: (f64, f64) = (0.4, 0.006);
 const SURE: f64 = 3.0;
 const ROUNDS: usize = 20;
 

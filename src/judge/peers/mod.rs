@@ -7,8 +7,10 @@
 //!    long tails are is told by the upper one (`tails`), where no slow node lies.
 //! 3. Each node is held against all others: healthy, or slow by some percent in a part, in several, or in one metric alone (`likely`; a
 //!    local false discovery rate, Efron 2008). What follows from the answer for 2 is taken back there, a few times over.
-//! 4. Out of the peers is who is probably slow, and by at least three percent.
+//! 4. Out of the peers is who is probably slow, and by at least three percent; who may be is suspected.
+//! 5. Where a fleet falls into two groups, no node is slower than most, and that is said (`halves`).
 
+mod halves;
 mod likely;
 mod parts;
 mod spread;
@@ -16,6 +18,7 @@ mod tails;
 
 use super::{Sensors, pair::Cause};
 use crate::record::{Interval, Limit};
+pub use halves::Halves;
 use parts::{Parts, median};
 use serde::Serialize;
 use spread::Cloud;
@@ -23,9 +26,12 @@ use std::collections::BTreeMap;
 
 /// A deficit smaller than this is no fault of a node.
 const LEAST: f64 = 0.03;
-/// Out of the peers is who is slow with at least this probability: pooled F1 is highest where the cut is half of it, that of small
-/// fleets a little below, and the list is measured again before anything is drained.
-const PROBABLE: f64 = 0.35;
+/// Suspected, and to be measured again, is who is slow with at least this probability: pooled F1 is highest where the cut is half of it,
+/// that of small fleets a little below.
+const SUSPECTED: f64 = 0.35;
+/// Slow is who is so with at least this one: so of twenty healthy fleets at most one has a slow node, whatever their size, where nodes vary
+/// by 2 % or less.
+const SLOW: f64 = 0.8;
 /// Nodes without which there are no peers.
 pub const FEWEST: usize = 5;
 /// Healthy nodes that are measured again beside the slow ones, so that the second look has something to hold them against.
@@ -79,6 +85,8 @@ pub struct Outlier {
     pub of: usize,
     /// That it is slow and not merely the last of the healthy.
     pub probability: f64,
+    /// It is slow, and not only suspected.
+    pub slow: bool,
     /// Every metric in which it is behind by enough to matter.
     pub behind: Vec<Behind>,
 }
@@ -86,10 +94,12 @@ pub struct Outlier {
 /// A fleet as it was judged.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judged {
-    /// The slowest first.
+    /// Slow and suspected, the slowest first.
     pub outliers: Vec<Outlier>,
     /// To be measured again: every outlier, and healthy nodes beside them.
     pub confirm: Vec<String>,
+    /// Metrics in which the fleet falls into two groups, so that none is out.
+    pub halves: Vec<Halves>,
     /// By metric: standard deviation of healthy nodes as a part of the median.
     pub spread: Vec<(String, f64)>,
     pub nodes: usize,
@@ -113,12 +123,21 @@ pub fn judge(peers: &Peers) -> Option<Judged> {
     }
     let cloud = Cloud::of(&parts, (&groups.0, groups.1), &healthy);
     let about = About::of(peers, &parts, &cloud, (&groups.0, &healthy));
-    let probable = probabilities.iter().enumerate().filter(|(_, probability)| **probability >= PROBABLE);
+    let probable = probabilities.iter().enumerate().filter(|(_, probability)| **probability >= SUSPECTED);
     let mut found: Vec<Outlier> = probable.filter_map(|(node, probability)| about.outlier(peers, node, *probability)).collect();
     found.sort_by(|a, b| b.worst.deficit.total_cmp(&a.worst.deficit).then_with(|| a.node.cmp(&b.node)));
     let confirm = confirm(peers, &found);
     let spread = peers.metrics.iter().cloned().zip(about.deviations).collect();
-    Some(Judged { outliers: found, confirm, spread, nodes })
+    let halves = halves::halves(peers, &found);
+    Some(Judged { outliers: found, confirm, halves, spread, nodes })
+}
+
+impl Judged {
+    /// Nodes that are slow, and not only suspected.
+    #[must_use]
+    pub fn slow(&self) -> usize {
+        self.outliers.iter().filter(|outlier| outlier.slow).count()
+    }
 }
 
 /// The group of each node by its place, and how many groups there are.
@@ -175,6 +194,7 @@ impl About {
             rank: 1 + values().filter(|value| **value < own).count(),
             of: values().count(),
             probability,
+            slow: probability >= SLOW,
             behind: behind.into_iter().map(|(_, behind)| behind).collect(),
         })
     }

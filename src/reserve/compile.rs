@@ -153,6 +153,13 @@ impl Case {
             Some(most) => within(near, &format!("max_units of {near}"), most, 0.0, f64::from(u32::MAX))? / f64::from(step),
             None => ((self.useful(&kinds[kind], scenarios) + offer.min_total.unwrap_or(0.0)) / f64::from(step)).ceil(),
         };
+        if most > f64::from(u32::MAX) {
+            let says = format!(
+                "demand would take {most:.0e} orders of option {near}, more than can be counted ({}): reckon demand and the type's cu in larger units, or give max_units",
+                u32::MAX
+            );
+            return Err(wrong(near, says));
+        }
         let from = offer.available_from.unwrap_or(1);
         let mut orders = BTreeSet::new();
         for period in offer.order_periods.clone().unwrap_or_else(|| (1..=self.periods).collect()) {

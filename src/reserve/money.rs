@@ -11,7 +11,7 @@ const MOST: f64 = 9e9;
 
 /// An amount in millionths of a currency's unit (micros).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Micros(pub i64);
+pub struct Micros(pub i128);
 
 impl Micros {
     /// The nearest whole micro of an amount that came in.
@@ -22,13 +22,13 @@ impl Micros {
         if !amount.is_finite() || amount.abs() > MOST {
             return Err(format!("{amount} is no amount; amounts lie within ±{MOST:e} of the currency"));
         }
-        Ok(Self((amount * MILLION).round() as i64))
+        Ok(Self((amount * MILLION).round() as i128))
     }
 
     /// The nearest whole micro of an amount that goes out; a total may be past what comes in.
     #[must_use]
     pub fn total(amount: f64) -> Self {
-        Self((amount * MILLION).round() as i64)
+        Self((amount * MILLION).round() as i128)
     }
 
     /// The amount in the currency's unit.
@@ -77,5 +77,6 @@ mod tests {
         assert_eq!(Micros(2_400_000_000_000).to_string(), "2,400,000");
         assert_eq!(Micros(-1_234_499_999).to_string(), "-1,234");
         assert_eq!(Micros(0).to_string(), "0");
+        assert_eq!(Micros::total(1.5e15).to_string(), "1,500,000,000,000,000", "yen are many");
     }
 }

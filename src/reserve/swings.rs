@@ -159,7 +159,7 @@ pub fn explain(
         })
     };
     let mut swings = drivers.par_iter().map(swing).collect::<Result<Vec<Swing>, Explained>>()?;
-    let width = |swing: &Swing| swing.cost_at_low.zip(swing.cost_at_high).map_or(i64::MAX, |(low, high)| (high.0 - low.0).abs());
+    let width = |swing: &Swing| swing.cost_at_low.zip(swing.cost_at_high).map_or(i128::MAX, |(low, high)| (high.0 - low.0).abs());
     swings.sort_by_key(|swing| std::cmp::Reverse(width(swing)));
     Ok(swings)
 }

@@ -78,6 +78,9 @@ fn one_type_and_one_offer_cost_what_a_hand_reckons() {
     // Three boxes of 4 CU serve ten; two would leave 2 CU for 1,000 a month each.
     let year = 500.0 + 12.0 * 2.0 * 730.0;
     assert!(near(cost(&planned("hand", SMALL).case), 3.0 * year));
+    // Amounts of any size are told as they are: a billion of CU at these prices is five trillions.
+    let many = planned("many", &SMALL.replace(" 10, ", " 1e9, ").replace("[10,", "[1e9,").replace("10]", "1e9]"));
+    assert!(near(cost(&many.case), 2.5e8 * year));
     // Half of the term upfront, discounted fees: payments of month t count 1.21^-(t-1)/12.
     let upfront = SMALL.replace("upfront = 500", "upfront_share = 0.5").replace("hours", "discount_rate = 0.21\nhours");
     let half = 12.0 * 2.0 * 730.0 / 2.0;

@@ -82,11 +82,11 @@ fn what_cannot_hold_the_model_is_refused_with_what_would() {
 #[test]
 fn so_many_are_bought_as_serve_the_demand_whatever_the_reference() {
     let large = "model = \"llama-3-70b\", dtype = \"fp8\"";
-    // On one card hardly anything fits beside the weights; on two, each does many times as much, and units of two are split so.
-    let (one, two) =
-        (served("llama-3-70b", Weights::Fp8, "h100_sxm", 1.0, 1.0), served("llama-3-70b", Weights::Fp8, "h100_sxm", 2.0, 2.0));
-    assert!(two > 6.0 * one, "{one} {two}");
-    assert_eq!(ordered("one", &plan("chat", large, "h100_sxm", 1)) as f64, (20_000.0 / one).ceil());
+    // On one card nothing fits beside the weights; on two a copy does, and on four each card does more: units are split as does most.
+    let split = |width: f64| served("llama-3-70b", Weights::Fp8, "h100_sxm", 4.0, width);
+    refused("one", &plan("chat", large, "h100_sxm", 1), &["no-fit", "2 of them in a unit"]);
+    let two = split(2.0) / 2.0;
+    assert_eq!(ordered("four", &plan("chat", large, "h100_sxm", 4)) as f64, (20_000.0 / split(2.0).max(split(4.0))).ceil());
     assert_eq!(ordered("two", &plan("chat", large, "h100_sxm", 2)) as f64, (20_000.0 / two).ceil());
     assert_eq!(ordered("two-of-three", &plan("chat", large, "h100_sxm", 3)), ordered("two", &plan("chat", large, "h100_sxm", 2)));
     let split = format!("{large}, devices = 8");

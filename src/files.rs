@@ -47,9 +47,9 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 /// Where a path leads, whether or not there is a file yet.
 #[must_use]
 pub fn place(path: &Path) -> PathBuf {
-    let folder =
-        || Some(fs::canonicalize(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))).ok()?);
-    fs::canonicalize(path).ok().or_else(|| Some(folder()?.join(path.file_name()?))).unwrap_or_else(|| path.to_path_buf())
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let new = || Some(fs::canonicalize(folder).ok()?.join(path.file_name()?));
+    fs::canonicalize(path).ok().or_else(new).unwrap_or_else(|| path.to_path_buf())
 }
 
 #[cfg(test)]

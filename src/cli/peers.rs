@@ -165,7 +165,11 @@ fn fleet(nodes: &BTreeMap<String, Node>) -> peers::Peers {
         let some: Vec<String> = few.iter().take(3).map(|key| name(key, &latest)).collect();
         let more = few.len() - some.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        eprintln!("assay: fewer than {} nodes measured alike, so not judged: {}{more}", peers::FEWEST, some.join("; "));
+        console::tell(format_args!(
+            "assay: fewer than {} nodes measured alike, so not judged: {}{more}",
+            peers::FEWEST,
+            some.join("; ")
+        ));
     }
     let names: Vec<String> = nodes.keys().cloned().collect();
     let mut peers = peers::Peers { groups: vec![String::new(); names.len()], nodes: names, ..peers::Peers::default() };

@@ -226,7 +226,7 @@ impl Series {
         let bins: Vec<Bin> = self.bins.iter().copied().filter(|bin| bin.launches > 0).collect();
         let cost = |stretch: &[Bin]| {
             let launches: u64 = stretch.iter().map(|bin| bin.launches).sum();
-            stretch.iter().map(|bin| bin.elapsed.seconds()).sum::<f64>() / launches as f64
+            stretch.iter().map(|bin| bin.elapsed).sum::<Nanos>().seconds() / launches as f64
         };
         let stretches = (0..bins.len()).filter_map(|from| second(&bins[from..]));
         let best = stretches.min_by(|a, b| cost(a).total_cmp(&cost(b))).or_else(|| (!bins.is_empty()).then_some(&bins[..]));

@@ -108,7 +108,7 @@ pub(super) fn in_order(text: &str) -> String {
             group.sort_unstable();
         }
     });
-    lines.into_iter().map(|line| format!("{line}\n")).collect()
+    lines.join("\n") + "\n"
 }
 
 fn described(device: &Device) -> Labels {

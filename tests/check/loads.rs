@@ -143,7 +143,7 @@ fn scaled(mut record: Document, factor: f64) -> Document {
 fn stalled(host: u64) -> Document {
     let rates: Vec<f64> = (0..100).map(|at| 7e14 * if at % 13 == 5 { 0.1 } else { 1.0 + 0.002 * noise(at) }).collect();
     let named = node(host, host);
-    let mut record = of_blocks(host, &rates);
+    let mut record = of_blocks(host + 1, &rates);
     record.header.node = named.header.node;
     record.entries[0].device = named.entries[0].device.clone();
     record

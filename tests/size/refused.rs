@@ -140,7 +140,12 @@ fn demand_that_says_too_little_or_too_much_is_refused() {
         &[
             (path, "", "class = \"mine\"", "exactly one way|history"),
             (path, "path = [1, 2]", "path =", "2 months; the plan has 12"),
-            (path, "path = [1e11, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", "id = \"year\"", "more than can be counted|larger units|max_units"),
+            (
+                path,
+                "path = [1e11, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]",
+                "id = \"year\"",
+                "more than can be counted|larger units|max_units",
+            ),
             (path, "path = [-1, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]", "path =", "-1"),
             (path, &format!("{path}\n{growth}"), "class = \"mine\"", "exactly one way"),
             (path, "growth = { start = 1, p10 = 0.3, p50 = 0.2, p90 = 0.3 }", "growth", "must rise"),

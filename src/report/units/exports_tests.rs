@@ -81,7 +81,7 @@ fn prometheus_gets_a_line_a_figure() {
         assert!(text.lines().any(|other| other.starts_with(&line)), "{line} is not in\n{text}");
     }
     let figures: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    assert!(figures.len() > 2 && figures.chunk_by(|a, b| a[..22] == b[..22]).all(|lines| lines.is_sorted()), "{text}");
+    assert!(figures.len() > 2 && figures.chunk_by(|a, b| a[..22] == b[..22]).all(<[&str]>::is_sorted), "{text}");
     let nothing =
         export(&appraisal("serve-chat", &[("x", 3e12)]), Export::Prometheus, Statistic::Firm, None, ["", ""]).expect("a form");
     assert!(!nothing.contains("class="), "what is withheld has no line: {nothing}");

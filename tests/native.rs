@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-const CPU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
+const CPU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixture/cpu.standard.jsonl");
 const LATENCY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/validation/latency.csv");
 const HEAD: &str = "id,hardware,gpus,model,params,active_params,dtype,setting,metric,published_value,unit,source\n";
 

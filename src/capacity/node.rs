@@ -132,7 +132,7 @@ mod tests {
 
     /// The committed record as if there were two such devices, the second by `factor` faster, each also measured together.
     fn two(factor: f64, together: bool) -> Document {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/amd-epyc-2-cores.cpu.standard.jsonl");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture/cpu.standard.jsonl");
         let mut document = record::read(&path).expect("committed");
         let slower = |entry: &Entry, by: f64| {
             let mut entry = entry.clone();

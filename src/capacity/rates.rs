@@ -244,7 +244,7 @@ mod tests {
     use std::path::Path;
 
     fn committed() -> Document {
-        record::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results/amd-epyc-2-cores.cpu.standard.jsonl")).expect("committed")
+        record::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture/cpu.standard.jsonl")).expect("committed")
     }
 
     #[test]

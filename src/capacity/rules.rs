@@ -106,7 +106,7 @@ mod tests {
     use std::{collections::BTreeSet, path::Path};
 
     fn triad() -> Entry {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/amd-epyc-2-cores.cpu.standard.jsonl");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture/cpu.standard.jsonl");
         let entries = record::read(&path).expect("committed").entries;
         let is = |entry: &Entry| entry.workload.id.starts_with("stream/fp64/triad/") && entry.outcome == Outcome::Measured;
         entries.into_iter().find(is).expect("measured")

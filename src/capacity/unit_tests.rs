@@ -77,7 +77,7 @@ fn in_step_all_are_as_slow_as_the_slowest() {
 }
 
 fn committed(name: &str) -> Document {
-    record::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name)).expect("committed")
+    record::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("committed")
 }
 
 fn appraised(document: &Document, degraded: bool) -> Appraisal {
@@ -86,7 +86,7 @@ fn appraised(document: &Document, degraded: bool) -> Appraisal {
 
 #[test]
 fn a_committed_record_is_worth_what_a_hand_finds() {
-    let document = committed("amd-epyc-2-cores.cpu.standard.jsonl");
+    let document = committed("tests/fixture/cpu.standard.jsonl");
     let all = appraised(&document, true);
     let [cpu] = all.devices.as_slice() else { panic!("one device") };
     let found = |class: &str| cpu.units.iter().find(|unit| unit.class == class).expect("shipped");
@@ -111,7 +111,7 @@ fn a_committed_record_is_worth_what_a_hand_finds() {
 
 #[test]
 fn units_are_had_anew_from_stored_rates() {
-    let text = serde_json::to_string(&appraised(&committed("amd-epyc-2-cores.cpu.standard.jsonl"), true)).expect("plain");
+    let text = serde_json::to_string(&appraised(&committed("tests/fixture/cpu.standard.jsonl"), true)).expect("plain");
     let stored: serde_json::Value = serde_json::from_str(&text).expect("its own");
     let device = &stored["devices"][0];
     // Read again as rates, they are worth the same to the last bit, reasons included.
@@ -134,7 +134,7 @@ fn units_are_had_anew_from_stored_rates() {
 
 #[test]
 fn what_stands_for_no_hardware_is_refused() {
-    let software = committed("amd-epyc-2-cores.llvmpipe.standard.jsonl");
+    let software = committed("results/amd-epyc-2-cores.llvmpipe.standard.jsonl");
     let refused = |document: &Document| appraise(document, &Question::default()).unwrap_err().0;
     assert!(refused(&software).contains("wgpu:0 is software"));
     for (kind, word) in [(Kind::Replay, "replay"), (Kind::Fake, "fake")] {
@@ -142,7 +142,7 @@ fn what_stands_for_no_hardware_is_refused() {
         other.entries.iter_mut().for_each(|entry| entry.device.kind = kind);
         assert!(refused(&other).contains(word));
     }
-    let mut imported = committed("amd-epyc-2-cores.cpu.standard.jsonl");
+    let mut imported = committed("tests/fixture/cpu.standard.jsonl");
     let origin = record::Origin { tool: "nvbandwidth".into(), version: None, measured_at: None };
     imported.header.assay = record::Software::reading(origin);
     assert!(refused(&imported).contains("imported"));

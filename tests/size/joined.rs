@@ -9,7 +9,8 @@ use input::Grade;
 use serde_json::{Value, json};
 use std::path::Path;
 
-const CPU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
+const CPU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixture/cpu.standard.jsonl");
+const SOFTWARE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.llvmpipe.standard.jsonl");
 const STATED: &str = "cu = { mine = 4.0 }\nsource = \"its maker\"";
 
 /// A plan for triad, of nodes that a record tells of.
@@ -145,7 +146,7 @@ fn units_that_are_not_firm_are_refused_by_name_with_the_way_out() {
         (format!("record = \"{CPU}\""), "stream", ["CU of cpu:0 for stream is not firm", "unsteady", "source"]),
         (format!("record = \"{CPU}\""), "serve-chat", ["CU of cpu:0 for serve-chat is not firm", "backend", "published"]),
         (format!("record = \"{CPU}\"\ndevice = \"cuda\""), "stream", ["no device cuda", "cpu:0", "record"]),
-        (format!("record = \"{}\"", CPU.replace(".cpu.", ".llvmpipe.")), "stream", ["software", "no hardware", "line"]),
+        (format!("record = \"{SOFTWARE}\""), "stream", ["software", "no hardware", "line"]),
         ("record = \"none.jsonl\"".to_owned(), "stream", ["none.jsonl", "line", "record"]),
         ("record = []".to_owned(), "stream", ["empty list", "name at least one", "line"]),
     ] {

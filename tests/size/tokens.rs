@@ -133,7 +133,7 @@ fn a_training_run_takes_the_hours_that_units_native_says() {
 /// A record of two GPUs of 80 GB, from the committed one of a CPU: products and reads at these rates, and at nine tenths of them while
 /// both work.
 fn invented(products: f64, read: f64) -> String {
-    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixture/cpu.standard.jsonl");
     let mut lines = Vec::new();
     for line in std::fs::read_to_string(committed).expect("committed").lines() {
         let value: Value = serde_json::from_str(line).expect("a line");
@@ -190,7 +190,7 @@ fn a_record_serves_what_its_firm_rates_come_to_while_all_work() {
     let eight = bought(8);
     assert!(eight.status.code() == Some(2) && text(&eight.stderr).contains("alone: 2 of its devices"), "{}", text(&eight.stderr));
     // A CPU's rates say nothing of a served model.
-    let cpu = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
+    let cpu = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixture/cpu.standard.jsonl");
     std::fs::copy(cpu, place.join("node.jsonl")).expect("copied");
     let refused = bought(1);
     assert!(

@@ -10,7 +10,7 @@ mod worked;
 use fixture::{assay, folder};
 use std::process::Output;
 
-const CPU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.cpu.standard.jsonl");
+const CPU: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixture/cpu.standard.jsonl");
 const SOFTWARE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/amd-epyc-2-cores.llvmpipe.standard.jsonl");
 
 fn units(arguments: &[&str]) -> Output {

@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_withheld_figure_shows_its_reason_in_its_place() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/amd-epyc-2-cores.cpu.standard.jsonl");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture/cpu.standard.jsonl");
         let document = crate::record::read(&path).expect("committed");
         let shown = |degraded| {
             let question = Question { degraded, ..Question::default() };

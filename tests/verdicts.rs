@@ -209,10 +209,14 @@ fn what_cannot_be_read_is_refused_in_one_line() {
         ("compare", "negative.json", own.replace("1.1", "-1.1")),
         ("compare", "unitless.json", own.replace("\"u\"", "\"\"")),
         ("compare", "torn.json", own[..20].to_owned()),
+        ("compare", "nameless.json", own.replace("\"a\"", "\"\"")),
+        ("compare", "twice.json", format!("[{own}, {own}]")),
         ("compare", "empty.json", String::new()),
         ("history", "columns.csv", "a,b\n1,2\n".to_owned()),
         ("history", "value.csv", "series,t,metric,value\ns,1,m,-3\n".to_owned()),
         ("history", "word.csv", "series,t,metric,value\ns,1,m,fast\n".to_owned()),
+        ("history", "head-alone.csv", "series,t,metric,value\n".to_owned()),
+        ("peers", "column-twice.csv", "node,m,m\na,1,2\n".to_owned()),
         ("peers", "nameless.csv", "group,m\ng,1\n".to_owned()),
         ("peers", "bare.csv", "node,m\n".to_owned()),
         ("peers", "twice.csv", "node,m\na,1\na,2\n".to_owned()),
@@ -246,4 +250,28 @@ fn two_runs_are_compared_in_moments() {
     let shortest = (0..10).map(|_| once()).fold(f64::INFINITY, f64::min);
     println!("assay compare on two runs, whole process: {:.1} ms", shortest * 1e3);
     assert!(shortest < 0.030, "{shortest} s");
+}
+
+#[test]
+fn a_metric_that_does_not_exist_or_means_another_thing_is_told() {
+    let folder = fixture::folder("verdicts-meant");
+    let history = written(&folder, "history.csv", "series,t,metric,value\ns,1,m,3\n");
+    let fleet = written(&folder, "fleet.csv", "node,m\na,1\n");
+    let records = written(&folder, "record.jsonl", &fixture::text());
+    for (arguments, words) in [
+        (["history", &history, "--lower-is-better", "nope"], "no such metric; there are m"),
+        (["peers", &fleet, "--lower-is-better", "node"], "no such metric; there are m"),
+        (["history", &records, "--lower-is-better", "m"], "records say themselves"),
+    ] {
+        let output = assay(&arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty() && stderr.contains(words), "{stderr}");
+    }
+    let own = r#"{"metric": "a", "unit": "GB/s", "higher_is_better": true, "runs": [[1.0, 1.1]]}"#;
+    let before = written(&folder, "before.json", own);
+    for (from, to) in [("GB/s", "s"), ("true", "false")] {
+        let output = assay(&["compare", &before, &written(&folder, "after.json", &own.replace(from, to))]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(3) && stderr.contains("differ in what a is: GB/s, of which more"), "{stderr}");
+    }
 }

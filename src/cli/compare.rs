@@ -56,7 +56,8 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
     let terms = arguments.terms.terms();
     let compared = judge::sides(&before, &after, &terms, arguments.terms.across, known.as_ref());
     if compared.is_empty() {
-        console::tell("assay: the two sides have no metric in common that both measured");
+        let why = otherwise(&before, &after).unwrap_or_else(|| "have no metric in common that both measured".into());
+        console::tell(format_args!("assay: the two sides {why}"));
     }
     let verdict = compared.iter().map(|compared| compared.judged.verdict).max().unwrap_or(pair::Verdict::Incomparable);
     if arguments.printed.json {
@@ -65,6 +66,16 @@ pub fn run(arguments: &Arguments) -> Result<Ending> {
         console::print_styled(report::compare(&compared, verdict, &terms, arguments.printed.paper()))?;
     }
     Ok(arguments.terms.ending(verdict))
+}
+
+/// Where both sides have a metric of one name and mean another thing by it.
+fn otherwise(before: &[Measured], after: &[Measured]) -> Option<String> {
+    let mut pairs = before.iter().flat_map(|before| after.iter().map(move |after| (&before.metric, &after.metric)));
+    let (before, after) = pairs.find(|(before, after)| before.name == after.name && before != after)?;
+    let of = |metric: &judge::Metric| {
+        format!("{}, of which {} is better", metric.unit, if metric.higher_is_better { "more" } else { "less" })
+    };
+    Some(format!("differ in what {} is: {} there, {} here", before.name, of(before), of(after)))
 }
 
 fn side(paths: &[PathBuf]) -> Result<Vec<Measured>> {

@@ -8,7 +8,10 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+};
 
 /// Finds since when a metric runs at another level, and what else changed there
 #[derive(Debug, Args)]
@@ -70,6 +73,13 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<Vec<Line>> {
             series.len() - 1
         });
         series[place].2.push((t, value));
+    }
+    if series.is_empty() {
+        bail!("no row below the head");
+    }
+    if let Some(unknown) = lower_is_better.iter().find(|name| series.iter().all(|(_, metric, _)| metric != *name)) {
+        let metrics: BTreeSet<&str> = series.iter().map(|(_, metric, _)| metric.as_str()).collect();
+        bail!("--lower-is-better {unknown}: no such metric; there are {}", Vec::from_iter(metrics).join(", "));
     }
     let line = |(series, metric, mut points): Told| {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -150,6 +150,9 @@ impl Gathered {
             [path] if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) => {
                 Ok(Some((path, own_text(path)?)))
             }
+            _ if !self.lower_is_better.is_empty() => {
+                bail!("--lower-is-better: records say themselves of what less is better; it is for one CSV file")
+            }
             _ => Ok(None),
         }
     }

@@ -79,8 +79,13 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<(Vec<String>, Vec<pee
     if metrics.is_empty() {
         bail!("no column with a metric; the columns are fleet,node,group,METRIC…");
     }
-    if let Some(unknown) = lower_is_better.iter().find(|name| column(name).is_none()) {
-        bail!("--lower-is-better {unknown}: no such column; there are {}", head.join(", "));
+    let named = |name: &String| metrics.iter().any(|at| head[*at] == *name);
+    if let Some(unknown) = lower_is_better.iter().find(|name| !named(name)) {
+        let metrics: Vec<&str> = metrics.iter().map(|at| head[*at].as_str()).collect();
+        bail!("--lower-is-better {unknown}: no such metric; there are {}", metrics.join(", "));
+    }
+    if let Some(twice) = (1..head.len()).find(|at| head[..*at].contains(&head[*at])) {
+        bail!("column {} is there twice; name each once", head[twice]);
     }
     let signs: Vec<f64> = metrics.iter().map(|at| if lower_is_better.contains(&head[*at]) { -1.0 } else { 1.0 }).collect();
     let (mut names, mut all, mut places) = (Vec::new(), Vec::<peers::Peers>::new(), HashMap::new());

@@ -40,6 +40,12 @@ pub fn own(text: &str, name: &str, now: &str) -> Result<Vec<Measured>, String> {
     let mut all = Vec::new();
     for Own { metric, unit, higher_is_better, runs, started_at } in own {
         let short: String = metric.chars().filter(|c| !c.is_control()).take(160).collect();
+        if short.trim().is_empty() {
+            return Err("a metric without a name".into());
+        }
+        if all.iter().any(|other: &Measured| other.metric.name == short) {
+            return Err(format!("{short} is there twice; put its runs into one list"));
+        }
         if runs.is_empty() || unit.trim().is_empty() {
             return Err(format!("{short}: no {}", if runs.is_empty() { "run" } else { "unit" }));
         }
@@ -52,7 +58,7 @@ pub fn own(text: &str, name: &str, now: &str) -> Result<Vec<Measured>, String> {
         }
         let metric = Metric { name: short, unit, higher_is_better };
         for (number, samples) in runs.iter().enumerate() {
-            let wrong = |why| format!("{}: run {number}: {why}", metric.name);
+            let wrong = |why| format!("{}: run {}: {why}", metric.name, number + 1);
             let location = locate(samples, higher_is_better).map_err(wrong)?;
             all.push(Measured {
                 metric: metric.clone(),

@@ -45,7 +45,7 @@ pub struct Location {
 pub enum Unfit {
     #[error("a run without samples")]
     Empty,
-    #[error("sample {at} is {value}; samples are positive and finite")]
+    #[error("sample {} is {value}; samples are positive and finite", at + 1)]
     Value { at: usize, value: f64 },
 }
 

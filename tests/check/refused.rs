@@ -83,7 +83,11 @@ fn what_is_no_run_is_refused() {
         ("torn.json", b"{\"metric\": \"a\", \"unit\": ", "JSON"),
         ("foreign.json", b"{\"benchmarks\": []}", "higher_is_better"),
         ("unit.json", b"{\"metric\": \"a\", \"unit\": \"\", \"higher_is_better\": true, \"runs\": [[1]]}", "no unit"),
-        ("value.json", b"{\"metric\": \"a\", \"unit\": \"x\", \"higher_is_better\": true, \"runs\": [[1, -2]]}", "run 0"),
+        (
+            "value.json",
+            b"{\"metric\": \"a\", \"unit\": \"x\", \"higher_is_better\": true, \"runs\": [[1, -2]]}",
+            "run 1: sample 2 is -2",
+        ),
         ("none.json", b"{\"metric\": \"a\", \"unit\": \"x\", \"higher_is_better\": true, \"runs\": []}", "no run"),
     ] {
         place.write(name, contents);

@@ -148,12 +148,6 @@ fn sized(given: &Given, arguments: &Arguments) -> Result<Ending> {
     } else {
         Vec::new()
     };
-    if let Some(folder) = &arguments.pictures {
-        let mut pictures =
-            vec![("cover.svg", report::cover(shown, &solved.plan)), ("costs.svg", report::costs(shown, &solved.evaluation))];
-        pictures.extend(arguments.explain.then(|| ("tornado.svg", report::tornado(shown, &swings, solved.evaluation.cost))));
-        draw(folder, &pictures)?;
-    }
     let document = Document {
         answer: &answer,
         figures: answer.feasible.then_some(&figures),
@@ -172,6 +166,13 @@ fn sized(given: &Given, arguments: &Arguments) -> Result<Ending> {
         leaves.extend(report::inputs(planned, form.paper()));
     }
     form.print(&leaves, &document)?;
+    // The answer took its time, and stands whatever becomes of its pictures.
+    if let Some(folder) = &arguments.pictures {
+        let mut pictures =
+            vec![("cover.svg", report::cover(shown, &solved.plan)), ("costs.svg", report::costs(shown, &solved.evaluation))];
+        pictures.extend(arguments.explain.then(|| ("tornado.svg", report::tornado(shown, &swings, solved.evaluation.cost))));
+        draw(folder, &pictures)?;
+    }
     Ok(if answer.feasible { Ending::Good } else { Ending::Bad })
 }
 

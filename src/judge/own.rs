@@ -100,9 +100,12 @@ mod tests {
         assert!(runs[1].run.starts_with("head#1.") && runs[1].run.len() == "head#1.".len() + 8, "{}", runs[1].run);
         let other = own(&one.replace("4.0", "4.5"), "head", "").expect("own numbers");
         assert!(other[0].run == runs[0].run && other[1].run != runs[1].run, "told apart by what they hold");
-        assert_eq!(own(&format!("[{one}, {one}]"), "head", "").expect("a list").len(), 4);
+        let another = one.replace("parse", "print");
+        assert_eq!(own(&format!("[{one}, {another}]"), "head", "").expect("a list").len(), 4);
         for (text, word) in [
-            (one.replace("4.0", "-4.0"), "run 1"),
+            (one.replace("4.0", "-4.0"), "run 2: sample 1"),
+            (format!("[{one}, {one}]"), "twice"),
+            (one.replace("parse", " "), "without a name"),
             (one.replace("[4.0]", "[]"), "without samples"),
             (one.replace("\"ns\"", "\" \""), "no unit"),
             (one.replace("\"unit\"", "\"started_at\": [\"2026-01-02T03:04:05Z\"], \"unit\""), "a time of each run"),

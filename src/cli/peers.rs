@@ -79,8 +79,8 @@ fn table(text: &str, lower_is_better: &[String]) -> Result<(Vec<String>, Vec<pee
     if metrics.is_empty() {
         bail!("no column with a metric; the columns are fleet,node,group,METRIC…");
     }
-    let named = |name: &String| metrics.iter().any(|at| head[*at] == *name);
-    if let Some(unknown) = lower_is_better.iter().find(|name| !named(name)) {
+    let is_metric = |name: &String| metrics.iter().any(|at| head[*at] == *name);
+    if let Some(unknown) = lower_is_better.iter().find(|name| !is_metric(name)) {
         let metrics: Vec<&str> = metrics.iter().map(|at| head[*at].as_str()).collect();
         bail!("--lower-is-better {unknown}: no such metric; there are {}", metrics.join(", "));
     }

@@ -18,7 +18,7 @@ pub fn print(text: impl Display) -> Result<()> {
 /// Prints with colours, where stdout shows them.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_styled(text: impl Display) -> Result<()> {
     on_stdout(anstream::stdout().lock(), text)
 }
@@ -26,7 +26,7 @@ pub fn print_styled(text: impl Display) -> Result<()> {
 /// Prints as JSON.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value)? + "\n")
 }

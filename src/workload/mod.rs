@@ -89,8 +89,8 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// The suite as a device takes it. Where time is short, an accelerator has thrice a CPU's workloads, launches a hundredth as long, and
-    /// takes half the time for each. On others the host verifies, which is also what is measured or stands in for it: its time is its own.
+    /// The suite as a device takes it. Where time is short, an accelerator, which has more workloads and shorter launches than a CPU, takes
+    /// half the time for each burst. On others the host verifies, which is also what is measured or stands in for it: its time is its own.
     #[must_use]
     pub fn on(self, kind: Kind) -> Self {
         match (kind, self.setup) {
